@@ -1,0 +1,1 @@
+//! The event loop of Tulipa: callbacks in order, timers, readiness, signals, executor.

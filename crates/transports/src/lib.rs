@@ -1,0 +1,1 @@
+//! Protocols and transports of Tulipa: TCP and Unix streams, servers, testing helpers.
