@@ -1,1 +1,36 @@
-//! Callbacks, futures and the scheduler interface of Tulipa: no I/O, no operating system.
+//! Callbacks, futures and the scheduler interface of Tulipa, after PEP 3156: no I/O, no operating
+//! system. Everything here works on any [`Scheduler`]; `tulipa-eventloop` has the one to use.
+//!
+//! - [`Scheduler`] is what an event loop must offer; [`SchedulerExt`] adds `call_soon` and company.
+//! - [`Future`] is a result that will come, for one thread; [`concurrent::Future`] the kind that may
+//!   cross threads (PEP 3148).
+//! - [`Exception`] is the error that travels through them.
+
+mod callback;
+mod catch;
+pub mod concurrent;
+mod current;
+mod errors;
+mod exception;
+mod exception_context;
+mod future;
+mod handle;
+mod inline_once;
+mod instant;
+mod panic;
+mod scheduler;
+
+pub use callback::Callback;
+pub use catch::catch;
+pub use current::{EnteredScheduler, current, try_current};
+pub use errors::{CancelledError, InvalidStateError, TimeoutError};
+pub use exception::Exception;
+pub use exception_context::ExceptionContext;
+pub use future::{CallbackToken, Future};
+pub use handle::{Handle, HandleState, TimerHandle};
+pub use instant::Instant;
+pub use panic::PanicError;
+pub use scheduler::{
+    CallbackId, Closed, ClosedError, PostedClosure, Scheduler, SchedulerExt, SchedulerId,
+    ThreadsafeScheduler,
+};

@@ -1,0 +1,75 @@
+//! [`Callback`]: something to run once, with the place that scheduled it.
+
+use crate::inline_once::InlineOnce;
+use std::fmt;
+use std::panic::Location;
+
+/// Something to run once, on the loop's thread.
+///
+/// Closures of up to four words are kept inline, so that scheduling one allocates nothing. Dropping
+/// a callback drops what its closure captured, without running it.
+///
+/// # Examples
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+/// let ran = Rc::new(Cell::new(false));
+/// let seen = ran.clone();
+/// let callback = tulipa_futures::Callback::new(move || seen.set(true));
+/// assert!(callback.location().file().ends_with(".rs"));
+/// callback.run();
+/// assert!(ran.get());
+/// ```
+pub struct Callback {
+    closure: InlineOnce<()>,
+    location: &'static Location<'static>,
+}
+
+impl Callback {
+    /// Wraps `closure`, remembering the caller as the place where it was scheduled.
+    #[track_caller]
+    #[inline]
+    pub fn new(closure: impl FnOnce() + 'static) -> Self {
+        Self::at(Location::caller(), closure)
+    }
+
+    /// Wraps `closure`, with `location` as the place where it was scheduled.
+    #[inline]
+    pub fn at(location: &'static Location<'static>, closure: impl FnOnce() + 'static) -> Self {
+        Self { closure: InlineOnce::new(move |()| closure()), location }
+    }
+
+    /// The place that scheduled it (H-16).
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// Runs it. A panic of the closure passes through; loops catch it.
+    #[inline]
+    pub fn run(self) {
+        self.closure.call(());
+    }
+}
+
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Callback(created at {})", self.location)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h16_a_callback_knows_where_it_was_created() {
+        let line = line!() + 1;
+        let callback = Callback::new(|| {});
+        assert_eq!(callback.location().line(), line);
+        assert!(format!("{callback:?}").contains(&format!("callback.rs:{line}")));
+    }
+
+    #[test]
+    fn a_callback_is_six_words() {
+        assert_eq!(size_of::<Option<Callback>>(), 6 * size_of::<usize>());
+    }
+}

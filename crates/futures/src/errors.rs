@@ -1,0 +1,90 @@
+//! The errors that the PEP names: [`CancelledError`], [`InvalidStateError`], [`TimeoutError`].
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+/// What was waited for was cancelled.
+///
+/// It carries the message that was given to `cancel` (F-6). Code that catches every error should let
+/// this one pass: ask [`Exception::is_cancelled`](crate::Exception::is_cancelled).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CancelledError {
+    message: Option<Cow<'static, str>>,
+}
+
+impl CancelledError {
+    /// A cancellation without a message.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A cancellation that says why.
+    pub fn with_message(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: Some(message.into()) }
+    }
+
+    /// The message that was given to `cancel`.
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+}
+
+impl fmt::Display for CancelledError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.message {
+            Some(message) => write!(f, "cancelled: {message}"),
+            None => f.write_str("cancelled"),
+        }
+    }
+}
+
+impl Error for CancelledError {}
+
+/// The operation is not allowed in the state that the object is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidStateError {
+    message: Cow<'static, str>,
+}
+
+impl InvalidStateError {
+    /// An error that says which operation, and which state forbade it.
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl fmt::Display for InvalidStateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for InvalidStateError {}
+
+/// The time allowed for an operation is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeoutError {
+    operation: Cow<'static, str>,
+}
+
+impl TimeoutError {
+    /// An error that names the operation and what it was for.
+    pub fn new(operation: impl Into<Cow<'static, str>>) -> Self {
+        Self { operation: operation.into() }
+    }
+}
+
+impl fmt::Display for TimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "timed out: {}", self.operation)
+    }
+}
+
+impl Error for TimeoutError {}
+
+impl From<TimeoutError> for std::io::Error {
+    fn from(error: TimeoutError) -> Self {
+        std::io::Error::new(std::io::ErrorKind::TimedOut, error)
+    }
+}

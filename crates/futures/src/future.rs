@@ -1,0 +1,374 @@
+//! [`Future`]: a result that will come.
+//!
+//! Life: pending, then finished (a value or an exception) or cancelled; done is final (F-1). Whoever
+//! waits is told through the scheduler (`call_soon`), never from inside `set_result`, `cancel` or
+//! `add_done_callback` (F-10): no call into user code is ever made while `state` or `listeners` is
+//! borrowed.
+
+mod chain;
+mod listeners;
+mod wait;
+
+use crate::inline_once::InlineOnce;
+use crate::{
+    Callback, CancelledError, Exception, ExceptionContext, InvalidStateError, Scheduler,
+    SchedulerId,
+};
+use listeners::{Listener, Listeners};
+use std::any::type_name;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+
+/// A result that will come: the PEP's Future, for one thread.
+///
+/// It is a handle: clones name the same future. Producers call [`set_result`](Future::set_result) or
+/// [`set_exception`](Future::set_exception); consumers read [`result`](Future::result), add a
+/// callback, chain with [`map`](Future::map), [`then`](Future::then) and
+/// [`or_else`](Future::or_else), or `.await` it (which gives `Result<T, Exception>`).
+///
+/// A failure that nobody asked for is reported through the exception handler when the last handle is
+/// dropped, with the place that made the future (F-18). Dropping a pending future is silent (F-20).
+///
+/// # Examples
+/// ```
+/// # fn example(event_loop: &dyn tulipa_futures::Scheduler) -> Result<(), tulipa_futures::Exception> {
+/// use tulipa_futures::SchedulerExt;
+/// let future = event_loop.create_future::<u32>();
+/// future.add_done_callback(|future| println!("{:?}", future.result()));
+/// future.set_result(7)?; // the callback runs in the next iteration
+/// # Ok(()) }
+/// ```
+pub struct Future<T: 'static> {
+    shared: Rc<Shared<T>>,
+    /// This handle's place among the listeners, once it was polled.
+    waiter: Option<CallbackToken>,
+}
+
+/// What [`Future::add_done_callback`] returns, for [`Future::remove_done_callback`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallbackToken(u64);
+
+struct Shared<T: 'static> {
+    scheduler: Rc<dyn Scheduler>,
+    created_at: &'static Location<'static>,
+    state: RefCell<State<T>>,
+    /// Those who wait for a pending future; of a done one, the callbacks that are queued to run.
+    listeners: RefCell<Listeners<T>>,
+    /// Whether somebody asked for the exception (F-19).
+    retrieved: Cell<bool>,
+}
+
+enum State<T> {
+    Pending,
+    Finished(Result<T, Exception>),
+    /// It finished with a value, which [`Future::take`] moved out.
+    Taken,
+    Cancelled {
+        message: Option<Cow<'static, str>>,
+    },
+}
+
+impl<T: 'static> Future<T> {
+    /// A pending future of `scheduler`. [`SchedulerExt::create_future`](crate::SchedulerExt) is the
+    /// usual way.
+    #[track_caller]
+    pub fn new(scheduler: Rc<dyn Scheduler>) -> Self {
+        Self::from_shared(Rc::new(Shared {
+            scheduler,
+            created_at: Location::caller(),
+            state: RefCell::new(State::Pending),
+            listeners: RefCell::new(Listeners::default()),
+            retrieved: Cell::new(false),
+        }))
+    }
+
+    fn from_shared(shared: Rc<Shared<T>>) -> Self {
+        Self { shared, waiter: None }
+    }
+
+    /// The scheduler that this future belongs to, for ever (F-8).
+    pub fn get_loop(&self) -> Rc<dyn Scheduler> {
+        self.shared.scheduler.clone()
+    }
+
+    /// The id of the scheduler that this future belongs to.
+    pub fn scheduler_id(&self) -> SchedulerId {
+        self.shared.scheduler.id()
+    }
+
+    /// Where it was made.
+    pub fn created_at(&self) -> &'static Location<'static> {
+        self.shared.created_at
+    }
+
+    /// Whether both handles name the same future.
+    pub fn ptr_eq(&self, other: &Future<T>) -> bool {
+        Rc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Whether it is finished or cancelled.
+    pub fn done(&self) -> bool {
+        !matches!(*self.shared.state.borrow(), State::Pending)
+    }
+
+    /// Whether it was cancelled.
+    pub fn cancelled(&self) -> bool {
+        matches!(*self.shared.state.borrow(), State::Cancelled { .. })
+    }
+
+    /// Finishes it with a value. Callbacks run in the next iteration (F-10).
+    ///
+    /// # Errors
+    /// [`InvalidStateError`] if it is done, also when it was cancelled (F-2); the value is dropped.
+    /// [`try_set_result`](Future::try_set_result) gives it back.
+    pub fn set_result(&self, value: T) -> Result<(), InvalidStateError> {
+        self.try_set_result(value).map_err(|_| self.already_done("set_result"))
+    }
+
+    /// As [`set_result`](Future::set_result), for producers that may lose a race: a value that came
+    /// too late comes back.
+    ///
+    /// # Errors
+    /// The value, if the future is done.
+    pub fn try_set_result(&self, value: T) -> Result<(), T> {
+        match self.shared.complete(State::Finished(Ok(value))) {
+            Err(State::Finished(Ok(value))) => Err(value),
+            _ => Ok(()),
+        }
+    }
+
+    /// Finishes it with an exception. Callbacks run in the next iteration (F-10).
+    ///
+    /// # Errors
+    /// [`InvalidStateError`] if it is done, also when it was cancelled (F-2).
+    pub fn set_exception(&self, exception: impl Into<Exception>) -> Result<(), InvalidStateError> {
+        let outcome = self.shared.complete(State::Finished(Err(exception.into())));
+        outcome.map_err(|_| self.already_done("set_exception"))
+    }
+
+    /// Finishes it with either; a [`CancelledError`] cancels it.
+    ///
+    /// # Errors
+    /// [`InvalidStateError`] if it is done.
+    pub fn set_outcome(&self, outcome: Result<T, Exception>) -> Result<(), InvalidStateError> {
+        let state = match outcome {
+            Err(exception) => match exception.cancelled() {
+                Some(cancelled) => {
+                    State::Cancelled { message: cancelled.message().map(|m| m.to_owned().into()) }
+                }
+                None => State::Finished(Err(exception)),
+            },
+            value => State::Finished(value),
+        };
+        self.shared.complete(state).map_err(|_| self.already_done("set_outcome"))
+    }
+
+    /// Cancels it: true, and it is cancelled at once; false if it was done already (F-5).
+    ///
+    /// Either way its exception counts as retrieved (F-19).
+    pub fn cancel(&self) -> bool {
+        self.cancel_inner(None)
+    }
+
+    /// As [`cancel`](Future::cancel), with a message for those who wait (F-6).
+    #[doc(alias = "cancel")]
+    pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
+        self.cancel_inner(Some(message.into()))
+    }
+
+    fn cancel_inner(&self, message: Option<Cow<'static, str>>) -> bool {
+        self.shared.retrieved.set(true);
+        self.shared.complete(State::Cancelled { message }).is_ok()
+    }
+
+    /// The value, or what went wrong; may be asked any number of times (F-3).
+    ///
+    /// # Errors
+    /// The exception that was set; [`CancelledError`] if it was cancelled; [`InvalidStateError`] if
+    /// it is pending, or if [`take`](Future::take) moved the value out.
+    pub fn result(&self) -> Result<T, Exception>
+    where
+        T: Clone,
+    {
+        // A `Clone` may be user code: it must not find the state mutably borrowed, and it does not:
+        // a done state is never borrowed mutably again but by `take`, which fails inside it.
+        self.shared.retrieved.set(true);
+        match &*self.shared.state.borrow() {
+            State::Finished(outcome) => outcome.clone(),
+            other => Err(self.without_value(other)),
+        }
+    }
+
+    /// The value, moved out: for values that are not `Clone`. Afterwards the other handles answer
+    /// [`InvalidStateError`].
+    ///
+    /// # Errors
+    /// As [`result`](Future::result).
+    pub fn take(&self) -> Result<T, Exception> {
+        self.shared.retrieved.set(true);
+        let Ok(mut state) = self.shared.state.try_borrow_mut() else {
+            return Err(InvalidStateError::new("the value is being cloned right now").into());
+        };
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Finished(Ok(value)) => Ok(value),
+            other => {
+                let error = match &other {
+                    State::Finished(Err(exception)) => exception.clone(),
+                    other => self.without_value(other),
+                };
+                *state = other;
+                Err(error)
+            }
+        }
+    }
+
+    /// The exception as a value, `None` if it finished well (F-4).
+    ///
+    /// # Errors
+    /// [`CancelledError`] if it was cancelled, [`InvalidStateError`] if it is pending.
+    pub fn exception(&self) -> Result<Option<Exception>, Exception> {
+        self.shared.retrieved.set(true);
+        match &*self.shared.state.borrow() {
+            State::Finished(Err(exception)) => Ok(Some(exception.clone())),
+            State::Finished(Ok(_)) | State::Taken => Ok(None),
+            other => Err(self.without_value(other)),
+        }
+    }
+
+    /// Calls `callback` with this future once it is done: in an iteration of its own turn, in the
+    /// order of the additions (F-9…F-12). On a done future it is queued right away (F-11).
+    ///
+    /// The callback may add callbacks, cancel, query or drop anything (F-17); if it panics, that is
+    /// reported and the others still run (F-16).
+    #[track_caller]
+    pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + 'static) -> CallbackToken {
+        let location = Location::caller();
+        if self.done() {
+            let future = self.clone();
+            self.shared.schedule(Callback::at(location, move || callback(&future)));
+            return CallbackToken(u64::MAX);
+        }
+        let closure = InlineOnce::new(move |future: Future<T>| callback(&future));
+        self.shared.listeners.borrow_mut().push(Listener::Callback { closure, location })
+    }
+
+    /// Takes a callback back: true if it was there and will not run. Once the future is done its
+    /// callbacks are queued, and this answers false (F-13, F-14).
+    pub fn remove_done_callback(&self, token: CallbackToken) -> bool {
+        let removed = match self.done() {
+            true => None,
+            false => self.shared.listeners.borrow_mut().remove(token),
+        };
+        removed.is_some() // dropped here, after the borrow: its captures are user values
+    }
+
+    fn already_done(&self, operation: &str) -> InvalidStateError {
+        let state = if self.cancelled() { "cancelled" } else { "finished" };
+        InvalidStateError::new(format!("{operation}: the future is already {state}"))
+    }
+
+    /// Why a state that holds neither value nor exception has no result.
+    fn without_value(&self, state: &State<T>) -> Exception {
+        match state {
+            State::Cancelled { message: None } => CancelledError::new().into(),
+            State::Cancelled { message: Some(text) } => {
+                CancelledError::with_message(text.clone()).into()
+            }
+            State::Taken => InvalidStateError::new("the result was taken").into(),
+            State::Pending => InvalidStateError::new("the result is not ready").into(),
+            State::Finished(_) => InvalidStateError::new("the future is finished").into(),
+        }
+    }
+}
+
+impl<T: 'static> Clone for Future<T> {
+    /// Another handle to the same future.
+    fn clone(&self) -> Self {
+        Self::from_shared(self.shared.clone())
+    }
+}
+
+impl<T: 'static> fmt::Debug for Future<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
+    }
+}
+
+impl<T: 'static> Shared<T> {
+    /// Moves from pending to `state`, then tells everybody who waits. Gives `state` back if the
+    /// future is done.
+    fn complete(self: &Rc<Self>, state: State<T>) -> Result<(), State<T>> {
+        match self.state.try_borrow_mut() {
+            Ok(mut current) if matches!(*current, State::Pending) => *current = state,
+            _ => return Err(state),
+        }
+        let count = self.listeners.borrow_mut().close();
+        for index in 0..count {
+            let next = self.listeners.borrow_mut().announce(index);
+            match next {
+                Some(Announced::Callback(location)) => {
+                    let this = self.clone();
+                    self.schedule(Callback::at(location, move || this.run_next_callback()));
+                }
+                Some(Announced::Waiter(waker)) => waker.wake(),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the first callback that has not run yet. One of these is queued for each.
+    fn run_next_callback(self: Rc<Self>) {
+        let next = self.listeners.borrow_mut().pop_callback();
+        if let Some(closure) = next {
+            closure.call(Future::from_shared(self));
+        }
+    }
+
+    /// Queues `callback`; on a closed loop it is dropped silently, for nobody can hear it (F-21).
+    fn schedule(&self, callback: Callback) {
+        let refused = self.scheduler.schedule(callback);
+        drop(refused);
+    }
+}
+
+/// Whom to tell that the future is done.
+enum Announced {
+    Callback(&'static Location<'static>),
+    Waiter(std::task::Waker),
+}
+
+impl<T: 'static> Drop for Shared<T> {
+    fn drop(&mut self) {
+        if self.retrieved.get() {
+            return;
+        }
+        if let State::Finished(Err(exception)) = self.state.get_mut() {
+            let exception = exception.clone();
+            let mut context =
+                ExceptionContext::with_exception("exception was never retrieved", exception);
+            context.future = Some(format!("{self:?}"));
+            context.created_at = Some(self.created_at);
+            self.scheduler.call_exception_handler(context);
+        }
+    }
+}
+
+impl<T: 'static> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state.try_borrow() {
+            Ok(state) => match &*state {
+                State::Pending => "pending",
+                State::Finished(Ok(_)) => "finished",
+                State::Finished(Err(_)) => "failed",
+                State::Taken => "taken",
+                State::Cancelled { .. } => "cancelled",
+            },
+            Err(_) => "being taken",
+        };
+        write!(f, "Future<{}>({state}, created at {})", type_name::<T>(), self.created_at)
+    }
+}

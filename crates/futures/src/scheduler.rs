@@ -1,0 +1,242 @@
+//! [`Scheduler`]: the little that futures need from a loop.
+
+use crate::{Callback, ExceptionContext, Future, Handle, Instant, TimerHandle};
+use std::fmt;
+use std::num::NonZeroU64;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The part of an event loop that futures and combinators rest on: callbacks in order, timers, and
+/// somebody to report errors to.
+///
+/// Everything in this crate works on any implementation (PEP 3156's test of its design, I-1). The
+/// convenient generic methods are in [`SchedulerExt`].
+///
+/// # Contract
+/// - Callbacks run on the thread that owns the scheduler, one at a time, never nested (L-1), in the
+///   order in which they were scheduled (L-4), each once or, if cancelled in time, never (L-7).
+/// - Nothing runs from inside [`schedule`](Scheduler::schedule) or
+///   [`schedule_at`](Scheduler::schedule_at).
+/// - No method calls user code, or drops user values, while something internal is borrowed.
+pub trait Scheduler {
+    /// Queues `callback` behind those already queued.
+    ///
+    /// # Errors
+    /// [`Closed`] gives the callback back if the scheduler is closed.
+    fn schedule(&self, callback: Callback) -> Result<Handle, Closed>;
+
+    /// Runs `callback` when [`time`](Scheduler::time) has reached `when`; at equal times in the order
+    /// of creation (H-10). An instant in the past is due at once (H-6).
+    ///
+    /// # Errors
+    /// [`Closed`] gives the callback back if the scheduler is closed.
+    fn schedule_at(&self, when: Instant, callback: Callback) -> Result<TimerHandle, Closed>;
+
+    /// The current time of this scheduler's clock. It never goes back (L-47).
+    fn time(&self) -> Instant;
+
+    /// Drops a callback that has not run yet, with all it captured, and says whether there was one.
+    /// [`Handle::cancel`] calls this.
+    fn cancel(&self, id: CallbackId) -> bool;
+
+    /// Whether the callback has yet to run.
+    fn is_pending(&self, id: CallbackId) -> bool;
+
+    /// Moves a timer that has not run yet to `when`, and says whether there was one (H-17). It then
+    /// counts as newly created among timers with the same deadline.
+    fn reschedule(&self, id: CallbackId, when: Instant) -> bool;
+
+    /// Gives an error that has no caller to the exception handler, or logs it (D-6, D-8).
+    fn call_exception_handler(&self, context: ExceptionContext);
+
+    /// Who this is. No two schedulers of a process have the same.
+    fn id(&self) -> SchedulerId;
+
+    /// An owned reference to this scheduler.
+    fn to_rc(&self) -> Rc<dyn Scheduler>;
+
+    /// The way in from other threads.
+    fn threadsafe(&self) -> Arc<dyn ThreadsafeScheduler>;
+
+    /// Whether it has been closed: nothing will run any more.
+    fn is_closed(&self) -> bool;
+
+    /// Whether the extra checks and reports of debug mode are wanted (D-1).
+    fn get_debug(&self) -> bool {
+        false
+    }
+}
+
+/// What another thread may do with a scheduler.
+pub trait ThreadsafeScheduler: Send + Sync {
+    /// Queues `closure` to run on the scheduler's thread, and wakes it. In order per calling thread.
+    ///
+    /// # Errors
+    /// A closed scheduler gives the closure back.
+    fn post(&self, closure: PostedClosure) -> Result<(), PostedClosure>;
+
+    /// The id of the scheduler that this belongs to.
+    fn id(&self) -> SchedulerId;
+}
+
+/// A closure on its way to a scheduler's thread.
+pub type PostedClosure = Box<dyn FnOnce() + Send>;
+
+/// Names one scheduler within the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SchedulerId(NonZeroU64);
+
+impl SchedulerId {
+    /// An id that no other scheduler has.
+    pub fn unique() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(NonZeroU64::new(id).expect("2^64 schedulers are never made"))
+    }
+}
+
+impl fmt::Display for SchedulerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Names a callback within its scheduler, which alone gives the numbers a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallbackId {
+    /// Queued by [`Scheduler::schedule`].
+    Soon(u64),
+    /// Armed by [`Scheduler::schedule_at`].
+    Timer(u64),
+}
+
+/// The scheduler is closed; the callback comes back.
+#[derive(Debug)]
+pub struct Closed(Callback);
+
+impl Closed {
+    /// The answer of a closed scheduler to a request to run `callback`.
+    pub fn new(callback: Callback) -> Self {
+        Self(callback)
+    }
+
+    /// The callback that could not be scheduled.
+    pub fn into_callback(self) -> Callback {
+        self.0
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the event loop is closed")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// The event loop is closed, so the operation was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosedError;
+
+impl fmt::Display for ClosedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the event loop is closed")
+    }
+}
+
+impl std::error::Error for ClosedError {}
+
+impl From<ClosedError> for std::io::Error {
+    fn from(error: ClosedError) -> Self {
+        std::io::Error::other(error)
+    }
+}
+
+/// Scheduling with closures, on any [`Scheduler`] and through `dyn Scheduler` too.
+///
+/// On a closed scheduler the callback is dropped, reported once, and the handle is dead (L-26).
+pub trait SchedulerExt: Scheduler {
+    /// Runs `callback` once, in the next iteration, behind all that is queued already (L-3, L-4).
+    ///
+    /// Closures of up to four words are queued without an allocation. Dropping the [`Handle`] does
+    /// not cancel; [`Handle::cancel`] does. PEP 3156, Basic Callbacks.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example(event_loop: &dyn tulipa_futures::Scheduler) {
+    /// use tulipa_futures::SchedulerExt;
+    /// event_loop.call_soon(|| println!("first"));
+    /// event_loop.call_soon(|| println!("second"));
+    /// # }
+    /// ```
+    #[track_caller]
+    #[inline]
+    fn call_soon(&self, callback: impl FnOnce() + 'static) -> Handle {
+        match self.schedule(Callback::new(callback)) {
+            Ok(handle) => handle,
+            Err(closed) => {
+                report_refused(self, "call_soon", closed);
+                Handle::dead()
+            }
+        }
+    }
+
+    /// Runs `callback` once, `delay` from now by this scheduler's clock.
+    ///
+    /// It may run late (the loop was busy) but never early (H-9). Callbacks due at the same time run
+    /// in the order in which they were scheduled (H-10). A delay too large to count never ends (H-7).
+    /// Dropping the [`TimerHandle`] does not cancel; [`TimerHandle::cancel`] does.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example(event_loop: &dyn tulipa_futures::Scheduler) {
+    /// use {std::time::Duration, tulipa_futures::SchedulerExt};
+    /// let timer = event_loop.call_later(Duration::from_millis(5), || println!("now"));
+    /// timer.cancel();
+    /// # }
+    /// ```
+    #[track_caller]
+    #[inline]
+    fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
+        self.call_at(self.time() + delay, callback)
+    }
+
+    /// Runs `callback` once, when the scheduler's clock has reached `when`. See
+    /// [`call_later`](SchedulerExt::call_later); an instant in the past is due at once, and still in
+    /// order (H-6).
+    #[track_caller]
+    #[inline]
+    fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimerHandle {
+        match self.schedule_at(when, Callback::new(callback)) {
+            Ok(handle) => handle,
+            Err(closed) => {
+                report_refused(self, "call_at", closed);
+                TimerHandle::dead(when)
+            }
+        }
+    }
+
+    /// A pending [`Future`] of this scheduler (L-52).
+    #[track_caller]
+    fn create_future<T: 'static>(&self) -> Future<T> {
+        Future::new(self.to_rc())
+    }
+}
+
+impl<S: Scheduler + ?Sized> SchedulerExt for S {}
+
+/// Drops the callback that a closed scheduler gave back, and reports that once (L-26).
+#[cold]
+fn report_refused<S: Scheduler + ?Sized>(scheduler: &S, method: &str, closed: Closed) {
+    let created_at: &'static Location<'static> = closed.0.location();
+    let mut context = ExceptionContext::with_exception(
+        format!("{method} on a closed event loop: the callback was dropped"),
+        ClosedError,
+    );
+    context.created_at = Some(created_at);
+    drop(closed);
+    scheduler.call_exception_handler(context);
+}
