@@ -328,22 +328,21 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
         executor: Option<&dyn Executor>,
         function: impl FnOnce() -> T + Send + 'static,
     ) -> Future<T> {
-        let default;
-        let executor = match executor {
-            Some(executor) => executor,
-            None => match self.default_executor() {
-                Ok(executor) => {
-                    default = executor;
-                    &*default
-                }
-                Err(error) => {
-                    let future = Future::new(self.to_rc());
-                    future.set_exception(error).expect("a new future is pending");
-                    return future;
-                }
-            },
+        let scheduler = self.to_rc();
+        let submitted = match executor {
+            Some(executor) => executor.submit(function).map_err(Exception::from),
+            None => self.default_executor().map_err(Exception::from).and_then(|executor| {
+                executor.submit(function).map_err(Exception::from)
+            }),
         };
-        wrap_future(&executor.submit(function), self.to_rc())
+        match submitted {
+            Ok(job) => wrap_future(&job, &*scheduler),
+            Err(refused) => {
+                let future = Future::new(scheduler);
+                future.set_exception(refused).expect("a new future is pending");
+                future
+            }
+        }
     }
 
     /// The one `T` of this loop, made by `make` when it is first asked for. It lives until the loop

@@ -1,11 +1,9 @@
 //! [`IoCallbacks`]: the source behind `add_reader` and `add_writer`.
-//!
-//! Invariant: a callback is taken out of its place while it runs, so that it may remove or replace
-//! itself; it goes back only if its place is still marked as running.
 
+use crate::repeating::{Place, RepeatingCallback};
 use crate::{Direction, Source, SourceKind};
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
@@ -13,17 +11,8 @@ pub(crate) struct IoCallbacks {
     descriptor: Box<dyn AsFd>,
     /// Other owners of the same descriptor, handed over by later registrations.
     owners: RefCell<Vec<Box<dyn AsFd>>>,
-    reader: Cell<Place>,
-    writer: Cell<Place>,
-}
-
-/// Where a direction's callback is.
-#[derive(Default)]
-pub(crate) enum Place {
-    #[default]
-    Empty,
-    Waiting(Box<dyn FnMut()>),
-    Running,
+    reader: RepeatingCallback,
+    writer: RepeatingCallback,
 }
 
 impl IoCallbacks {
@@ -31,8 +20,8 @@ impl IoCallbacks {
         Rc::new(Self {
             descriptor,
             owners: RefCell::default(),
-            reader: Cell::default(),
-            writer: Cell::default(),
+            reader: RepeatingCallback::default(),
+            writer: RepeatingCallback::default(),
         })
     }
 
@@ -43,11 +32,11 @@ impl IoCallbacks {
 
     /// Puts `callback` in place; what was there comes back, to be dropped where that is safe.
     pub(crate) fn set(&self, direction: Direction, callback: Box<dyn FnMut()>) -> Place {
-        self.place(direction).replace(Place::Waiting(callback))
+        self.callback(direction).set(callback)
     }
 
     pub(crate) fn unset(&self, direction: Direction) -> Place {
-        self.place(direction).take()
+        self.callback(direction).unset()
     }
 
     /// Keeps another owner of the same descriptor for as long as it is watched.
@@ -55,7 +44,7 @@ impl IoCallbacks {
         self.owners.borrow_mut().push(owner);
     }
 
-    fn place(&self, direction: Direction) -> &Cell<Place> {
+    fn callback(&self, direction: Direction) -> &RepeatingCallback {
         match direction {
             Direction::Read => &self.reader,
             Direction::Write => &self.writer,
@@ -69,16 +58,7 @@ impl Source for IoCallbacks {
     }
 
     fn ready(self: Rc<Self>, direction: Direction) {
-        let place = self.place(direction);
-        match place.replace(Place::Running) {
-            Place::Waiting(callback) => {
-                let mut running = Returning { place, callback: Some(callback) };
-                if let Some(callback) = &mut running.callback {
-                    callback();
-                }
-            }
-            other => place.set(other),
-        }
+        self.callback(direction).run();
     }
 
     fn kind(&self) -> SourceKind {
@@ -87,25 +67,5 @@ impl Source for IoCallbacks {
 
     fn describe(&self) -> String {
         format!("callbacks of descriptor {}", self.descriptor.as_fd().as_raw_fd())
-    }
-}
-
-/// Brings the callback back to its place after the call, also when it panicked.
-struct Returning<'a> {
-    place: &'a Cell<Place>,
-    callback: Option<Box<dyn FnMut()>>,
-}
-
-impl Drop for Returning<'_> {
-    fn drop(&mut self) {
-        match self.place.take() {
-            Place::Running => {
-                if let Some(callback) = self.callback.take() {
-                    self.place.set(Place::Waiting(callback));
-                }
-            }
-            // Removed or replaced meanwhile: the old one is dropped with `self`.
-            other => self.place.set(other),
-        }
     }
 }

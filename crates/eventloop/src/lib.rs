@@ -30,6 +30,7 @@ mod event_loop;
 mod executor;
 mod io_callbacks;
 mod ready_queue;
+mod repeating;
 mod shuffle;
 mod signals;
 mod source;
