@@ -196,7 +196,7 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     /// let producer = future.clone();
     /// event_loop.call_soon(move || producer.set_result("tulip").unwrap());
     /// assert_eq!(event_loop.run_until_complete(&future)?, "tulip");
-    /// # Ok::<(), tulipa_futures::Exception>(())
+    /// # Ok::<(), futures::Exception>(())
     /// ```
     fn run_until_complete<T: Clone + 'static>(&self, future: &Future<T>) -> Result<T, Exception> {
         if future.scheduler_id() != self.id() {
@@ -251,7 +251,7 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     /// })?;
     /// theirs.write_all(b"hello")?;
     /// event_loop.run_forever()?;
-    /// # Ok::<(), tulipa_futures::Exception>(())
+    /// # Ok::<(), futures::Exception>(())
     /// ```
     fn add_reader(
         &self,
@@ -320,7 +320,7 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     /// let event_loop = EventLoop::new()?;
     /// let sum = event_loop.run_in_executor(None, || (1..=10).sum::<u32>());
     /// assert_eq!(event_loop.run_until_complete(&sum)?, 55);
-    /// # Ok::<(), tulipa_futures::Exception>(())
+    /// # Ok::<(), futures::Exception>(())
     /// ```
     #[track_caller]
     fn run_in_executor<T: Send + 'static>(
@@ -331,9 +331,10 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
         let scheduler = self.to_rc();
         let submitted = match executor {
             Some(executor) => executor.submit(function).map_err(Exception::from),
-            None => self.default_executor().map_err(Exception::from).and_then(|executor| {
-                executor.submit(function).map_err(Exception::from)
-            }),
+            None => self
+                .default_executor()
+                .map_err(Exception::from)
+                .and_then(|executor| executor.submit(function).map_err(Exception::from)),
         };
         match submitted {
             Ok(job) => wrap_future(&job, &*scheduler),

@@ -69,12 +69,7 @@ impl Default for Settings {
 
 impl EventLoopBuilder {
     pub(crate) fn new() -> Self {
-        Self {
-            clock: None,
-            driver: DriverKind::Default,
-            hook: None,
-            settings: Settings::default(),
-        }
+        Self { clock: None, driver: DriverKind::Default, hook: None, settings: Settings::default() }
     }
 
     /// Where the loop gets its time. Default: [`MonotonicClock`].

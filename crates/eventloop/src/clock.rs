@@ -84,7 +84,7 @@ fn read(clock: ClockId) -> u64 {
 /// event_loop.call_later(Duration::from_secs(3600), move || handle.stop());
 /// event_loop.run_forever()?; // at once
 /// assert_eq!(clock.now().as_nanos(), 3_600_000_000_000);
-/// # Ok::<(), tulipa_futures::Exception>(())
+/// # Ok::<(), futures::Exception>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct TestClock {

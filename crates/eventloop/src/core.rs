@@ -7,8 +7,8 @@
 mod callbacks;
 mod closing;
 mod descriptors;
-mod executor;
 mod exceptions;
+mod executor;
 mod interface;
 mod iteration;
 mod observation;

@@ -22,11 +22,10 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
+pub(crate) use call::Delivery;
 pub use call::{CallRefused, CallState, CancelAnswer, ThreadsafeCall};
-#[allow(unused_imports)] // until the loop itself is here
-pub(crate) use call::{Delivery, Posted};
-#[allow(unused_imports)] // until the loop itself is here
-pub(crate) use inbox::{Inbox, News, Signaller, Wake};
+pub use inbox::Wake;
+pub(crate) use inbox::{Inbox, Signaller};
 
 /// The right to reach a loop from any thread: it can be sent, shared and cloned.
 ///

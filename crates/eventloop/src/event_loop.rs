@@ -30,7 +30,7 @@ use std::time::Duration;
 /// let producer = future.clone();
 /// event_loop.call_soon(move || producer.set_result(42).unwrap());
 /// assert_eq!(event_loop.run_until_complete(&future)?, 42);
-/// # Ok::<(), tulipa_futures::Exception>(())
+/// # Ok::<(), futures::Exception>(())
 /// ```
 pub struct EventLoop {
     handle: LoopHandle,

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// let event_loop = EventLoop::new()?;
 /// let answer = event_loop.run_in_executor(Some(&pool), || 6 * 7);
 /// assert_eq!(event_loop.run_until_complete(&answer)?, 42);
-/// # Ok::<(), tulipa_futures::Exception>(())
+/// # Ok::<(), futures::Exception>(())
 /// ```
 #[derive(Clone)]
 pub struct ThreadPoolExecutor {

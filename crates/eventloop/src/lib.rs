@@ -10,7 +10,7 @@
 //! event_loop.call_soon(|| println!("first"));
 //! event_loop.call_later(Duration::from_millis(5), move || handle.stop());
 //! event_loop.run_forever()?;
-//! # Ok::<(), tulipa_futures::Exception>(())
+//! # Ok::<(), futures::Exception>(())
 //! ```
 //!
 //! [`EventLoop`] owns everything; [`LoopHandle`] is a clonable view of it, [`ThreadsafeHandle`] the way

@@ -85,10 +85,8 @@ impl TestLoop {
     #[track_caller]
     pub fn with(settings: impl FnOnce(EventLoopBuilder) -> EventLoopBuilder) -> Self {
         let clock = TestClock::new();
-        let built: io::Result<EventLoop> = settings(EventLoop::builder())
-            .clock(clock.clone())
-            .keep_first_panic()
-            .build();
+        let built: io::Result<EventLoop> =
+            settings(EventLoop::builder()).clock(clock.clone()).keep_first_panic().build();
         let event_loop = built.expect("a poller for the test loop");
         Self { event_loop, clock, check_leftovers: true }
     }

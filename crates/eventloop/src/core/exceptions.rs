@@ -13,7 +13,8 @@ impl LoopCore {
         let event_loop = self.this.upgrade();
         let Some(event_loop) = event_loop else { return self.report_by_default(&context) };
         if let Err(panic) = catch(|| handler(&*event_loop, &context)) {
-            let message = format!("Unhandled error in exception handler, while it handled: {context}");
+            let message =
+                format!("Unhandled error in exception handler, while it handled: {context}");
             self.report_by_default(&ExceptionContext::with_exception(message, panic));
         }
         self.drop_contained(handler);
@@ -33,13 +34,17 @@ impl LoopCore {
         }
     }
 
-    pub(super) fn take_first_panic(&self) -> Option<Exception> {
+    pub(crate) fn take_first_panic(&self) -> Option<Exception> {
         self.first_panic.borrow_mut().take()
     }
 
     /// Reports a callback's panic (D-7).
     #[cold]
-    pub(super) fn callback_failed(&self, location: Option<&'static Location<'static>>, panic: Exception) {
+    pub(super) fn callback_failed(
+        &self,
+        location: Option<&'static Location<'static>>,
+        panic: Exception,
+    ) {
         self.counters.panics.add(1);
         let mut context = ExceptionContext::with_exception("Exception in callback", panic);
         context.created_at = location;
@@ -72,7 +77,9 @@ impl LoopCore {
                     target: "tulipa",
                     "Executing the callback created at {location} took {seconds:.3} s"
                 ),
-                None => log::warn!(target: "tulipa", "Executing an I/O callback took {seconds:.3} s"),
+                None => {
+                    log::warn!(target: "tulipa", "Executing an I/O callback took {seconds:.3} s")
+                }
             }
         }
         if let Err(panic) = outcome {

@@ -31,7 +31,7 @@ pub(crate) struct Inbox<T> {
 /// `wake` is called from any thread and from signal handlers, also after the loop has gone: it must
 /// be async-signal-safe (no lock, no allocation, errno kept), must not block, and cannot fail.
 /// Wakings may collapse into one, but a waking before the wait must end the wait as well.
-pub(crate) trait Wake: Send + Sync {
+pub trait Wake: Send + Sync {
     fn wake(&self);
 }
 
