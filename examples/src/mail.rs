@@ -1,1 +1,12 @@
-//! Mail.
+//! Mail, caught: received by SMTP, kept for a while, shown over HTTP.
+//!
+//! [`Session`] speaks SMTP and hands out whole [`Mail`]s, [`Store`] keeps the newest of them, [`Site`]
+//! answers HTTP requests about what is kept. None of them knows a socket, a loop or the time.
+
+mod address;
+mod line;
+mod smtp;
+
+pub use address::{Address, AddressError};
+pub use line::{Line, LineSplitter};
+pub use smtp::{Mail, Next, Session, Settings, StoreFull};
