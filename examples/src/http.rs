@@ -15,10 +15,12 @@ mod head;
 mod limits;
 mod reply;
 mod request;
+mod response;
 mod status;
 
 pub use connection::{Connection, Next};
 pub use limits::Limits;
 pub use reply::Reply;
 pub use request::Request;
+pub use response::Response;
 pub use status::Status;
