@@ -70,7 +70,7 @@ impl Reply<'_> {
 
 fn push_field(output: &mut Vec<u8>, name: &str, value: &str) {
     for part in [name, value] {
-        let harmful = memchr::memchr3(b'\r', b'\n', 0, part.as_bytes());
+        let harmful = part.bytes().find(|byte| matches!(byte, b'\r' | b'\n' | 0));
         assert!(harmful.is_none(), "a field may not contain a line end or NUL: {name:?}");
     }
     output.extend_from_slice(name.as_bytes());
