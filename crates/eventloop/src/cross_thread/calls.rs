@@ -211,3 +211,13 @@ impl Drop for NoneRuns<'_> {
         self.0.store(0, Ordering::Release);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l31_a_waiting_call_is_six_words() {
+        assert_eq!(size_of::<Entry>(), 6 * size_of::<usize>());
+    }
+}
