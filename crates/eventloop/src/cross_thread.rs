@@ -25,10 +25,9 @@ use std::panic::Location;
 use std::sync::Arc;
 
 pub use call::{CallRefused, CallState, CancelAnswer, ThreadsafeCall};
-#[allow(unused_imports)] // until the loop itself is here
-pub(crate) use calls::{AbandonedCall, Calls};
-#[allow(unused_imports)] // until the loop itself is here
-pub(crate) use inbox::{News, Signaller, Wake};
+pub(crate) use calls::Calls;
+pub(crate) use inbox::Signaller;
+pub use inbox::Wake;
 
 /// The right to reach a loop from any thread: it can be sent, shared and cloned.
 ///

@@ -31,6 +31,17 @@ pub(crate) struct Calls {
 /// A call that its loop will never run, because it closed. Dropping it drops the closure: user code.
 pub(crate) struct AbandonedCall(#[allow(dead_code, reason = "held to be dropped")] SentCallback);
 
+/// A call whose turn it is. It counts as running until it has run, or is dropped.
+pub(crate) struct BegunCall<'a> {
+    callback: SentCallback,
+    ends: EndOfCall<'a>,
+}
+
+/// Says that no call runs any more, when it is dropped.
+struct EndOfCall<'a> {
+    running: &'a AtomicU64,
+}
+
 struct Batch {
     entries: VecDeque<Entry>,
     /// How many calls have left the batch: the number of its first entry.
@@ -122,33 +133,28 @@ impl Calls {
 
     // For the loop's thread.
 
-    /// Moves what came into the batch, and tells `arrived` of each where it was posted: that many
-    /// times, [`run_next`](Self::run_next) has something to do. Cancelled calls keep their turn.
-    ///
-    /// `arrived` must not come back here: the batch is locked.
-    pub(crate) fn collect(&self, arrived: impl FnMut(&'static Location<'static>)) -> News {
+    /// Moves what came into the batch, and says how many turns that makes: so many more times
+    /// [`begin_next`](Self::begin_next) is to be called. Cancelled calls keep their turn.
+    pub(crate) fn collect(&self) -> (usize, News) {
         let mut batch = lock(&self.batch.0);
         let before = batch.entries.len();
         let news = self.inbox.drain_into(&mut batch.entries);
-        batch.entries.range(before..).map(Entry::location).for_each(arrived);
-        news
+        (batch.entries.len() - before, news)
     }
 
-    /// Runs the oldest call of the batch, or passes over it if it was cancelled. A panic of the
-    /// callback passes through; it has run then.
-    pub(crate) fn run_next(&self) {
-        let entry = {
-            let mut batch = lock(&self.batch.0);
-            let Some(entry) = batch.entries.pop_front() else { return };
-            batch.begun += 1;
-            if let Entry::Waiting(_) = entry {
+    /// Takes the oldest call of the batch out, to be run now: it cannot be cancelled any more.
+    /// `None` if it was cancelled, and its turn is over.
+    #[inline]
+    pub(crate) fn begin_next(&self) -> Option<BegunCall<'_>> {
+        let mut batch = lock(&self.batch.0);
+        let entry = batch.entries.pop_front()?;
+        batch.begun += 1;
+        match entry {
+            Entry::Waiting(callback) => {
                 self.running.store(batch.begun, Ordering::Relaxed);
+                Some(BegunCall { callback, ends: EndOfCall { running: &self.running } })
             }
-            entry
-        };
-        if let Entry::Waiting(callback) = entry {
-            let _also_after_a_panic = NoneRuns(&self.running);
-            callback.run(); // user code: nothing is locked
+            Entry::Cancelled(_) => None,
         }
     }
 
@@ -168,10 +174,14 @@ impl Calls {
         })
     }
 
-    /// How many calls wait, the cancelled ones included.
-    pub(crate) fn len(&self) -> usize {
-        let batch = lock(&self.batch.0);
-        batch.entries.len() + self.inbox.len()
+    /// How many calls are in the batch, the cancelled ones included.
+    pub(crate) fn collected(&self) -> usize {
+        lock(&self.batch.0).entries.len()
+    }
+
+    /// Where the first calls of the batch were made, at most so many.
+    pub(crate) fn locations(&self, most: usize) -> Vec<&'static Location<'static>> {
+        lock(&self.batch.0).entries.iter().take(most).map(Entry::location).collect()
     }
 
     /// Lets `visit` change the entry of that number, if its turn has not come; under a lock.
@@ -202,13 +212,25 @@ impl Entry {
     }
 }
 
-/// Says that no call runs any more, when it is dropped.
-struct NoneRuns<'a>(&'a AtomicU64);
+impl BegunCall<'_> {
+    /// Where the call was made.
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.callback.location()
+    }
 
-impl Drop for NoneRuns<'_> {
+    /// Runs the callback. A panic passes through; the call is done then, too.
+    #[inline]
+    pub(crate) fn run(self) {
+        let Self { callback, ends } = self;
+        callback.run(); // user code: nothing is locked
+        drop(ends);
+    }
+}
+
+impl Drop for EndOfCall<'_> {
     fn drop(&mut self) {
         // Release: who reads "done" sees what the callback did.
-        self.0.store(0, Ordering::Release);
+        self.running.store(0, Ordering::Release);
     }
 }
 

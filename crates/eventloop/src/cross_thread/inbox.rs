@@ -32,7 +32,8 @@ pub(crate) struct Inbox<T> {
 /// `wake` is called from any thread and from signal handlers, also after the loop has gone: it must
 /// be async-signal-safe (no lock, no allocation, errno kept), must not block, and cannot fail.
 /// Wakings may collapse into one, but a waking before the wait must end the wait as well.
-pub(crate) trait Wake: Send + Sync {
+pub trait Wake: Send + Sync {
+    /// Ends the wait that is going on, or else the next one.
     fn wake(&self);
 }
 
@@ -115,6 +116,7 @@ impl<T> Inbox<T> {
     }
 
     /// Queues `item`; see [`post_made`](Self::post_made).
+    #[cfg(test)]
     pub(crate) fn post(&self, item: T) -> Result<u64, T> {
         self.post_made(item, |item| item)
     }
@@ -229,6 +231,7 @@ impl<T> Inbox<T> {
     }
 
     /// How many items wait to be drained.
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn len(&self) -> usize {
         match &*lock(&self.door.0) {
             Door::Open { items, .. } => items.len(),

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::Notify;
 use loom::thread;
 
-use super::inbox::Inbox;
-use super::{CallState, Calls, CancelAnswer, News, ThreadsafeHandle, Wake};
+use super::inbox::{Inbox, News};
+use super::{CallState, Calls, CancelAnswer, ThreadsafeHandle, Wake};
 
 fn explore(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -266,9 +266,12 @@ fn calls() -> (Arc<Calls>, ThreadsafeHandle) {
 }
 
 fn run_ready(calls: &Calls) {
-    let mut count = 0;
-    calls.collect(|_| count += 1);
-    (0..count).for_each(|_| calls.run_next());
+    let (count, _) = calls.collect();
+    for _ in 0..count {
+        if let Some(call) = calls.begin_next() {
+            call.run();
+        }
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ mod inbox;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use super::inbox::Inbox;
-use super::{Calls, News, ThreadsafeHandle, Wake};
+use super::inbox::{Inbox, News};
+use super::{Calls, ThreadsafeHandle, Wake};
 
 /// Where a test's loop sleeps: a wake-up before the wait ends the wait, as with an eventfd.
 #[derive(Default)]
@@ -58,17 +58,17 @@ impl BareLoop {
         (Self { calls, bed }, handle)
     }
 
-    /// Takes what came; how many calls that were, the cancelled ones included.
-    fn collect(&self) -> (usize, News) {
-        let mut count = 0;
-        let news = self.calls.collect(|_| count += 1);
-        (count, news)
+    /// One turn.
+    fn run_next(&self) {
+        if let Some(call) = self.calls.begin_next() {
+            call.run();
+        }
     }
 
-    /// One batch, without waiting.
+    /// One batch, without waiting; how many calls it had, the cancelled ones included.
     fn run_ready(&self) -> usize {
-        let (count, _) = self.collect();
-        (0..count).for_each(|_| self.calls.run_next());
+        let (count, _) = self.calls.collect();
+        (0..count).for_each(|_| self.run_next());
         count
     }
 
@@ -77,8 +77,8 @@ impl BareLoop {
         let inbox = self.calls.inbox();
         inbox.woke_up();
         loop {
-            let (count, news) = self.collect();
-            (0..count).for_each(|_| self.calls.run_next());
+            let (count, news) = self.calls.collect();
+            (0..count).for_each(|_| self.run_next());
             if news.stop {
                 return inbox.leave();
             }

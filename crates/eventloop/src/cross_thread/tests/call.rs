@@ -159,11 +159,11 @@ fn l9_h8_a_panic_passes_to_the_loop_and_the_call_is_done() {
     let (event_loop, handle) = BareLoop::new();
     let call = handle.call_soon_threadsafe(|| panic!("on purpose")).unwrap();
     let (next, runs, _) = counting(&handle);
-    assert_eq!(event_loop.collect().0, 2);
-    let payload = catch_unwind(AssertUnwindSafe(|| event_loop.calls.run_next())).unwrap_err();
+    assert_eq!(event_loop.calls.collect().0, 2);
+    let payload = catch_unwind(AssertUnwindSafe(|| event_loop.run_next())).unwrap_err();
     assert_eq!(payload.downcast_ref(), Some(&"on purpose"));
     assert_eq!(call.state(), CallState::Done);
-    event_loop.calls.run_next();
+    event_loop.run_next();
     assert_eq!((runs.load(Ordering::Relaxed), next.state()), (1, CallState::Done));
 }
 
@@ -187,7 +187,7 @@ fn l34_a_closed_loop_gives_the_callback_back_neither_run_nor_dropped() {
 fn l34_a_call_that_went_down_with_its_loop_says_so_wherever_it_was() {
     let (event_loop, handle) = BareLoop::new();
     let (drained, drained_runs, drained_drops) = counting(&handle);
-    event_loop.collect();
+    event_loop.calls.collect();
     let (queued, queued_runs, queued_drops) = counting(&handle);
     let (cancelled, ..) = counting(&handle);
     assert_eq!(cancelled.cancel(), CancelAnswer::Cancelled);
@@ -256,7 +256,7 @@ fn h2_a_callback_may_use_its_own_handle_from_its_destructor() {
     assert_eq!(new_call().get().unwrap().cancel(), CancelAnswer::Cancelled);
     assert_eq!(answers.recv(), Ok(CancelAnswer::Cancelled));
     new_call();
-    event_loop.collect();
+    event_loop.calls.collect();
     new_call();
     event_loop.close();
     assert_eq!([answers.recv(), answers.recv()], [Ok(CancelAnswer::Dropped); 2]);
@@ -266,22 +266,22 @@ fn h2_a_callback_may_use_its_own_handle_from_its_destructor() {
 fn h2_a_call_that_the_loop_has_collected_can_still_be_cancelled_and_keeps_its_turn() {
     let (event_loop, handle) = BareLoop::new();
     let calls: Vec<_> = (0..4).map(|_| counting(&handle)).collect();
-    assert_eq!(event_loop.collect().0, 4);
-    event_loop.calls.run_next();
+    assert_eq!(event_loop.calls.collect().0, 4);
+    event_loop.run_next();
     assert_eq!(calls[2].0.cancel(), CancelAnswer::Cancelled);
     assert_eq!(calls[2].2.lock().unwrap().len(), 1, "freed at once");
     let (late, late_runs, _) = counting(&handle);
-    assert_eq!(event_loop.collect().0, 1, "more may come while some wait");
-    assert_eq!(event_loop.calls.len(), 4);
+    assert_eq!(event_loop.calls.collect().0, 1, "more may come while some wait");
+    assert_eq!(event_loop.calls.collected(), 4);
     let runs = || calls.iter().map(|call| call.1.load(Ordering::Relaxed)).collect::<Vec<_>>();
     for expected in [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 1]] {
-        event_loop.calls.run_next();
+        event_loop.run_next();
         assert_eq!(runs(), expected);
     }
     assert_eq!((late.state(), late_runs.load(Ordering::Relaxed)), (CallState::Pending, 0));
-    event_loop.calls.run_next();
+    event_loop.run_next();
     assert_eq!((late.state(), late_runs.load(Ordering::Relaxed)), (CallState::Done, 1));
-    event_loop.calls.run_next(); // nothing left: nothing happens
+    event_loop.run_next(); // nothing left: nothing happens
 }
 
 #[test]
@@ -304,9 +304,9 @@ fn h16_a_call_shows_its_state_and_where_it_was_made() {
     assert_eq!((call.location().file(), call.location().line()), (file!(), line));
     let shown = format!("{call:?}");
     assert!(shown.contains("Pending") && shown.contains(&format!("call.rs:{line}")), "{shown}");
-    let mut locations = Vec::new();
-    event_loop.calls.collect(|location| locations.push(location));
-    assert_eq!(locations, [call.location()]);
+    event_loop.calls.collect();
+    assert_eq!(event_loop.calls.locations(9), [call.location()]);
+    assert_eq!(event_loop.calls.begin_next().unwrap().location(), call.location());
 }
 
 #[test]
