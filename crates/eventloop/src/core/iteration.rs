@@ -239,6 +239,9 @@ impl LoopCore {
                 break;
             }
             self.collect_inbox();
+            if self.stop_requested.get() {
+                continue; // from another thread, whose calls before it come first
+            }
             if batch >= self.settings.batches_between_polls.get() || self.ready.borrow().is_empty()
             {
                 break;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::thread::{self, ThreadId};
 
 use super::BareLoop;
-use crate::{CallState, CancelAnswer, ThreadsafeCall, ThreadsafeHandle};
+use crate::{CallState, CancelAnswer, EventLoop, ThreadsafeCall, ThreadsafeHandle, prelude::*};
 
 /// Notes on which threads it was dropped.
 struct Captured(Arc<Mutex<Vec<ThreadId>>>);
@@ -314,4 +314,49 @@ fn l31_handles_and_calls_can_be_sent_and_shared() {
     fn sendable<T: Send + Sync + 'static>() {}
     sendable::<ThreadsafeHandle>();
     sendable::<ThreadsafeCall>();
+}
+
+#[test]
+fn l19_l31_a_stop_from_another_thread_comes_after_that_threads_calls() {
+    let once = std::num::NonZeroU32::MIN;
+    let event_loop = EventLoop::builder().batches_between_polls(once).build().unwrap();
+    let handle = event_loop.threadsafe_handle();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&runs);
+    event_loop.call_soon(move || {
+        // While a batch runs, so that all of it is found right after the last batch before a poll.
+        let poster = thread::spawn(move || {
+            for _ in 0..10 {
+                let count = Arc::clone(&count);
+                let call = handle.call_soon_threadsafe(move || {
+                    count.fetch_add(1, Ordering::Relaxed);
+                });
+                call.unwrap();
+            }
+            handle.stop();
+        });
+        poster.join().unwrap();
+    });
+    event_loop.run_forever().unwrap();
+    assert_eq!(runs.load(Ordering::Relaxed), 10);
+}
+
+#[test]
+fn h8_l9_a_call_on_a_real_loop_runs_is_cancelled_or_goes_down_with_it() {
+    let event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.threadsafe_handle();
+    let (ran, runs, _) = counting(&handle);
+    let (cancelled, never, _) = counting(&handle);
+    let panicked = handle.call_soon_threadsafe(|| panic!("on purpose")).unwrap();
+    assert_eq!(cancelled.cancel(), CancelAnswer::Cancelled);
+    handle.stop();
+    event_loop.run_forever().unwrap();
+    let states = [ran.state(), cancelled.state(), panicked.state()];
+    assert_eq!(states, [CallState::Done, CallState::Cancelled, CallState::Done]);
+    assert_eq!((runs.load(Ordering::Relaxed), never.load(Ordering::Relaxed)), (1, 0));
+    assert_eq!(event_loop.stats().panics, 1);
+    let (late, _, drops) = counting(&handle);
+    drop(event_loop);
+    assert_eq!((late.state(), drops.lock().unwrap().len()), (CallState::Dropped, 1));
+    assert!(handle.call_soon_threadsafe(|| ()).is_err());
 }
