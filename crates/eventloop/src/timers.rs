@@ -64,6 +64,7 @@ impl<T> TimerQueue<T> {
     /// Keeps `item` until `due`, or until it is cancelled.
     ///
     /// A deadline in the past is legal and comes first (H-6).
+    #[inline]
     pub(crate) fn arm(&mut self, due: u64, item: T) -> TimerKey {
         let order = self.next_order();
         let key = self.slots.insert(due, order as u32, item);
@@ -75,6 +76,7 @@ impl<T> TimerQueue<T> {
     /// Calls a timer off and gives its item back; `None` if it is gone already (H-2).
     ///
     /// Works on an armed timer as on one that is due and not yet taken (H-5, H-13).
+    #[inline]
     pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<T> {
         let (item, was_armed) = self.slots.remove(key)?;
         if was_armed {
@@ -89,17 +91,16 @@ impl<T> TimerQueue<T> {
     ///
     /// Takes `&mut self` because it forgets the cancelled ones that it meets on its way. It does not
     /// get ahead of the time: after it, timers with earlier deadlines are as cheap as before.
+    #[inline]
     pub(crate) fn next_due(&mut self) -> Option<u64> {
-        let slots = &self.slots;
-        self.agenda.peek(|entry| slots.is_armed(entry))
+        self.agenda.peek(&self.slots)
     }
 
     /// Makes the next timer whose deadline is `now` or earlier due and names it (H-9, H-10).
     ///
     /// Its item stays until [`take`](Self::take), so that it can still be cancelled.
     pub(crate) fn pop_due(&mut self, now: u64) -> Option<TimerKey> {
-        let slots = &mut self.slots;
-        let key = self.agenda.pop(now, |entry| slots.make_due(entry))?;
+        let key = self.agenda.pop(now, &mut self.slots)?;
         self.armed -= 1;
         self.clear_up();
         Some(key)
@@ -108,25 +109,17 @@ impl<T> TimerQueue<T> {
     /// [`pop_due`](Self::pop_due) until nothing is left to pop: the cheapest way to fire many.
     ///
     /// Answers how many there were.
-    pub(crate) fn pop_all_due(&mut self, now: u64, mut each: impl FnMut(TimerKey)) -> usize {
-        let slots = &mut self.slots;
-        let mut popped = 0;
-        self.agenda.pop_all(now, |entry| {
-            let live = slots.make_due(entry);
-            if live {
-                popped += 1;
-                each(entry.key);
-            }
-            live
-        });
+    pub(crate) fn pop_all_due(&mut self, now: u64, each: impl FnMut(TimerKey)) -> usize {
+        let popped = self.agenda.pop_all(now, &mut self.slots, each);
         self.armed -= popped;
         self.clear_up();
         popped
     }
 
     /// Takes the item of a timer that is due; `None` if it is gone, or armed (again).
+    #[inline]
     pub(crate) fn take(&mut self, key: TimerKey) -> Option<T> {
-        if self.slots.is_due(key) { self.slots.remove(key).map(|(item, _)| item) } else { None }
+        self.slots.remove_due(key)
     }
 
     /// The deadline of a timer that is armed or due.
@@ -188,8 +181,7 @@ impl<T> TimerQueue<T> {
     fn clear_up(&mut self) {
         let dead = self.agenda.dead();
         if dead > TOLERATED_DEAD && dead > self.armed {
-            let slots = &self.slots;
-            self.agenda.purge(|entry| slots.is_armed(entry));
+            self.agenda.purge(&self.slots);
         }
     }
 }
