@@ -224,9 +224,9 @@ impl LoopCore {
         }
         let now = self.clock.now().as_nanos();
         let mut ready = self.ready.borrow_mut();
-        while let Some(key) = timers.pop_due(now) {
+        timers.pop_all_due(now, |key| {
             ready.push(Entry::Other(Other::Timer(key)));
-        }
+        });
     }
 
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll.
