@@ -17,7 +17,7 @@ mod signals;
 
 use crate::abstract_loop::ExceptionHandler;
 use crate::builder::Settings;
-use crate::cross_thread::{Delivery, Inbox};
+use crate::cross_thread::Calls;
 use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::ReadyQueue;
 use crate::shuffle::Shuffle;
@@ -56,7 +56,8 @@ pub(crate) struct LoopCore {
     dirty: RefCell<Vec<SourceKey>>,
     /// `None` once closed.
     driver: RefCell<Option<Rc<dyn Driver>>>,
-    inbox: Arc<Inbox<Delivery>>,
+    /// What other threads gave to this loop.
+    calls: Arc<Calls>,
     /// What `Scheduler::threadsafe` gives out; its count tells how many may still post.
     remote: Arc<Remote>,
     signals: RefCell<SignalHandlers>,
@@ -70,7 +71,6 @@ pub(crate) struct LoopCore {
     shuffle: Option<RefCell<Shuffle>>,
     /// Kept between iterations for their memory.
     events: Cell<Vec<ReadyEvent>>,
-    deliveries: Cell<Vec<Delivery>>,
 }
 
 /// Where the loop is in its life.
@@ -90,8 +90,8 @@ impl LoopCore {
         settings: Settings,
     ) -> Rc<Self> {
         let id = SchedulerId::unique();
-        let inbox = Arc::new(Inbox::new(driver.wake()));
-        let remote = Arc::new(Remote::new(inbox.clone(), id));
+        let calls = Arc::new(Calls::new(driver.wake()));
+        let remote = Arc::new(Remote::new(calls.clone(), id));
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
             id,
@@ -106,7 +106,7 @@ impl LoopCore {
             sources: RefCell::new(Sources::default()),
             dirty: RefCell::new(Vec::new()),
             driver: RefCell::new(Some(driver.into())),
-            inbox,
+            calls,
             remote,
             signals: RefCell::new(SignalHandlers::default()),
             executor: RefCell::new(DefaultExecutor::default()),
@@ -116,7 +116,6 @@ impl LoopCore {
             counters: Counters::default(),
             shuffle: settings.seed.map(|seed| RefCell::new(Shuffle::new(seed))),
             events: Cell::new(Vec::new()),
-            deliveries: Cell::new(Vec::new()),
             settings,
         })
     }

@@ -21,8 +21,8 @@ impl LoopCore {
     /// Gives everything back. Destructors of users may call anything here: they find a closed loop.
     pub(super) fn release(&self) {
         self.phase.set(Phase::Closed);
-        for delivery in self.inbox.close() {
-            self.drop_contained(delivery);
+        for call in self.calls.close() {
+            self.drop_contained(call);
         }
         let ready = self.ready.borrow_mut().take_all();
         for entry in ready {

@@ -5,11 +5,11 @@
 //! later by the bound at most.
 
 use super::{LoopCore, Phase};
-use crate::cross_thread::Delivery;
 use crate::driver::ReadyEvent;
 use crate::ready_queue::{Entry, Other};
 use crate::{Direction, RunError, SourceKey};
 use futures::{Callback, Instant, catch};
+use std::panic::Location;
 use std::time::Duration;
 
 /// The longest time that is given to a poller at once (L-5).
@@ -70,7 +70,9 @@ impl LoopCore {
 
     /// Whether something can run without polling for it.
     pub(super) fn has_work(&self) -> bool {
-        self.stop_requested.get() || !self.ready.borrow().is_empty() || self.inbox.has_news()
+        self.stop_requested.get()
+            || !self.ready.borrow().is_empty()
+            || self.calls.inbox().has_news()
     }
 
     /// The deadline of the earliest timer.
@@ -96,12 +98,12 @@ impl LoopCore {
             }
             return Ok(());
         }
-        if self.spin(timeout, &wait, events)? || !self.inbox.prepare_to_sleep() {
+        if self.spin(timeout, &wait, events)? || !self.calls.inbox().prepare_to_sleep() {
             return Ok(());
         }
         self.counters.sleeps.add(1);
         let slept = wait(timeout, events);
-        self.inbox.woke_up();
+        self.calls.inbox().woke_up();
         slept
     }
 
@@ -120,7 +122,7 @@ impl LoopCore {
         loop {
             wait(Some(Duration::ZERO), events)?;
             let elapsed = self.clock.now() - start;
-            if !events.is_empty() || self.inbox.has_news() || Some(elapsed) >= timeout {
+            if !events.is_empty() || self.calls.inbox().has_news() || Some(elapsed) >= timeout {
                 return Ok(true);
             }
             if elapsed >= longest {
@@ -141,13 +143,13 @@ impl LoopCore {
             return Ok(());
         }
         if self.outside_sources() > 0 {
-            if !self.inbox.prepare_to_sleep() {
+            if !self.calls.inbox().prepare_to_sleep() {
                 return Ok(());
             }
             let slept = wait(Some(limit.unwrap_or(LONGEST_OUTSIDE_WAIT)), events);
-            self.inbox.woke_up();
+            self.calls.inbox().woke_up();
             slept?;
-            let nothing_came = events.is_empty() && !self.inbox.has_news();
+            let nothing_came = events.is_empty() && !self.calls.inbox().has_news();
             return match limit {
                 None if nothing_came => Err(RunError::WouldSleepForEver),
                 _ => Ok(()),
@@ -176,24 +178,21 @@ impl LoopCore {
 
     /// Queues what other threads and signal handlers sent.
     pub(super) fn collect_inbox(&self) {
-        if !self.inbox.has_news() {
+        if !self.calls.inbox().has_news() {
             return;
         }
-        let mut deliveries = self.deliveries.take();
-        let news = self.inbox.drain_into(&mut deliveries);
+        let (count, news) = self.calls.collect();
         if news.signal {
             self.queue_signal_handlers();
         }
         if news.stop {
             self.stop_requested.set(true);
         }
-        self.counters.posted.add(deliveries.len() as u64);
+        self.counters.posted.add(count as u64);
         let mut ready = self.ready.borrow_mut();
-        for delivery in deliveries.drain(..) {
-            ready.push(Entry::Callback(run_delivery(delivery)));
+        for _ in 0..count {
+            ready.push(Entry::Other(Other::Posted));
         }
-        drop(ready);
-        self.deliveries.set(deliveries);
     }
 
     /// Queues the turns of ready descriptors, in the order in which the poller reported them (L-4).
@@ -240,6 +239,9 @@ impl LoopCore {
                 break;
             }
             self.collect_inbox();
+            if self.stop_requested.get() {
+                continue; // from another thread, whose calls before it come first
+            }
             if batch >= self.settings.batches_between_polls.get() || self.ready.borrow().is_empty()
             {
                 break;
@@ -261,6 +263,10 @@ impl LoopCore {
             match entry {
                 Entry::Callback(callback) => self.run_callback(callback),
                 Entry::Other(Other::Gone) => continue,
+                Entry::Other(Other::Posted) => {
+                    let Some(call) = self.calls.begin_next() else { continue };
+                    self.run_turn(call.location(), || call.run());
+                }
                 Entry::Other(Other::Timer(key)) => {
                     let due = self.timers.borrow_mut().take(key);
                     let Some(callback) = due else { continue };
@@ -280,14 +286,20 @@ impl LoopCore {
         self.ready.borrow_mut().pop_below(end)
     }
 
-    /// One turn: a callback. Its panic is reported, and the next one runs (L-9).
+    /// One turn: a callback.
     #[inline]
     fn run_callback(&self, callback: Callback) {
-        let location = callback.location();
+        self.run_turn(callback.location(), || callback.run());
+    }
+
+    /// One turn: something that was scheduled at `location`. Its panic is reported, and the next one
+    /// runs (L-9).
+    #[inline]
+    fn run_turn(&self, location: &'static Location<'static>, turn: impl FnOnce()) {
         if self.debug.get() {
-            return self.run_timed(Some(location), || callback.run());
+            return self.run_timed(Some(location), turn);
         }
-        if let Err(panic) = catch(|| callback.run()) {
+        if let Err(panic) = catch(turn) {
             self.callback_failed(Some(location), panic);
         }
     }
@@ -308,12 +320,5 @@ impl LoopCore {
         if let Err(panic) = catch(|| source.ready(direction)) {
             self.callback_failed(None, panic);
         }
-    }
-}
-
-fn run_delivery(delivery: Delivery) -> Callback {
-    match delivery.location() {
-        Some(location) => Callback::at(location, move || delivery.run()),
-        None => Callback::new(move || delivery.run()),
     }
 }

@@ -38,7 +38,7 @@ impl LoopCore {
             errors_not_logged: counters.errors_not_logged.get(),
             slow_callbacks: counters.slow_callbacks.get(),
             longest_busy: counters.longest_busy(),
-            ready: self.ready.borrow().callbacks().count(),
+            ready: self.ready.borrow().callbacks().count() + self.calls.collected(),
             timers: self.timers.borrow().len(),
             sources: sources.iter().count(),
             transports,
@@ -74,7 +74,9 @@ impl LoopCore {
 
     pub(crate) fn list_callbacks(&self, most: usize) -> Vec<String> {
         let ready = self.ready.borrow();
-        ready.callbacks().take(most).map(|callback| created_at(callback)).collect()
+        let own = ready.callbacks().map(created_at);
+        let posted = self.calls.locations(most).into_iter();
+        own.chain(posted.map(|location| format!("posted at {location}"))).take(most).collect()
     }
 
     pub(crate) fn list_timers(&self, most: usize, now: Instant) -> Vec<String> {

@@ -16,7 +16,7 @@ impl LoopCore {
         if self.phase.get() == Phase::Closed {
             return Err(SignalError::Closed);
         }
-        let signaller = self.inbox.signaller().ok_or(SignalError::Closed)?;
+        let signaller = self.calls.inbox().signaller().ok_or(SignalError::Closed)?;
         let callback = Rc::new(RepeatingCallback::default());
         callback.set(handler);
         let inserted = self.signals.borrow_mut().insert(signal, callback, signaller);
