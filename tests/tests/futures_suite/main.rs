@@ -70,7 +70,8 @@ tulipa_tests::on_every_host! {
         f16_a_failing_callback_is_reported_and_the_others_run,
         f17_a_callback_may_add_drop_and_query,
         f21_on_a_closed_loop_callbacks_are_dropped,
-        f21_closing_the_loop_drops_callbacks_that_are_queued;
+        f21_closing_the_loop_drops_callbacks_that_are_queued,
+        f15_f16_a_destructor_that_panics_keeps_none_of_the_others_from_running;
     unretrieved:
         f18_an_exception_that_nobody_asked_for_is_reported_once,
         f18_the_report_waits_for_the_last_handle,

@@ -27,6 +27,12 @@ fn done_futures() -> [Future<u32>; 3] {
 }
 
 #[test]
+fn f29_a_future_crosses_threads_whenever_its_value_may() {
+    fn crosses_threads<T: Send + Sync>() {}
+    crosses_threads::<Future<Cell<u32>>>();
+}
+
+#[test]
 fn f29_the_four_states_can_be_told_apart() {
     let [finished, failed, cancelled] = done_futures();
     let states = |future: &Future<u32>| (future.running(), future.done(), future.cancelled());

@@ -62,6 +62,25 @@ fn f29_wait_for_the_first_exception() {
 }
 
 #[test]
+fn f29_waiting_for_an_exception_goes_on_while_all_is_well() {
+    for timeout in [None, LONG] {
+        for _ in 0..50 {
+            let futures = three();
+            futures[0].set_result(1).unwrap();
+            futures[1].cancel();
+            let last = futures[2].clone();
+            let thread = thread::spawn(move || {
+                (0..50).for_each(|_| thread::yield_now());
+                last.set_result(1).unwrap();
+            });
+            let waited = wait(futures, timeout, ReturnWhen::FirstException).unwrap();
+            assert!(waited.not_done.is_empty());
+            thread.join().unwrap();
+        }
+    }
+}
+
+#[test]
 fn f29_wait_for_all_with_a_time_out() {
     let futures = three();
     futures[2].set_result(1).unwrap();
