@@ -21,6 +21,7 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::num::NonZeroU64;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::task::Waker;
@@ -52,7 +53,7 @@ pub struct Future<T: 'static> {
 
 /// What [`Future::add_done_callback`] returns, for [`Future::remove_done_callback`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CallbackToken(u64);
+pub struct CallbackToken(NonZeroU64);
 
 struct Shared<T: 'static> {
     scheduler: Rc<dyn Scheduler>,
@@ -388,7 +389,7 @@ impl<T: 'static> WeakFuture<T> {
 
 impl CallbackToken {
     /// The token of a callback that was queued at once, and of no other.
-    const SPENT: Self = Self(u64::MAX);
+    const SPENT: Self = Self(NonZeroU64::MAX);
 }
 
 impl<T: 'static> Drop for Shared<T> {

@@ -10,6 +10,7 @@ use super::{CallbackToken, Future};
 use crate::inline_once::InlineOnce;
 use indexmap::IndexMap;
 use std::cell::Cell;
+use std::num::NonZeroU64;
 use std::panic::Location;
 use std::task::Waker;
 
@@ -180,8 +181,9 @@ impl<T: 'static> Listeners<T> {
 /// wrong future finds nothing.
 fn next_token() -> CallbackToken {
     thread_local! {
-        static NEXT: Cell<u64> = const { Cell::new(0) };
+        static NEXT: Cell<NonZeroU64> = const { Cell::new(NonZeroU64::MIN) };
     }
-    // A `Cell<u64>` has no destructor: it is there for as long as the thread.
-    NEXT.with(|next| CallbackToken(next.replace(next.get() + 1)))
+    // A `Cell` of a number has no destructor: it is there for as long as the thread. Nobody counts
+    // to 2⁶⁴, where the token of no listener is.
+    NEXT.with(|next| CallbackToken(next.replace(next.get().saturating_add(1))))
 }

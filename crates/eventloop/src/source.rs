@@ -1,0 +1,130 @@
+//! [`Source`]: what a loop watches, and [`SourceKey`], which names one registration of it.
+
+use std::any::Any;
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+
+/// A descriptor with those who want to know when it is ready. The loop owns it while it is watched.
+pub trait Source: Any {
+    /// The descriptor. It must be the same one, and open, as long as the source is watched.
+    fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// The descriptor is ready in `direction`: one turn of the loop. Called once per iteration for
+    /// each direction that is ready, reading first; a descriptor that has failed or hung up is ready
+    /// in every direction that is watched (L-44).
+    fn ready(self: Rc<Self>, direction: Direction);
+
+    /// What was asked for with `flush_later` is due: the loop is about to poll. No user code may be
+    /// called here.
+    fn flush(self: Rc<Self>) {}
+
+    /// Called when the loop closes: the source was dropped from the loop and nothing will come. No
+    /// user code may be called here (L-30).
+    fn loop_closed(self: Rc<Self>) {}
+
+    /// Which kind of source this is.
+    fn kind(&self) -> SourceKind;
+
+    /// What this is, with its addresses, for people.
+    fn describe(&self) -> String;
+}
+
+/// The kinds of [`Source`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SourceKind {
+    /// Made by `add_reader` or `add_writer`.
+    Callback,
+    /// A transport: others may not watch its descriptor (L-41).
+    Transport,
+    /// A listening socket.
+    Listener,
+}
+
+/// What a descriptor may be ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Reading, or accepting.
+    Read,
+    /// Writing, or a finished connect.
+    Write,
+}
+
+/// What is watched of a descriptor. [`Interest::NONE`] takes it out of the poller: a registration
+/// without interest would still report hang-ups, for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Interest {
+    /// Whether readiness to read is wanted.
+    pub readable: bool,
+    /// Whether readiness to write is wanted.
+    pub writable: bool,
+}
+
+impl Interest {
+    /// Nothing.
+    pub const NONE: Interest = Interest { readable: false, writable: false };
+    /// Reading only.
+    pub const READ: Interest = Interest { readable: true, writable: false };
+    /// Writing only.
+    pub const WRITE: Interest = Interest { readable: false, writable: true };
+    /// Both.
+    pub const BOTH: Interest = Interest { readable: true, writable: true };
+
+    /// Whether nothing is watched.
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// Whether `direction` is watched.
+    pub fn includes(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Read => self.readable,
+            Direction::Write => self.writable,
+        }
+    }
+
+    /// The same, with `direction` switched on or off.
+    #[must_use]
+    pub fn with(self, direction: Direction, on: bool) -> Self {
+        match direction {
+            Direction::Read => Interest { readable: on, ..self },
+            Direction::Write => Interest { writable: on, ..self },
+        }
+    }
+}
+
+/// Names one registration: slot and generation, so that an event for a source that is gone reaches
+/// nobody, not even the next owner of the same slot or the same descriptor number (L-43).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SourceKey(usize);
+
+/// Half of the word is the slot, the other half the generation.
+const SLOT_BITS: u32 = usize::BITS / 2;
+const SLOT_MASK: usize = (1 << SLOT_BITS) - 1;
+
+impl SourceKey {
+    /// The key for `slot`, in its `generation` (which wraps around).
+    pub(crate) fn new(slot: usize, generation: u32) -> Self {
+        debug_assert!(slot < SLOT_MASK, "all slots but the last, which the poller keeps");
+        Self((generation as usize) << SLOT_BITS | slot)
+    }
+
+    /// The key as the poller carries it. Never `usize::MAX`, which belongs to the poller.
+    pub(crate) fn to_usize(self) -> usize {
+        self.0
+    }
+
+    pub(crate) fn from_usize(key: usize) -> Self {
+        Self(key)
+    }
+
+    pub(crate) fn slot(self) -> usize {
+        self.0 & SLOT_MASK
+    }
+}
+
+impl fmt::Debug for SourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceKey({}, generation {})", self.slot(), self.0 >> SLOT_BITS)
+    }
+}
