@@ -260,7 +260,7 @@ pub(crate) fn f27_closing_the_loop_cancels_the_thread_future(host: &dyn Host) {
     assert!(targets[1].cancelled());
 }
 
-pub(crate) fn f27_f27_f30_a_time_out_cancels_nothing(host: &dyn Host) {
+pub(crate) fn f27_f27_a_time_out_cancels_nothing(host: &dyn Host) {
     let source = host.scheduler().create_future::<u32>();
     let target = to_concurrent(&source);
     for timeout in [Duration::ZERO, Duration::from_millis(1)] {

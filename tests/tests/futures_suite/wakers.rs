@@ -123,7 +123,7 @@ pub(crate) fn f23_many_come_and_go(host: &dyn Host) {
     assert_eq!(counter.count(), 10);
 }
 
-pub(crate) fn f24_awaiting_from_inside_another_loop_is_an_error(host: &dyn Host) {
+pub(crate) fn awaiting_from_inside_another_loop_is_an_error(host: &dyn Host) {
     let (trace, other) = (Trace::new(), MiniScheduler::new());
     let (mut future, seen) = (host.scheduler().create_future::<u32>(), trace.clone());
     let mut own = future.clone();

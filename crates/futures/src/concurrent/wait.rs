@@ -216,3 +216,18 @@ impl Deadline {
         self.0.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f29_waiting_takes_its_callbacks_back() {
+        let future = Future::<u32>::new();
+        let watch = Watch::new([future.clone(), future.clone()]);
+        let arrivals = watch.arrivals.clone();
+        assert_eq!(Arc::strong_count(&arrivals), 3);
+        drop(watch);
+        assert_eq!(Arc::strong_count(&arrivals), 1);
+    }
+}
