@@ -176,13 +176,16 @@ mod tests {
             assert_eq!(store.add(mail(1), SystemTime::UNIX_EPOCH), Ok(id));
         }
         assert_eq!((ids(&store), store.dropped()), (vec![4, 3], 2));
+        let two = store.bytes();
         assert!(store.remove(3) && !store.remove(3) && !store.remove(1));
+        assert_eq!((store.bytes() * 2, store.is_empty()), (two, false));
         assert_eq!(store.add(mail(1), SystemTime::UNIX_EPOCH), Ok(5));
         assert_eq!(ids(&store), [5, 4]);
         assert!(store.get(3).is_none());
         assert_eq!(store.get(4).map(|caught| caught.id), Some(4));
         store.clear();
         assert_eq!((store.len(), store.bytes(), store.dropped()), (0, 0, 0));
+        assert!(store.is_empty());
         assert_eq!(store.add(mail(1), SystemTime::UNIX_EPOCH), Ok(6));
     }
 
@@ -200,6 +203,22 @@ mod tests {
         assert_eq!(store.dropped(), 3, "{before:?}");
         let nothing = StoreLimits { mails: 0, ..limits };
         assert_eq!(Store::new(nothing).add(mail(1), SystemTime::UNIX_EPOCH), Err(StoreFull));
+    }
+
+    #[test]
+    fn r4_a_mail_costs_all_that_is_kept_of_it() {
+        let address = |text: &[u8]| super::super::Address::parse_path(text).unwrap().0;
+        let mail = Mail {
+            client: "123".into(),
+            sender: address(b"<4@6>"),
+            recipients: vec![address(b"<78@1>").unwrap(), address(b"<2@45>").unwrap()],
+            content: b"Subject: 567\r\n\r\n".to_vec(),
+        };
+        let mut store = Store::default();
+        store.add(mail, SystemTime::UNIX_EPOCH).unwrap();
+        let texts = 3 + 3 + 4 + 4 + "567".len() + "Subject: 567\r\n\r\n".len();
+        let structs = size_of::<CaughtMail>() + 3 * size_of::<super::super::Address>();
+        assert_eq!(store.bytes(), texts + structs);
     }
 
     proptest! {

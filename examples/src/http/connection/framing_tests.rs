@@ -107,6 +107,8 @@ fn r15_chunks_are_exactly_as_the_grammar_has_them() {
         ("5\r\nhello0\r\n\r\n", "400"),
         ("4\r\nhello\r\n0\r\n\r\n", "400"),
         ("5\r\nhello\r\r\n0\r\n\r\n", "400"),
+        ("5\r\nhelloX\n0\r\n\r\n", "400"),
+        ("5\r\nhello\rX0\r\n\r\n", "400"),
         ("5\r\nhello\r\n0\n\n", "400"),
         ("5\r\nhello\r\n0\r\n\n", "400"),
         ("0\r\n\r\r\n", "400"),
@@ -122,6 +124,14 @@ fn r15_chunks_are_exactly_as_the_grammar_has_them() {
         ("5;a=\"b\r\nhello\r\n0\r\n\r\n", "400"),
         ("5;a\nb\r\nhello\r\n0\r\n\r\n", "400"),
         ("5;a\rb\r\nhello\r\n0\r\n\r\n", "400"),
+        ("5;a=\"\x01\"\r\nhello\r\n0\r\n\r\n", "400"),
+        ("5;a=\"\x7f\"\r\nhello\r\n0\r\n\r\n", "400"),
+        ("5;a=\"\r\"\r\nhello\r\n0\r\n\r\n", "400"),
+        ("5;a=\"\n\"\r\nhello\r\n0\r\n\r\n", "400"),
+        ("5;a=\"\\\x01\"\r\nhello\r\n0\r\n\r\n", "400"),
+        ("5;a=\"\\\"\r\nhello\r\n0\r\n\r\n", "400"),
+        ("5;a=\"b\"c\r\nhello\r\n0\r\n\r\n", "400"),
+        ("0\r\nA: b\r\r\n\r\n", "400"),
         ("5;\0\r\nhello\r\n0\r\n\r\n", "400"),
         ("100001\r\n", "413"),
         ("ffffffffffffffff\r\n", "413"),
@@ -155,7 +165,7 @@ fn r15_what_the_grammar_allows_is_served() {
         ),
         (
             format!(
-                "{post}Transfer-Encoding: chunked\r\n\r\nA;a;b=c;d=\"e\\\";f\"\r\n0123456789\r\n0;x\r\nA: b\r\n\r\n"
+                "{post}Transfer-Encoding: chunked\r\n\r\nA;a;b=c;d=\"e\\\"\t;f\"\r\n0123456789\r\n0;x\r\nA: b\r\n\r\n"
             ),
             "POST / [0123456789]",
         ),
@@ -221,5 +231,23 @@ fn r4_everything_has_its_limit() {
     ] {
         let outcome = feed(limits.clone(), &[format!("{head}{body}").as_bytes()]);
         assert_eq!(outcome.statuses(), [status], "{body:?}");
+    }
+}
+
+#[test]
+fn r4_chunk_lines_and_extensions_are_limited_however_they_come() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let limits = Limits { chunk_line: 10, chunk_extensions: 12, ..Limits::default() };
+    for (chunks, status) in [
+        ("1;345678\r\na\r\n0\r\n\r\n", "200"),
+        ("1;3456789\r\na\r\n0\r\n\r\n", "400"),
+        ("1;23456\r\na\r\n1;23456\r\na\r\n0\r\n\r\n", "200"),
+        ("1;23456\r\na\r\n1;234567\r\na\r\n0\r\n\r\n", "400"),
+    ] {
+        let input = format!("{head}{chunks}");
+        for size in [1, 5, head.len() + 9, input.len()] {
+            let pieces: Vec<&[u8]> = input.as_bytes().chunks(size).collect();
+            assert_eq!(feed(limits.clone(), &pieces).statuses(), [status], "{chunks:?} by {size}");
+        }
     }
 }

@@ -75,6 +75,9 @@ fn r15_http_1_0_closes_unless_asked_to_keep() {
     let outcome = feed_whole(b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
     assert_eq!(outcome.next, Next::Continue);
     assert!(outcome.output.contains("Connection: keep-alive\r\n"));
+    let outcome = feed_whole(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(outcome.next, Next::Continue);
+    assert!(!outcome.output.contains("Connection:"));
 }
 
 #[test]
