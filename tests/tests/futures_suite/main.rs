@@ -125,6 +125,8 @@ tulipa_tests::on_every_host! {
         f27_a_wrapper_made_on_a_closed_loop_does_no_harm,
         f27_a_source_that_is_dropped_cancels_the_wrapper,
         f27_a_wrapper_that_was_cancelled_is_left_alone,
+        f27_each_wrapper_hears_for_itself,
+        f27_a_wrapper_that_was_set_by_hand_is_kept_no_longer,
         f27_values_need_not_be_clone,
         f27_e11_a_job_comes_home,
         f27_a_loop_future_becomes_a_thread_future,
