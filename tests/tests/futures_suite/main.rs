@@ -24,7 +24,8 @@ tulipa_tests::on_every_host! {
         l25_closing_drops_what_is_queued_without_running_it,
         l31_another_thread_posts_in_order,
         l47_time_does_not_go_back,
-        l48_the_running_loop_is_the_current_one;
+        l48_the_running_loop_is_the_current_one,
+        l48_entering_a_scheduler_restores_the_one_before;
     handles:
         h1_dropping_a_handle_changes_nothing,
         h2_cancelling_frees_the_captures_at_once,
