@@ -32,6 +32,7 @@ use futures::{Callback, Exception, SchedulerId};
 use indexmap::IndexMap;
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(crate) struct LoopCore {
     settings: Settings,
 
     phase: Cell<Phase>,
+    /// Whether the `EventLoop` is still there. Without it the loop closes as soon as it may (L-28).
+    has_owner: Cell<bool>,
     stop_requested: Cell<bool>,
     debug: Cell<bool>,
     slow_callback_duration: Cell<Duration>,
@@ -53,7 +56,7 @@ pub(crate) struct LoopCore {
     timers: RefCell<TimerQueue<Callback>>,
     sources: RefCell<Sources>,
     /// Sources to flush before the next poll.
-    dirty: RefCell<Vec<SourceKey>>,
+    dirty: RefCell<VecDeque<SourceKey>>,
     /// `None` once closed.
     driver: RefCell<Option<Rc<dyn Driver>>>,
     /// What other threads gave to this loop.
@@ -98,13 +101,14 @@ impl LoopCore {
             clock,
             hook,
             phase: Cell::new(Phase::Idle),
+            has_owner: Cell::new(true),
             stop_requested: Cell::new(false),
             debug: Cell::new(settings.debug),
             slow_callback_duration: Cell::new(settings.slow_callback_duration),
             ready: RefCell::new(ReadyQueue::new()),
             timers: RefCell::new(TimerQueue::new()),
             sources: RefCell::new(Sources::default()),
-            dirty: RefCell::new(Vec::new()),
+            dirty: RefCell::new(VecDeque::new()),
             driver: RefCell::new(Some(driver.into())),
             calls,
             remote,

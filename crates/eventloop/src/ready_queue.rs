@@ -48,6 +48,7 @@ impl ReadyQueue {
     }
 
     /// The number of the next entry to run.
+    #[cfg(test)]
     pub(crate) fn head(&self) -> u64 {
         self.head
     }

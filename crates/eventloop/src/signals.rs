@@ -56,7 +56,16 @@ impl SignalHandlers {
     }
 
     pub(crate) fn remove(&mut self, signal: i32) -> Option<Rc<RepeatingCallback>> {
+        if self.handlers.contains_key(&signal) {
+            // What arrived for this handler is not for one that is added later.
+            self.arrived.fetch_and(!bit(signal), Ordering::AcqRel);
+        }
         self.handlers.shift_remove(&signal).map(|handler| handler.callback)
+    }
+
+    /// Stops to listen to anything; the callbacks come back, to be emptied where destructors may run.
+    pub(crate) fn into_callbacks(self) -> impl Iterator<Item = Rc<RepeatingCallback>> {
+        self.handlers.into_values().map(|handler| handler.callback)
     }
 
     /// The callbacks of the signals that arrived since the last call, lowest number first.

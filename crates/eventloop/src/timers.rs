@@ -28,7 +28,7 @@ const TOLERATED_DEAD: usize = 100;
 
 /// Items in the order in which they come due.
 ///
-/// A timer is *armed* until [`pop_due`](Self::pop_due) names it, then *due* until
+/// A timer is *armed* until [`pop_all_due`](Self::pop_all_due) names it, then *due* until
 /// [`take`](Self::take) hands its item over; [`cancel`](Self::cancel) works all the while (H-5).
 /// Deadlines are nanoseconds since whenever the caller likes; `u64::MAX` is one like any other.
 #[derive(Debug)]
@@ -52,11 +52,13 @@ impl<T> TimerQueue<T> {
     }
 
     /// Whether no timer is left, neither armed nor due.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.len() == 0
     }
 
     /// How many timers still wait for their deadline to be popped.
+    #[cfg(test)]
     pub(crate) fn armed(&self) -> usize {
         self.armed
     }
@@ -99,6 +101,7 @@ impl<T> TimerQueue<T> {
     /// Makes the next timer whose deadline is `now` or earlier due and names it (H-9, H-10).
     ///
     /// Its item stays until [`take`](Self::take), so that it can still be cancelled.
+    #[cfg(test)]
     pub(crate) fn pop_due(&mut self, now: u64) -> Option<TimerKey> {
         let key = self.agenda.pop(now, &mut self.slots)?;
         self.armed -= 1;
@@ -106,9 +109,10 @@ impl<T> TimerQueue<T> {
         Some(key)
     }
 
-    /// [`pop_due`](Self::pop_due) until nothing is left to pop: the cheapest way to fire many.
+    /// Makes all timers due whose deadline is `now` or earlier, and names them in the order of their
+    /// deadlines, equal ones in that of their creation (H-9, H-10). Answers how many there were.
     ///
-    /// Answers how many there were.
+    /// Their items stay until [`take`](Self::take), so that they can still be cancelled.
     pub(crate) fn pop_all_due(&mut self, now: u64, each: impl FnMut(TimerKey)) -> usize {
         let popped = self.agenda.pop_all(now, &mut self.slots, each);
         self.armed -= popped;
@@ -123,6 +127,7 @@ impl<T> TimerQueue<T> {
     }
 
     /// The deadline of a timer that is armed or due.
+    #[cfg(test)]
     pub(crate) fn due(&self, key: TimerKey) -> Option<u64> {
         self.slots.due(key)
     }

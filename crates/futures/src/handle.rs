@@ -85,6 +85,24 @@ impl Handle {
     }
 }
 
+impl PartialEq for Handle {
+    /// Whether both are for the same callback (H-15).
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.scheduler, &other.scheduler) {
+            (Some(own), Some(their)) => {
+                let (own_id, their_id) =
+                    ((self.number, self.is_timer), (other.number, other.is_timer));
+                own_id == their_id && Weak::ptr_eq(own, their)
+            }
+            // Nothing was scheduled: such a handle equals itself only.
+            (None, None) => std::ptr::eq(self, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Handle {}
+
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Handle({:?})", self.state())
@@ -139,6 +157,16 @@ impl TimerHandle {
         moved
     }
 }
+
+impl PartialEq for TimerHandle {
+    /// Whether both are for the same timer. Compare [`when`](TimerHandle::when) for the order of
+    /// their deadlines (H-15).
+    fn eq(&self, other: &Self) -> bool {
+        self.handle == other.handle
+    }
+}
+
+impl Eq for TimerHandle {}
 
 impl fmt::Debug for TimerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,12 +4,13 @@
 //! between two polls. The order among callbacks does not change by that, and I/O and timers come
 //! later by the bound at most.
 
+use super::exceptions::Turn;
 use super::{LoopCore, Phase};
 use crate::driver::ReadyEvent;
 use crate::ready_queue::{Entry, Other};
-use crate::{Direction, RunError, SourceKey};
-use futures::{Callback, Instant, catch};
-use std::panic::Location;
+use crate::{Direction, RunError, Source, SourceKey};
+use futures::{Instant, catch};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The longest time that is given to a poller at once (L-5).
@@ -23,16 +24,22 @@ impl LoopCore {
     /// next callback or timer.
     pub(super) fn iteration(&self, limit: Option<Duration>) -> Result<(), RunError> {
         self.flush_dirty();
-        let timeout = self.poll_timeout(limit);
-        self.call_hook(|hook| hook.before_poll(timeout));
+        let mut timeout = self.poll_timeout(limit);
+        if self.hook.is_some() {
+            self.call_hook(|hook| hook.before_poll(timeout));
+            // It may have scheduled something.
+            timeout = self.poll_timeout(limit);
+        }
         let mut events = self.events.take();
         let polled = self.poll(timeout, limit, &mut events);
+        let reported = events.len();
         self.counters.iterations.add(1);
-        self.counters.io_events.add(events.len() as u64);
-        self.call_hook(|hook| hook.after_poll(events.len()));
+        self.counters.io_events.add(reported as u64);
+        // No user code runs before the events are queued: their keys are still those of the poll.
         self.collect_inbox();
         self.queue_io(&mut events);
         self.events.set(events);
+        self.call_hook(|hook| hook.after_poll(reported));
         polled?;
         self.queue_due_timers();
         self.run_batches();
@@ -49,7 +56,7 @@ impl LoopCore {
     }
 
     fn pop_dirty(&self) -> Option<SourceKey> {
-        self.dirty.borrow_mut().pop()
+        self.dirty.borrow_mut().pop_front()
     }
 
     /// How long this iteration may sleep: `Some(ZERO)` if there is something to do (L-5).
@@ -77,7 +84,8 @@ impl LoopCore {
 
     /// The deadline of the earliest timer.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.timers.borrow_mut().next_due().map(Instant::from_nanos)
+        let due = self.timers.borrow_mut().next_due().map(Instant::from_nanos);
+        due.filter(|due| *due < Instant::NEVER)
     }
 
     fn poll(
@@ -122,7 +130,10 @@ impl LoopCore {
         loop {
             wait(Some(Duration::ZERO), events)?;
             let elapsed = self.clock.now() - start;
-            if !events.is_empty() || self.calls.inbox().has_news() || Some(elapsed) >= timeout {
+            if !events.is_empty() || self.calls.inbox().has_news() {
+                return Ok(true);
+            }
+            if timeout.is_some_and(|timeout| elapsed >= timeout) {
                 return Ok(true);
             }
             if elapsed >= longest {
@@ -146,7 +157,8 @@ impl LoopCore {
             if !self.calls.inbox().prepare_to_sleep() {
                 return Ok(());
             }
-            let slept = wait(Some(limit.unwrap_or(LONGEST_OUTSIDE_WAIT)), events);
+            let longest = limit.unwrap_or(LONGEST_OUTSIDE_WAIT).min(LONGEST_OUTSIDE_WAIT);
+            let slept = wait(Some(longest), events);
             self.calls.inbox().woke_up();
             slept?;
             let nothing_came = events.is_empty() && !self.calls.inbox().has_news();
@@ -155,8 +167,7 @@ impl LoopCore {
                 _ => Ok(()),
             };
         }
-        let due = self.next_due().filter(|due| *due < Instant::NEVER);
-        match (due, limit) {
+        match (self.next_due(), limit) {
             (Some(due), None) => {
                 self.clock.step_to(due);
                 Ok(())
@@ -200,17 +211,17 @@ impl LoopCore {
         if let Some(shuffle) = &self.shuffle {
             shuffle.borrow_mut().shuffle(events);
         }
-        let (sources, mut ready) = (self.sources.borrow(), self.ready.borrow_mut());
+        let (mut sources, mut ready) = (self.sources.borrow_mut(), self.ready.borrow_mut());
         for event in events.drain(..) {
             let key = SourceKey::from_usize(event.key);
-            let Some(interest) = sources.interest(key) else {
+            if sources.source(key).is_none() {
                 self.counters.stale_events.add(1);
                 continue;
-            };
-            if event.readable && interest.readable {
+            }
+            if event.readable && sources.queue_turn(key, Direction::Read) {
                 ready.push(Entry::Other(Other::Readable(key)));
             }
-            if event.writable && interest.writable {
+            if event.writable && sources.queue_turn(key, Direction::Write) {
                 ready.push(Entry::Other(Other::Writable(key)));
             }
         }
@@ -222,7 +233,8 @@ impl LoopCore {
         if timers.next_due().is_none() {
             return;
         }
-        let now = self.clock.now().as_nanos();
+        // A timer for `NEVER` is not due, even at the clock's end (H-7).
+        let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
         let mut ready = self.ready.borrow_mut();
         timers.pop_all_due(now, |key| {
             ready.push(Entry::Other(Other::Timer(key)));
@@ -261,20 +273,28 @@ impl LoopCore {
         let mut ran = 0;
         while let Some(entry) = self.pop_below(end) {
             match entry {
-                Entry::Callback(callback) => self.run_callback(callback),
+                Entry::Callback(callback) => {
+                    self.run_turn(&Turn::Callback(callback.location()), || callback.run());
+                }
                 Entry::Other(Other::Gone) => continue,
                 Entry::Other(Other::Posted) => {
                     let Some(call) = self.calls.begin_next() else { continue };
-                    self.run_turn(call.location(), || call.run());
+                    self.run_turn(&Turn::Callback(call.location()), || call.run());
                 }
                 Entry::Other(Other::Timer(key)) => {
                     let due = self.timers.borrow_mut().take(key);
                     let Some(callback) = due else { continue };
                     self.counters.timers_fired.add(1);
-                    self.run_callback(callback);
+                    self.run_turn(&Turn::Timer(callback.location()), || callback.run());
                 }
-                Entry::Other(Other::Readable(key)) => self.run_io(key, Direction::Read),
-                Entry::Other(Other::Writable(key)) => self.run_io(key, Direction::Write),
+                Entry::Other(Other::Readable(key)) => {
+                    let Some(source) = self.take_turn(key, Direction::Read) else { continue };
+                    self.run_io(source, Direction::Read);
+                }
+                Entry::Other(Other::Writable(key)) => {
+                    let Some(source) = self.take_turn(key, Direction::Write) else { continue };
+                    self.run_io(source, Direction::Write);
+                }
             }
             ran += 1;
         }
@@ -286,39 +306,27 @@ impl LoopCore {
         self.ready.borrow_mut().pop_below(end)
     }
 
-    /// One turn: a callback.
-    #[inline]
-    fn run_callback(&self, callback: Callback) {
-        self.run_turn(callback.location(), || callback.run());
+    /// Whose turn it is. Nobody's if the descriptor is gone, or not watched for that any more.
+    fn take_turn(&self, key: SourceKey, direction: Direction) -> Option<Rc<dyn Source>> {
+        self.sources.borrow_mut().take_turn(key, direction)
     }
 
-    /// One turn: something that was scheduled at `location`. Its panic is reported, and the next one
-    /// runs (L-9).
+    /// One turn. Its panic is reported, and the next one runs (L-9).
     #[inline]
-    fn run_turn(&self, location: &'static Location<'static>, turn: impl FnOnce()) {
+    fn run_turn(&self, turn: &Turn<'_>, run: impl FnOnce()) {
         if self.debug.get() {
-            return self.run_timed(Some(location), turn);
+            return self.run_timed(turn, run);
         }
-        if let Err(panic) = catch(turn) {
-            self.callback_failed(Some(location), panic);
+        if let Err(panic) = catch(run) {
+            self.callback_failed(turn, panic);
         }
     }
 
-    /// One turn: a descriptor is ready. Nobody is called if it is not watched for that any more.
-    fn run_io(&self, key: SourceKey, direction: Direction) {
-        let source = {
-            let sources = self.sources.borrow();
-            match sources.interest(key) {
-                Some(interest) if interest.includes(direction) => sources.source(key).cloned(),
-                _ => None,
-            }
-        };
-        let Some(source) = source else { return };
-        if self.debug.get() {
-            return self.run_timed(None, || source.ready(direction));
-        }
-        if let Err(panic) = catch(|| source.ready(direction)) {
-            self.callback_failed(None, panic);
-        }
+    /// One turn: a descriptor is ready.
+    fn run_io(&self, source: Rc<dyn Source>, direction: Direction) {
+        let turn = Turn::Io { source: &*source, direction };
+        self.run_turn(&turn, || source.clone().ready(direction));
+        // It may have been the last one to hold what it watches.
+        self.drop_contained(source);
     }
 }

@@ -51,5 +51,8 @@ impl Drop for Run {
         // What was written in the last batch must not wait for the next run.
         event_loop.flush_dirty();
         event_loop.calls.inbox().leave();
+        if !event_loop.has_owner.get() {
+            event_loop.close_ownerless();
+        }
     }
 }

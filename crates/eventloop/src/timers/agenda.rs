@@ -99,7 +99,7 @@ impl Agenda {
     }
 
     /// Makes the first armed timer due, if its deadline is `now` or earlier.
-    #[inline]
+    #[cfg(test)]
     pub(super) fn pop<T>(&mut self, now: u64, slots: &mut Slots<T>) -> Option<TimerKey> {
         loop {
             match self.pop_near(now) {
