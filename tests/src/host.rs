@@ -1,7 +1,7 @@
 //! [`Host`]: a loop under test, and the macro that runs a suite on each of them.
 
 use crate::{ExceptionHandler, MiniScheduler};
-use eventloop::{AbstractEventLoop, DriverKind, EventLoopBuilder, TestLoop};
+use eventloop::{DriverKind, EventLoopBuilder, TestLoop};
 use futures::{ExceptionContext, Scheduler};
 use std::cell::RefCell;
 use std::num::NonZeroU32;

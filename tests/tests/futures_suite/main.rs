@@ -24,7 +24,8 @@ tulipa_tests::on_every_host! {
         l25_closing_drops_what_is_queued_without_running_it,
         l31_another_thread_posts_in_order,
         l47_time_does_not_go_back,
-        l48_the_running_loop_is_the_current_one;
+        l48_the_running_loop_is_the_current_one,
+        l48_entering_a_scheduler_restores_the_one_before;
     handles:
         h1_dropping_a_handle_changes_nothing,
         h2_cancelling_frees_the_captures_at_once,
@@ -125,6 +126,8 @@ tulipa_tests::on_every_host! {
         f27_a_wrapper_made_on_a_closed_loop_does_no_harm,
         f27_a_source_that_is_dropped_cancels_the_wrapper,
         f27_a_wrapper_that_was_cancelled_is_left_alone,
+        f27_each_wrapper_hears_for_itself,
+        f27_a_wrapper_that_was_set_by_hand_is_kept_no_longer,
         f27_values_need_not_be_clone,
         f27_e11_a_job_comes_home,
         f27_a_loop_future_becomes_a_thread_future,
