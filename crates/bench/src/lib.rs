@@ -1,1 +1,72 @@
-//! Benchmarks of Tulipa.
+//! What the benchmark programs share: clocks, pinning, and the line that reports a figure.
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, Instant};
+
+/// Prints one figure as a JSON line: nanoseconds per operation, over `operations` of them.
+pub fn report(bench: &str, operations: u64, took: Duration) {
+    let each = took.as_nanos() as f64 / operations as f64;
+    println!(r#"{{"peer":"tulipa","bench":"{bench}","n":{operations},"ns_per_op":{each:.1}}}"#);
+}
+
+/// CPU time of this process and wall time, since it was started. CPU time does not depend on what
+/// else the machine does.
+pub struct Stopwatch {
+    cpu: Duration,
+    wall: Instant,
+}
+
+impl Stopwatch {
+    /// Starts to measure.
+    pub fn start() -> Self {
+        Self { cpu: cpu_time(), wall: Instant::now() }
+    }
+
+    /// CPU time used by the process since.
+    pub fn cpu(&self) -> Duration {
+        cpu_time() - self.cpu
+    }
+
+    /// Wall time since.
+    pub fn wall(&self) -> Duration {
+        self.wall.elapsed()
+    }
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Keeps the calling thread on one core, if the machine has it.
+pub fn pin(core: usize) {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    // A machine with one core measures unpinned.
+    let _ = sched_setaffinity(None, &cores);
+}
+
+/// Numbers that look random, the same in every program (xorshift).
+pub struct Random(u64);
+
+impl Random {
+    /// The generator that all peers' programs use.
+    pub fn new() -> Self {
+        Self(42)
+    }
+
+    /// A delay below one second.
+    pub fn delay(&mut self) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        Duration::from_nanos(self.0 % 1_000_000_000)
+    }
+}
+
+impl Default for Random {
+    fn default() -> Self {
+        Self::new()
+    }
+}

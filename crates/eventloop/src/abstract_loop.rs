@@ -196,7 +196,7 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     /// let producer = future.clone();
     /// event_loop.call_soon(move || producer.set_result("tulip").unwrap());
     /// assert_eq!(event_loop.run_until_complete(&future)?, "tulip");
-    /// # Ok::<(), tulipa_futures::Exception>(())
+    /// # Ok::<(), futures::Exception>(())
     /// ```
     fn run_until_complete<T: Clone + 'static>(&self, future: &Future<T>) -> Result<T, Exception> {
         if future.scheduler_id() != self.id() {
@@ -251,7 +251,7 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     /// })?;
     /// theirs.write_all(b"hello")?;
     /// event_loop.run_forever()?;
-    /// # Ok::<(), tulipa_futures::Exception>(())
+    /// # Ok::<(), futures::Exception>(())
     /// ```
     fn add_reader(
         &self,
@@ -320,7 +320,7 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     /// let event_loop = EventLoop::new()?;
     /// let sum = event_loop.run_in_executor(None, || (1..=10).sum::<u32>());
     /// assert_eq!(event_loop.run_until_complete(&sum)?, 55);
-    /// # Ok::<(), tulipa_futures::Exception>(())
+    /// # Ok::<(), futures::Exception>(())
     /// ```
     #[track_caller]
     fn run_in_executor<T: Send + 'static>(
@@ -328,22 +328,22 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
         executor: Option<&dyn Executor>,
         function: impl FnOnce() -> T + Send + 'static,
     ) -> Future<T> {
-        let default;
-        let executor = match executor {
-            Some(executor) => executor,
-            None => match self.default_executor() {
-                Ok(executor) => {
-                    default = executor;
-                    &*default
-                }
-                Err(error) => {
-                    let future = Future::new(self.to_rc());
-                    future.set_exception(error).expect("a new future is pending");
-                    return future;
-                }
-            },
+        let scheduler = self.to_rc();
+        let submitted = match executor {
+            Some(executor) => executor.submit(function).map_err(Exception::from),
+            None => self
+                .default_executor()
+                .map_err(Exception::from)
+                .and_then(|executor| executor.submit(function).map_err(Exception::from)),
         };
-        wrap_future(&executor.submit(function), self.to_rc())
+        match submitted {
+            Ok(job) => wrap_future(&job, &*scheduler),
+            Err(refused) => {
+                let future = Future::new(scheduler);
+                future.set_exception(refused).expect("a new future is pending");
+                future
+            }
+        }
     }
 
     /// The one `T` of this loop, made by `make` when it is first asked for. It lives until the loop

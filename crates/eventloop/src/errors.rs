@@ -18,6 +18,8 @@ pub enum RunError {
     OtherLoop,
     /// `stop` ended the run before the future was done (L-14).
     Stopped,
+    /// On a stepping clock: nothing is scheduled, and nothing came from outside.
+    WouldSleepForEver,
     /// The poller failed.
     Poll(io::Error),
 }
@@ -30,6 +32,9 @@ impl fmt::Display for RunError {
             RunError::Closed => "the event loop is closed",
             RunError::OtherLoop => "the future belongs to another event loop",
             RunError::Stopped => "the event loop was stopped before the future was done",
+            RunError::WouldSleepForEver => {
+                "nothing is scheduled and nothing came from outside: the loop would sleep for ever"
+            }
             RunError::Poll(_) => "polling for I/O failed",
         })
     }
@@ -43,7 +48,8 @@ impl Error for RunError {
             | RunError::AnotherIsRunning
             | RunError::Closed
             | RunError::OtherLoop
-            | RunError::Stopped => None,
+            | RunError::Stopped
+            | RunError::WouldSleepForEver => None,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! [`Source`]: what a loop watches, and [`SourceKey`], which names one registration of it.
 
+use std::any::Any;
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 /// A descriptor with those who want to know when it is ready. The loop owns it while it is watched.
-pub trait Source {
+pub trait Source: Any {
     /// The descriptor. It must be the same one, and open, as long as the source is watched.
     fn descriptor(&self) -> BorrowedFd<'_>;
 

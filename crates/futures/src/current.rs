@@ -10,7 +10,13 @@ thread_local! {
 
 /// The scheduler whose callback is running on this thread, or `None` outside of one (L-48).
 pub fn try_current() -> Option<Rc<dyn Scheduler>> {
-    CURRENT.with(|current| current.borrow().clone())
+    // The thread may be ending, with destructors that ask.
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Whether a scheduler's callback is running on this thread.
+pub(crate) fn is_scheduler_running_here() -> bool {
+    CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(false)
 }
 
 /// The scheduler whose callback is running on this thread.

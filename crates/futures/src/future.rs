@@ -7,20 +7,23 @@
 
 mod chain;
 mod listeners;
+mod teardown;
 mod wait;
 
+use crate::catch::catch;
 use crate::inline_once::InlineOnce;
 use crate::{
     Callback, CancelledError, Exception, ExceptionContext, InvalidStateError, Scheduler,
     SchedulerId,
 };
-use listeners::{Listener, Listeners};
+use listeners::{Announced, Listener, Listeners};
 use std::any::type_name;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::task::Waker;
 
 /// A result that will come: the PEP's Future, for one thread.
 ///
@@ -87,6 +90,11 @@ impl<T: 'static> Future<T> {
 
     fn from_shared(shared: Rc<Shared<T>>) -> Self {
         Self { shared, waiter: None }
+    }
+
+    /// A reference that does not keep the future alive.
+    pub(crate) fn downgrade(&self) -> WeakFuture<T> {
+        WeakFuture(Rc::downgrade(&self.shared))
     }
 
     /// The scheduler that this future belongs to, for ever (F-8).
@@ -168,7 +176,7 @@ impl<T: 'static> Future<T> {
 
     /// Cancels it: true, and it is cancelled at once; false if it was done already (F-5).
     ///
-    /// Either way its exception counts as retrieved (F-19).
+    /// Either way an exception that it holds counts as retrieved (F-19).
     pub fn cancel(&self) -> bool {
         self.cancel_inner(None)
     }
@@ -246,10 +254,10 @@ impl<T: 'static> Future<T> {
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + 'static) -> CallbackToken {
         let location = Location::caller();
-        if self.done() {
+        if self.done() && !self.shared.listeners.borrow().is_announcing() {
             let future = self.clone();
             self.shared.schedule(Callback::at(location, move || callback(&future)));
-            return CallbackToken(u64::MAX);
+            return CallbackToken::SPENT;
         }
         let closure = InlineOnce::new(move |future: Future<T>| callback(&future));
         self.shared.listeners.borrow_mut().push(Listener::Callback { closure, location })
@@ -305,26 +313,31 @@ impl<T: 'static> Shared<T> {
             Ok(mut current) if matches!(*current, State::Pending) => *current = state,
             _ => return Err(state),
         }
-        let count = self.listeners.borrow_mut().close();
-        for index in 0..count {
-            let next = self.listeners.borrow_mut().announce(index);
+        // Who asked a pending future for its exception has not seen the one that came (F-19).
+        self.retrieved.set(false);
+        self.listeners.borrow_mut().close();
+        loop {
+            let next = self.listeners.borrow_mut().announce();
             match next {
                 Some(Announced::Callback(location)) => {
-                    let this = self.clone();
-                    self.schedule(Callback::at(location, move || this.run_next_callback()));
+                    let turn = Turn(Some(self.clone()));
+                    self.schedule(Callback::at(location, move || turn.run()));
                 }
-                Some(Announced::Waiter(waker)) => waker.wake(),
-                None => {}
+                Some(Announced::Waiter(waker)) => self.wake(waker),
+                Some(Announced::Gone) => {}
+                None => return Ok(()),
             }
         }
-        Ok(())
     }
 
-    /// Runs the first callback that has not run yet. One of these is queued for each.
-    fn run_next_callback(self: Rc<Self>) {
-        let next = self.listeners.borrow_mut().pop_callback();
-        if let Some(closure) = next {
-            closure.call(Future::from_shared(self));
+    /// Wakes one who waits. A waker that panics is reported, and the others are told all the same.
+    fn wake(&self, waker: Waker) {
+        if let Err(exception) = catch(|| waker.wake()) {
+            let mut context =
+                ExceptionContext::with_exception("waking who waits for a future", exception);
+            context.future = Some(format!("{self:?}"));
+            context.created_at = Some(self.created_at);
+            self.scheduler.call_exception_handler(context);
         }
     }
 
@@ -335,14 +348,49 @@ impl<T: 'static> Shared<T> {
     }
 }
 
-/// Whom to tell that the future is done.
-enum Announced {
-    Callback(&'static Location<'static>),
-    Waiter(std::task::Waker),
+/// The right to run one callback: the first that has not run yet. One of these is queued for each. If
+/// it is dropped unrun, because the loop closed, the callback goes with it.
+struct Turn<T: 'static>(Option<Rc<Shared<T>>>);
+
+impl<T: 'static> Turn<T> {
+    fn run(mut self) {
+        let Some(shared) = self.0.take() else { return };
+        let next = shared.listeners.borrow_mut().pop_callback();
+        if let Some(closure) = next {
+            closure.call(Future::from_shared(shared));
+        }
+    }
+}
+
+impl<T: 'static> Drop for Turn<T> {
+    fn drop(&mut self) {
+        let Some(shared) = self.0.take() else { return };
+        let dropped = shared.listeners.borrow_mut().pop_callback();
+        drop(dropped); // its captures are user values
+    }
+}
+
+/// A future that is not kept alive.
+pub(crate) struct WeakFuture<T: 'static>(Weak<Shared<T>>);
+
+impl<T: 'static> WeakFuture<T> {
+    /// A handle, if the future is still alive.
+    pub(crate) fn upgrade(&self) -> Option<Future<T>> {
+        self.0.upgrade().map(Future::from_shared)
+    }
+}
+
+impl CallbackToken {
+    /// The token of a callback that was queued at once, and of no other.
+    const SPENT: Self = Self(u64::MAX);
 }
 
 impl<T: 'static> Drop for Shared<T> {
     fn drop(&mut self) {
+        let listeners = std::mem::take(self.listeners.get_mut());
+        if !listeners.is_empty() {
+            teardown::drop_flat(listeners);
+        }
         if self.retrieved.get() {
             return;
         }

@@ -18,7 +18,9 @@ mod handle;
 mod inline_once;
 mod instant;
 mod panic;
+mod parked;
 mod scheduler;
+mod wrap_future;
 
 pub use callback::Callback;
 pub use catch::catch;
@@ -34,3 +36,4 @@ pub use scheduler::{
     CallbackId, Closed, ClosedError, PostedClosure, Scheduler, SchedulerExt, SchedulerId,
     ThreadsafeScheduler,
 };
+pub use wrap_future::{to_concurrent, wrap_future};

@@ -1,1 +1,21 @@
-//! PEP 3156 (the interface behind asyncio) for Rust: event loop, futures, transports, protocols.
+//! Tulipa: PEP 3156, the interface behind Python's asyncio, for Rust.
+//!
+//! One single-threaded event loop that runs callbacks in order, timers on time and I/O when it is
+//! ready; Futures that tell you later what happened; Protocols that say *which* bytes and Transports
+//! that say *how*. This crate only gathers the others; each type's page has its own examples.
+
+pub use eventloop::*;
+pub use futures::{
+    Callback, CallbackId, CallbackToken, CancelledError, Closed, ClosedError, EnteredScheduler,
+    Exception, ExceptionContext, Future, Handle, HandleState, Instant, InvalidStateError,
+    PanicError, PostedClosure, Scheduler, SchedulerExt, SchedulerId, ThreadsafeScheduler,
+    TimeoutError, TimerHandle, catch, concurrent, to_concurrent, wrap_future,
+};
+pub use transports::*;
+
+/// What most programs import: the loop and its traits. The name `Future` is left out, so that it does
+/// not hide the standard library's.
+pub mod prelude {
+    pub use crate::{EventLoop, Exception, Instant, LoopHandle};
+    pub use eventloop::prelude::*;
+}

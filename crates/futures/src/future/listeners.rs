@@ -2,23 +2,31 @@
 //!
 //! The usual single one is kept inline. Nothing here calls user code; what is removed is handed out,
 //! so that the caller drops it when no borrow is left (F-15).
+//!
+//! One who leaves a crowd leaves an empty place behind, and the places are closed up when most are
+//! empty: so leaving costs the same however many there are.
 
-use super::{Announced, CallbackToken, Future};
+use super::{CallbackToken, Future};
 use crate::inline_once::InlineOnce;
 use indexmap::IndexMap;
+use std::cell::Cell;
 use std::panic::Location;
 use std::task::Waker;
 
 /// Listeners by token, in the order of their coming.
+///
+/// Once the future is done the list is *closed*: turned round, so that the callbacks can leave one by
+/// one from its end. The first `unannounced` places are then those who were not told yet.
 pub(super) struct Listeners<T: 'static> {
     list: List<T>,
-    next_token: u64,
+    unannounced: usize,
+    empty_places: usize,
 }
 
 enum List<T: 'static> {
     Empty,
-    One(u64, Listener<T>),
-    Many(IndexMap<u64, Listener<T>>),
+    One(CallbackToken, Listener<T>),
+    Many(IndexMap<CallbackToken, Listener<T>>),
 }
 
 pub(super) enum Listener<T: 'static> {
@@ -27,22 +35,46 @@ pub(super) enum Listener<T: 'static> {
         location: &'static Location<'static>,
     },
     Waiter(Waker),
-    /// A waiter that was woken: keeps the positions of those behind it.
-    Told,
+    /// The place of one who left, or of a waiter that was woken.
+    Gone,
+}
+
+/// Whom to tell that the future is done.
+pub(super) enum Announced {
+    /// A callback, which stays in the list for its turn.
+    Callback(&'static Location<'static>),
+    Waiter(Waker),
+    /// Nobody: an empty place.
+    Gone,
 }
 
 impl<T: 'static> Default for Listeners<T> {
     fn default() -> Self {
-        Self { list: List::Empty, next_token: 0 }
+        Self { list: List::Empty, unannounced: 0, empty_places: 0 }
     }
 }
 
 impl<T: 'static> Listeners<T> {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.list, List::Empty)
+    }
+
+    /// Whether the list is closed and some were not told yet. Only user code that is called in the
+    /// middle of a completion, a waker, can find it so.
+    pub(super) fn is_announcing(&self) -> bool {
+        self.unannounced > 0
+    }
+
+    /// Adds one behind all others.
     pub(super) fn push(&mut self, listener: Listener<T>) -> CallbackToken {
-        let token = self.next_token;
-        self.next_token += 1;
+        let token = next_token();
         match &mut self.list {
             List::Empty => self.list = List::One(token, listener),
+            List::Many(map) if self.unannounced > 0 => {
+                // The list is turned round: the last to be told stands first.
+                map.shift_insert(0, token, listener);
+                self.unannounced += 1;
+            }
             List::Many(map) => {
                 map.insert(token, listener);
             }
@@ -55,19 +87,30 @@ impl<T: 'static> Listeners<T> {
                 self.list = List::Many(map);
             }
         }
-        CallbackToken(token)
+        token
     }
 
-    /// Takes one out; the others keep their order.
+    /// Takes one out of a list that is not closed; the others keep their order.
     pub(super) fn remove(&mut self, token: CallbackToken) -> Option<Listener<T>> {
         match &mut self.list {
-            List::One(only, _) if *only == token.0 => {
+            List::One(only, _) if *only == token => {
                 match std::mem::replace(&mut self.list, List::Empty) {
                     List::One(_, listener) => Some(listener),
                     List::Empty | List::Many(_) => None,
                 }
             }
-            List::Many(map) => map.shift_remove(&token.0),
+            List::Many(map) => {
+                let removed = match std::mem::replace(map.get_mut(&token)?, Listener::Gone) {
+                    Listener::Gone => return None,
+                    listener => listener,
+                };
+                self.empty_places += 1;
+                if self.empty_places * 2 > map.len() {
+                    map.retain(|_, listener| !matches!(listener, Listener::Gone));
+                    self.empty_places = 0;
+                }
+                Some(removed)
+            }
             List::Empty | List::One(..) => None,
         }
     }
@@ -75,47 +118,44 @@ impl<T: 'static> Listeners<T> {
     /// The waker registered under `token`.
     pub(super) fn waiter_mut(&mut self, token: CallbackToken) -> Option<&mut Waker> {
         let listener = match &mut self.list {
-            List::One(only, listener) if *only == token.0 => Some(listener),
-            List::Many(map) => map.get_mut(&token.0),
+            List::One(only, listener) if *only == token => Some(listener),
+            List::Many(map) => map.get_mut(&token),
             List::Empty | List::One(..) => None,
         };
         match listener {
             Some(Listener::Waiter(waker)) => Some(waker),
-            Some(Listener::Callback { .. } | Listener::Told) | None => None,
+            Some(Listener::Callback { .. } | Listener::Gone) | None => None,
         }
     }
 
-    /// Turns the list round, so that the callbacks can leave one by one from its end, and says how
-    /// many listeners there are. The future is done: none is added or removed from here on.
-    pub(super) fn close(&mut self) -> usize {
-        match &mut self.list {
+    /// Closes the list: the future is done.
+    pub(super) fn close(&mut self) {
+        self.unannounced = match &mut self.list {
             List::Empty => 0,
             List::One(..) => 1,
             List::Many(map) => {
                 map.reverse();
                 map.len()
             }
-        }
+        };
     }
 
-    /// How to tell the listener that came as number `index`. A waiter is taken out by this.
-    pub(super) fn announce(&mut self, index: usize) -> Option<Announced> {
+    /// The next one to be told; `None` when all are.
+    pub(super) fn announce(&mut self) -> Option<Announced> {
+        self.unannounced = self.unannounced.checked_sub(1)?;
         let listener = match &mut self.list {
             List::Empty => None,
             List::One(_, listener) => Some(listener),
-            List::Many(map) => {
-                let from_end = map.len().checked_sub(index + 1)?;
-                map.get_index_mut(from_end).map(|(_, listener)| listener)
-            }
+            List::Many(map) => map.get_index_mut(self.unannounced).map(|(_, listener)| listener),
         }?;
-        match std::mem::replace(listener, Listener::Told) {
-            Listener::Waiter(waker) => Some(Announced::Waiter(waker)),
+        Some(match std::mem::replace(listener, Listener::Gone) {
+            Listener::Waiter(waker) => Announced::Waiter(waker),
             Listener::Callback { closure, location } => {
                 *listener = Listener::Callback { closure, location };
-                Some(Announced::Callback(location))
+                Announced::Callback(location)
             }
-            Listener::Told => None,
-        }
+            Listener::Gone => Announced::Gone,
+        })
     }
 
     /// Takes out the first callback that is left of a closed list.
@@ -134,4 +174,14 @@ impl<T: 'static> Listeners<T> {
             }
         }
     }
+}
+
+/// A token that no other listener of this thread's futures has, so that one which is given to the
+/// wrong future finds nothing.
+fn next_token() -> CallbackToken {
+    thread_local! {
+        static NEXT: Cell<u64> = const { Cell::new(0) };
+    }
+    // A `Cell<u64>` has no destructor: it is there for as long as the thread.
+    NEXT.with(|next| CallbackToken(next.replace(next.get() + 1)))
 }

@@ -1,0 +1,205 @@
+//! What the scheduler costs: nanoseconds per callback, timer and future, measured as shipped: through
+//! the trait object, with default features and statistics on. Prints a JSON line for each figure.
+//!
+//! `micro sched` runs the single-threaded half (CPU time), `micro threads` the other (wall time).
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::Duration;
+use tulipa::prelude::*;
+use tulipa::{AbstractEventLoop, Future, TimerHandle};
+use tulipa_bench::{Random, Stopwatch, pin, report};
+
+const N: u64 = 1_000_000;
+
+type Loop = Rc<dyn AbstractEventLoop>;
+
+fn main() -> Result<(), Exception> {
+    let part = std::env::args().nth(1);
+    if part.as_deref() != Some("threads") {
+        scheduler()?;
+    }
+    if part.as_deref() != Some("sched") {
+        pin(0);
+        threads()?;
+    }
+    Ok(())
+}
+
+/// The loop behind its interface, where the compiler cannot see which one it is.
+fn erased(event_loop: &EventLoop) -> Loop {
+    black_box(event_loop.handle().into())
+}
+
+fn scheduler() -> Result<(), Exception> {
+    let owner = EventLoop::new()?;
+    let event_loop = erased(&owner);
+
+    let done = event_loop.create_future();
+    let watch = Stopwatch::start();
+    let chain = Chain { event_loop: event_loop.clone(), left: Cell::new(N), done: done.clone() };
+    Rc::new(chain).next();
+    event_loop.run_until_complete(&done)?;
+    report("call_soon chain", N, watch.cpu());
+
+    for name in ["call_soon burst", "call_soon burst, warm"] {
+        let count = Rc::new(Cell::new(0));
+        let watch = Stopwatch::start();
+        for _ in 0..N {
+            let count = count.clone();
+            event_loop.call_soon(move || count.set(count.get() + 1));
+        }
+        run_until(&event_loop, || count.get() == N)?;
+        report(name, N, watch.cpu());
+    }
+
+    let watch = Stopwatch::start();
+    for _ in 0..N {
+        event_loop.call_soon(|| {}).cancel();
+    }
+    report("call_soon, then cancelled", N, watch.cpu());
+    run_until(&event_loop, || true)?;
+
+    timers(&event_loop)?;
+    futures(&event_loop)
+}
+
+/// Each callback schedules the next.
+struct Chain {
+    event_loop: Loop,
+    left: Cell<u64>,
+    done: Future<()>,
+}
+
+impl Chain {
+    fn next(self: Rc<Self>) {
+        let next = self.clone();
+        self.event_loop.call_soon(move || {
+            next.left.set(next.left.get() - 1);
+            match next.left.get() {
+                0 => next.done.set_result(()).expect("it is set once"),
+                _ => next.next(),
+            }
+        });
+    }
+}
+
+/// Runs iterations until `condition` holds.
+fn run_until(event_loop: &Loop, condition: impl Fn() -> bool) -> Result<(), Exception> {
+    loop {
+        event_loop.run_once(Some(Duration::ZERO))?;
+        if condition() {
+            return Ok(());
+        }
+    }
+}
+
+fn timers(event_loop: &Loop) -> Result<(), Exception> {
+    let mut random = Random::new();
+    let left = Rc::new(Cell::new(N));
+    let done = event_loop.create_future();
+    let watch = Stopwatch::start();
+    for _ in 0..N {
+        let (left, done) = (left.clone(), done.clone());
+        event_loop.call_later(random.delay(), move || {
+            left.set(left.get() - 1);
+            if left.get() == 0 {
+                done.set_result(()).expect("it is set once");
+            }
+        });
+    }
+    event_loop.run_until_complete(&done)?;
+    report("timers arm+fire, wall", N, watch.wall());
+    report("timers arm+fire, CPU", N, watch.cpu());
+
+    let mut random = Random::new();
+    let mut handles: Vec<TimerHandle> = Vec::with_capacity(N as usize);
+    let count = Rc::new(Cell::new(0));
+    let watch = Stopwatch::start();
+    for _ in 0..N {
+        let count = count.clone();
+        let delay = Duration::from_secs(10) + random.delay();
+        handles.push(event_loop.call_later(delay, move || count.set(count.get() + 1)));
+    }
+    report("timers arm (then cancelled)", N, watch.cpu());
+    let watch = Stopwatch::start();
+    for handle in &handles {
+        handle.cancel();
+    }
+    report("timers cancel", N, watch.cpu());
+    Ok(())
+}
+
+fn futures(event_loop: &Loop) -> Result<(), Exception> {
+    for name in ["future resolve + callback", "future resolve + callback, warm"] {
+        let count = Rc::new(Cell::new(0));
+        let watch = Stopwatch::start();
+        for _ in 0..N {
+            let count = count.clone();
+            let future = event_loop.create_future::<u64>();
+            future.add_done_callback(move |_| count.set(count.get() + 1));
+            future.set_result(1)?;
+        }
+        run_until(event_loop, || count.get() == N)?;
+        report(name, N, watch.cpu());
+    }
+    Ok(())
+}
+
+fn threads() -> Result<(), Exception> {
+    throughput()?;
+    round_trip()
+}
+
+/// Another thread posts as fast as it can.
+fn throughput() -> Result<(), Exception> {
+    const POSTS: u64 = 300_000;
+    let owner = EventLoop::new()?;
+    let event_loop = erased(&owner);
+    let (count_sender, counted) = mpsc::channel::<()>();
+    let handle = event_loop.threadsafe_handle();
+    let watch = Stopwatch::start();
+    let poster = std::thread::spawn(move || {
+        pin(1);
+        let stop = handle.clone();
+        for _ in 0..POSTS - 1 {
+            handle.call_soon_threadsafe(|| {}).expect("the loop is open");
+        }
+        let last = handle.call_soon_threadsafe(move || {
+            count_sender.send(()).expect("the receiver waits");
+            stop.stop();
+        });
+        last.expect("the loop is open");
+    });
+    event_loop.run_forever()?;
+    report("threadsafe throughput", POSTS, watch.wall());
+    counted.recv()?;
+    poster.join().expect("the poster does not panic");
+    Ok(())
+}
+
+/// Another thread posts one call, waits for the answer, and posts the next.
+fn round_trip() -> Result<(), Exception> {
+    const TRIPS: u64 = 30_000;
+    let owner = EventLoop::new()?;
+    let event_loop = erased(&owner);
+    let handle = event_loop.threadsafe_handle();
+    let watch = Stopwatch::start();
+    let poster = std::thread::spawn(move || {
+        pin(1);
+        let (answer, answers) = mpsc::channel::<()>();
+        for _ in 0..TRIPS {
+            let answer = answer.clone();
+            let post = handle.call_soon_threadsafe(move || drop(answer.send(())));
+            post.expect("the loop is open");
+            answers.recv().expect("every call is answered");
+        }
+        handle.stop();
+    });
+    event_loop.run_forever()?;
+    report("threadsafe round trip", TRIPS, watch.wall());
+    poster.join().expect("the poster does not panic");
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! [`EventLoopBuilder`]: the settings of a loop.
+
+use crate::core::LoopCore;
+use crate::driver::{Driver, PortableDriver, default_driver};
+use crate::event_loop::EventLoop;
+use crate::{Clock, IterationHook, MonotonicClock};
+use std::io;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// The settings of a loop, from [`EventLoop::builder`].
+///
+/// # Examples
+/// ```
+/// use std::{num::NonZeroU32, time::Duration};
+/// use tulipa_eventloop::EventLoop;
+/// let event_loop = EventLoop::builder()
+///     .spin(Duration::from_micros(50))
+///     .batches_between_polls(NonZeroU32::new(16).unwrap())
+///     .build()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct EventLoopBuilder {
+    clock: Option<Box<dyn Clock>>,
+    driver: DriverKind,
+    hook: Option<Box<dyn IterationHook>>,
+    settings: Settings,
+}
+
+/// What a loop waits with.
+#[derive(Default)]
+#[non_exhaustive]
+pub enum DriverKind {
+    /// The best that this system offers: on Linux epoll, waited on directly.
+    #[default]
+    Default,
+    /// The `polling` crate alone, on any system.
+    Portable,
+    /// Another implementation.
+    Custom(Box<dyn Driver>),
+}
+
+/// What a loop reads of its builder.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) debug: bool,
+    pub(crate) slow_callback_duration: Duration,
+    pub(crate) batches_between_polls: NonZeroU32,
+    pub(crate) time_between_polls: Duration,
+    pub(crate) spin: Duration,
+    pub(crate) seed: Option<u64>,
+    pub(crate) keep_first_panic: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            debug: std::env::var_os("TULIPA_DEBUG").is_some_and(|value| value == "1"),
+            slow_callback_duration: Duration::from_millis(100),
+            batches_between_polls: NonZeroU32::new(64).expect("64 is not zero"),
+            time_between_polls: Duration::from_millis(5),
+            spin: Duration::ZERO,
+            seed: None,
+            keep_first_panic: false,
+        }
+    }
+}
+
+impl EventLoopBuilder {
+    pub(crate) fn new() -> Self {
+        Self { clock: None, driver: DriverKind::Default, hook: None, settings: Settings::default() }
+    }
+
+    /// Where the loop gets its time. Default: [`MonotonicClock`].
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Box::new(clock));
+        self
+    }
+
+    /// What it waits with.
+    pub fn driver(mut self, driver: DriverKind) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    /// Whether it begins in debug mode. Default: whether the environment says `TULIPA_DEBUG=1` (D-1).
+    pub fn debug(mut self, enabled: bool) -> Self {
+        self.settings.debug = enabled;
+        self
+    }
+
+    /// From which duration on a callback is slow, in debug mode. Default: 100 ms (D-3).
+    pub fn slow_callback_duration(mut self, duration: Duration) -> Self {
+        self.settings.slow_callback_duration = duration;
+        self
+    }
+
+    /// How many batches of callbacks may run between two polls while callbacks are ready. Default:
+    /// 64. With 1 there is a poll before every batch, as in asyncio.
+    ///
+    /// The order among callbacks is the same with any number; I/O and timers come later by this
+    /// bound, or by [`time_between_polls`](EventLoopBuilder::time_between_polls), at most.
+    pub fn batches_between_polls(mut self, batches: NonZeroU32) -> Self {
+        self.settings.batches_between_polls = batches;
+        self
+    }
+
+    /// After which time, by the coarse clock, no further batch is begun before a poll. Default: 5 ms.
+    pub fn time_between_polls(mut self, time: Duration) -> Self {
+        self.settings.time_between_polls = time;
+        self
+    }
+
+    /// How long to poll without sleeping before each sleep. Default: not at all.
+    ///
+    /// A sleep costs some 20 µs of CPU and as much latency; spinning a little longer than the usual
+    /// pause between requests saves both, and keeps a core busy meanwhile.
+    pub fn spin(mut self, longest: Duration) -> Self {
+        self.settings.spin = longest;
+        self
+    }
+
+    /// Who sees each iteration.
+    pub fn hook(mut self, hook: impl IterationHook + 'static) -> Self {
+        self.hook = Some(Box::new(hook));
+        self
+    }
+
+    /// Shuffles what the contract leaves open: the order of ready descriptors. For tests.
+    pub(crate) fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Keeps the first panic that only the default exception handler saw. For tests.
+    pub(crate) fn keep_first_panic(mut self) -> Self {
+        self.settings.keep_first_panic = true;
+        self
+    }
+
+    /// Makes the loop.
+    ///
+    /// # Errors
+    /// What the system says when the poller cannot be made (out of descriptors, for one).
+    pub fn build(self) -> io::Result<EventLoop> {
+        let clock = self.clock.unwrap_or_else(|| Box::new(MonotonicClock::new()));
+        let driver = match self.driver {
+            DriverKind::Default => default_driver()?,
+            DriverKind::Portable => Box::new(PortableDriver::new()?),
+            DriverKind::Custom(driver) => driver,
+        };
+        Ok(EventLoop::own(LoopCore::new(clock, driver, self.hook, self.settings)))
+    }
+}

@@ -1,0 +1,142 @@
+//! [`LoopCore`]: the loop itself. Each part of its work has a file in `core/`.
+//!
+//! Invariant, everywhere here: no `RefCell` is borrowed while user code runs, destructors of what
+//! users handed over included. So each borrow sits in a small method that calls nothing foreign, and
+//! what is taken out is dropped after it.
+
+mod callbacks;
+mod closing;
+mod descriptors;
+mod exceptions;
+mod executor;
+mod interface;
+mod iteration;
+mod observation;
+mod running;
+mod signals;
+
+use crate::abstract_loop::ExceptionHandler;
+use crate::builder::Settings;
+use crate::cross_thread::{Delivery, Inbox};
+use crate::driver::{Driver, ReadyEvent};
+use crate::ready_queue::ReadyQueue;
+use crate::shuffle::Shuffle;
+use crate::signals::SignalHandlers;
+use crate::sources::Sources;
+use crate::stats::Counters;
+use crate::threadsafe::Remote;
+use crate::timers::TimerQueue;
+use crate::{Clock, IterationHook, SourceKey};
+use executor::DefaultExecutor;
+use futures::{Callback, Exception, SchedulerId};
+use indexmap::IndexMap;
+use std::any::{Any, TypeId};
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The loop: queue, timers and watched descriptors over a clock and a driver.
+pub(crate) struct LoopCore {
+    this: Weak<LoopCore>,
+    id: SchedulerId,
+    clock: Box<dyn Clock>,
+    hook: Option<Box<dyn IterationHook>>,
+    settings: Settings,
+
+    phase: Cell<Phase>,
+    stop_requested: Cell<bool>,
+    debug: Cell<bool>,
+    slow_callback_duration: Cell<Duration>,
+
+    ready: RefCell<ReadyQueue>,
+    timers: RefCell<TimerQueue<Callback>>,
+    sources: RefCell<Sources>,
+    /// Sources to flush before the next poll.
+    dirty: RefCell<Vec<SourceKey>>,
+    /// `None` once closed.
+    driver: RefCell<Option<Rc<dyn Driver>>>,
+    inbox: Arc<Inbox<Delivery>>,
+    /// What `Scheduler::threadsafe` gives out; its count tells how many may still post.
+    remote: Arc<Remote>,
+    signals: RefCell<SignalHandlers>,
+    executor: RefCell<DefaultExecutor>,
+    exception_handler: RefCell<Option<ExceptionHandler>>,
+    /// The first panic that only the default handler saw, where a test wants to resume it.
+    first_panic: RefCell<Option<Exception>>,
+    locals: RefCell<IndexMap<TypeId, Rc<dyn Any>>>,
+
+    counters: Counters,
+    shuffle: Option<RefCell<Shuffle>>,
+    /// Kept between iterations for their memory.
+    events: Cell<Vec<ReadyEvent>>,
+    deliveries: Cell<Vec<Delivery>>,
+}
+
+/// Where the loop is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Running,
+    Closed,
+}
+
+impl LoopCore {
+    /// A loop that is not running.
+    pub(crate) fn new(
+        clock: Box<dyn Clock>,
+        driver: Box<dyn Driver>,
+        hook: Option<Box<dyn IterationHook>>,
+        settings: Settings,
+    ) -> Rc<Self> {
+        let id = SchedulerId::unique();
+        let inbox = Arc::new(Inbox::new(driver.wake()));
+        let remote = Arc::new(Remote::new(inbox.clone(), id));
+        Rc::new_cyclic(|this| Self {
+            this: this.clone(),
+            id,
+            clock,
+            hook,
+            phase: Cell::new(Phase::Idle),
+            stop_requested: Cell::new(false),
+            debug: Cell::new(settings.debug),
+            slow_callback_duration: Cell::new(settings.slow_callback_duration),
+            ready: RefCell::new(ReadyQueue::new()),
+            timers: RefCell::new(TimerQueue::new()),
+            sources: RefCell::new(Sources::default()),
+            dirty: RefCell::new(Vec::new()),
+            driver: RefCell::new(Some(driver.into())),
+            inbox,
+            remote,
+            signals: RefCell::new(SignalHandlers::default()),
+            executor: RefCell::new(DefaultExecutor::default()),
+            exception_handler: RefCell::new(None),
+            first_panic: RefCell::new(None),
+            locals: RefCell::new(IndexMap::new()),
+            counters: Counters::default(),
+            shuffle: settings.seed.map(|seed| RefCell::new(Shuffle::new(seed))),
+            events: Cell::new(Vec::new()),
+            deliveries: Cell::new(Vec::new()),
+            settings,
+        })
+    }
+
+    fn rc(&self) -> Rc<LoopCore> {
+        self.this.upgrade().expect("a method runs, so somebody owns the loop")
+    }
+
+    /// The driver, unless the loop is closed. Owned, because what it waits for may close the loop.
+    fn driver(&self) -> Option<Rc<dyn Driver>> {
+        self.driver.borrow().clone()
+    }
+}
+
+impl Drop for LoopCore {
+    fn drop(&mut self) {
+        // The owner closes; this is for a loop whose owner was forgotten while handles lived on.
+        if self.phase.get() != Phase::Closed {
+            log::warn!(target: "tulipa", "event loop {} was dropped without being closed", self.id);
+            self.release();
+        }
+    }
+}

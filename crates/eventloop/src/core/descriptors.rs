@@ -1,0 +1,142 @@
+//! Watching descriptors. Every change reaches the kernel at once, so that a host that watches the
+//! loop's own descriptor is never misled.
+
+use super::{LoopCore, Phase};
+use crate::io_callbacks::IoCallbacks;
+use crate::{Direction, Interest, Source, SourceKey, SourceKind};
+use futures::ClosedError;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::rc::Rc;
+
+impl LoopCore {
+    pub(super) fn watch_source(
+        &self,
+        source: Rc<dyn Source>,
+        interest: Interest,
+    ) -> io::Result<SourceKey> {
+        let driver = self.driver().ok_or(ClosedError)?;
+        let descriptor = source.descriptor().as_raw_fd();
+        if let Some((owner, ..)) = self.source_of(descriptor) {
+            let owner = owner.describe();
+            let message = format!("descriptor {descriptor} is watched already: {owner}");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
+        let key = self.sources.borrow_mut().insert(source.clone(), interest);
+        if !interest.is_none()
+            && let Err(error) = driver.add(source.descriptor(), key.to_usize(), interest)
+        {
+            let removed = self.sources.borrow_mut().remove(key);
+            drop(removed);
+            return Err(error);
+        }
+        Ok(key)
+    }
+
+    pub(super) fn change_interest(&self, key: SourceKey, interest: Interest) -> io::Result<()> {
+        let (source, before) = {
+            let sources = self.sources.borrow();
+            match (sources.source(key), sources.interest(key)) {
+                (Some(source), Some(before)) => (source.clone(), before),
+                _ => return Ok(()),
+            }
+        };
+        if before == interest {
+            return Ok(());
+        }
+        let driver = self.driver().ok_or(ClosedError)?;
+        let descriptor = source.descriptor();
+        match (before.is_none(), interest.is_none()) {
+            (true, _) => driver.add(descriptor, key.to_usize(), interest)?,
+            (false, true) => driver.delete(descriptor)?,
+            (false, false) => driver.modify(descriptor, key.to_usize(), interest)?,
+        }
+        self.sources.borrow_mut().set_interest(key, interest);
+        Ok(())
+    }
+
+    pub(super) fn unwatch_source(&self, key: SourceKey) -> Option<Rc<dyn Source>> {
+        let (source, interest) = self.sources.borrow_mut().remove(key)?;
+        if !interest.is_none()
+            && let Some(driver) = self.driver()
+            && let Err(error) = driver.delete(source.descriptor())
+        {
+            // It was closed behind our back; the kernel forgot it then.
+            log::debug!(target: "tulipa", "cannot unwatch {}: {error}", source.describe());
+        }
+        Some(source)
+    }
+
+    /// Sets a callback of a descriptor. A source that has one already gets a new key, so that an
+    /// event that was collected for the replaced callback does not reach the new one (L-38).
+    pub(super) fn set_io_callback(
+        &self,
+        descriptor: Box<dyn AsFd>,
+        direction: Direction,
+        callback: Box<dyn FnMut()>,
+    ) -> io::Result<()> {
+        if self.phase.get() == Phase::Closed {
+            return Err(ClosedError.into());
+        }
+        let number = descriptor.as_fd().as_raw_fd();
+        let Some((known, key, interest)) = self.io_callbacks_of(number)? else {
+            let source = IoCallbacks::new(descriptor);
+            source.set(direction, callback);
+            let interest = Interest::NONE.with(direction, true);
+            return self.watch_source(source, interest).map(drop);
+        };
+        let wanted = interest.with(direction, true);
+        let driver = self.driver().ok_or(ClosedError)?;
+        let rekeyed = self.sources.borrow_mut().rekey(key).expect("it was found just now");
+        if let Err(error) = driver.modify(known.descriptor(), rekeyed.to_usize(), wanted) {
+            // Without its key in the poller it cannot work on: it ends here, like a closed one.
+            drop(self.unwatch_source(rekeyed));
+            return Err(error);
+        }
+        self.sources.borrow_mut().set_interest(rekeyed, wanted);
+        let replaced = known.set(direction, callback);
+        known.also_owned_by(descriptor);
+        drop(replaced);
+        Ok(())
+    }
+
+    pub(super) fn unset_io_callback(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        direction: Direction,
+    ) -> io::Result<bool> {
+        let Some((known, key, interest)) = self.io_callbacks_of(descriptor.as_raw_fd())? else {
+            return Ok(false);
+        };
+        if !interest.includes(direction) {
+            return Ok(false);
+        }
+        let left = interest.with(direction, false);
+        if left.is_none() {
+            drop(self.unwatch_source(key));
+        } else {
+            self.change_interest(key, left)?;
+        }
+        drop(known.unset(direction));
+        Ok(true)
+    }
+
+    /// The callbacks registered for a descriptor. Refused if it is a transport's (L-41).
+    fn io_callbacks_of(
+        &self,
+        descriptor: RawFd,
+    ) -> io::Result<Option<(Rc<IoCallbacks>, SourceKey, Interest)>> {
+        let Some((source, key, interest)) = self.source_of(descriptor) else { return Ok(None) };
+        if source.kind() != SourceKind::Callback {
+            let message = format!("descriptor {descriptor} is used by {}", source.describe());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        Ok(IoCallbacks::of(source).map(|known| (known, key, interest)))
+    }
+
+    fn source_of(&self, descriptor: RawFd) -> Option<(Rc<dyn Source>, SourceKey, Interest)> {
+        let sources = self.sources.borrow();
+        let key = sources.key_of(descriptor)?;
+        Some((sources.source(key)?.clone(), key, sources.interest(key)?))
+    }
+}

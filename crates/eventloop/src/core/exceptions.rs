@@ -1,0 +1,89 @@
+//! Errors that have no caller, and callbacks that are slow.
+
+use super::LoopCore;
+use futures::{Exception, ExceptionContext, PanicError, catch};
+use std::panic::Location;
+
+impl LoopCore {
+    /// Tells the exception handler; if that fails, the default one is told of both (D-10).
+    pub(super) fn report(&self, context: ExceptionContext) {
+        self.counters.errors.add(1);
+        let handler = self.exception_handler.borrow().clone();
+        let Some(handler) = handler else { return self.report_by_default(&context) };
+        let event_loop = self.this.upgrade();
+        let Some(event_loop) = event_loop else { return self.report_by_default(&context) };
+        if let Err(panic) = catch(|| handler(&*event_loop, &context)) {
+            let message =
+                format!("Unhandled error in exception handler, while it handled: {context}");
+            self.report_by_default(&ExceptionContext::with_exception(message, panic));
+        }
+        self.drop_contained(handler);
+    }
+
+    /// One record in the log; a test's loop remembers the first panic, to resume it at its end.
+    pub(super) fn report_by_default(&self, context: &ExceptionContext) {
+        if self.settings.keep_first_panic
+            && let Some(exception) = &context.exception
+            && exception.is::<PanicError>()
+        {
+            self.first_panic.borrow_mut().get_or_insert_with(|| exception.clone());
+        }
+        if self.counters.may_log_error(self.clock.coarse_now()) {
+            // A logger that panics must not take the loop with it: there is nobody left to tell.
+            let _ = catch(|| log::error!(target: "tulipa", "{context}"));
+        }
+    }
+
+    pub(crate) fn take_first_panic(&self) -> Option<Exception> {
+        self.first_panic.borrow_mut().take()
+    }
+
+    /// Reports a callback's panic (D-7).
+    #[cold]
+    pub(super) fn callback_failed(
+        &self,
+        location: Option<&'static Location<'static>>,
+        panic: Exception,
+    ) {
+        self.counters.panics.add(1);
+        let mut context = ExceptionContext::with_exception("Exception in callback", panic);
+        context.created_at = location;
+        self.report(context);
+    }
+
+    /// Drops what belongs to a user; a panic of its destructor is reported.
+    pub(super) fn drop_contained<T>(&self, value: T) {
+        if let Err(panic) = catch(|| drop(value)) {
+            self.counters.panics.add(1);
+            self.report(ExceptionContext::with_exception("Exception in a destructor", panic));
+        }
+    }
+
+    /// Runs one turn in debug mode: with a report if it takes long (D-3).
+    #[cold]
+    pub(super) fn run_timed(
+        &self,
+        location: Option<&'static Location<'static>>,
+        turn: impl FnOnce(),
+    ) {
+        let start = self.clock.now();
+        let outcome = catch(turn);
+        let took = self.clock.now() - start;
+        if took >= self.slow_callback_duration.get() {
+            self.counters.slow_callbacks.add(1);
+            let seconds = took.as_secs_f64();
+            match location {
+                Some(location) => log::warn!(
+                    target: "tulipa",
+                    "Executing the callback created at {location} took {seconds:.3} s"
+                ),
+                None => {
+                    log::warn!(target: "tulipa", "Executing an I/O callback took {seconds:.3} s")
+                }
+            }
+        }
+        if let Err(panic) = outcome {
+            self.callback_failed(location, panic);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! One iteration: flush, poll, collect what is due, run what is ready (L-2).
+//!
+//! The poll is not paid for every batch: while callbacks are ready, a bounded number of batches runs
+//! between two polls. The order among callbacks does not change by that, and I/O and timers come
+//! later by the bound at most.
+
+use super::{LoopCore, Phase};
+use crate::cross_thread::Delivery;
+use crate::driver::ReadyEvent;
+use crate::ready_queue::{Entry, Other};
+use crate::{Direction, RunError, SourceKey};
+use futures::{Callback, Instant, catch};
+use std::time::Duration;
+
+/// The longest time that is given to a poller at once (L-5).
+const LONGEST_POLL: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a loop on a stepping clock waits, in real time, for what should come from outside.
+const LONGEST_OUTSIDE_WAIT: Duration = Duration::from_secs(60);
+
+impl LoopCore {
+    /// One pass. It polls for at most `limit`, and not at all longer than there is time until the
+    /// next callback or timer.
+    pub(super) fn iteration(&self, limit: Option<Duration>) -> Result<(), RunError> {
+        self.flush_dirty();
+        let timeout = self.poll_timeout(limit);
+        self.call_hook(|hook| hook.before_poll(timeout));
+        let mut events = self.events.take();
+        let polled = self.poll(timeout, limit, &mut events);
+        self.counters.iterations.add(1);
+        self.counters.io_events.add(events.len() as u64);
+        self.call_hook(|hook| hook.after_poll(events.len()));
+        self.collect_inbox();
+        self.queue_io(&mut events);
+        self.events.set(events);
+        polled?;
+        self.queue_due_timers();
+        self.run_batches();
+        Ok(())
+    }
+
+    pub(super) fn flush_dirty(&self) {
+        while let Some(key) = self.pop_dirty() {
+            let source = self.sources.borrow().source(key).cloned();
+            if let Some(source) = source {
+                source.flush();
+            }
+        }
+    }
+
+    fn pop_dirty(&self) -> Option<SourceKey> {
+        self.dirty.borrow_mut().pop()
+    }
+
+    /// How long this iteration may sleep: `Some(ZERO)` if there is something to do (L-5).
+    fn poll_timeout(&self, limit: Option<Duration>) -> Option<Duration> {
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
+        if self.clock.steps() {
+            // Timers do not pass by sleeping; `poll` steps to them when nothing else comes.
+            return Some(Duration::ZERO);
+        }
+        let until_due = self.next_due().map(|due| due - self.clock.now());
+        match (until_due, limit) {
+            (None, None) => None,
+            (due, limit) => Some(due.into_iter().chain(limit).fold(LONGEST_POLL, Duration::min)),
+        }
+    }
+
+    /// Whether something can run without polling for it.
+    pub(super) fn has_work(&self) -> bool {
+        self.stop_requested.get() || !self.ready.borrow().is_empty() || self.inbox.has_news()
+    }
+
+    /// The deadline of the earliest timer.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.timers.borrow_mut().next_due().map(Instant::from_nanos)
+    }
+
+    fn poll(
+        &self,
+        timeout: Option<Duration>,
+        limit: Option<Duration>,
+        events: &mut Vec<ReadyEvent>,
+    ) -> Result<(), RunError> {
+        let Some(driver) = self.driver() else { return Err(RunError::Closed) };
+        let wait = |timeout, events: &mut Vec<ReadyEvent>| {
+            self.counters.polls.add(1);
+            driver.wait(timeout, events).map_err(RunError::Poll)
+        };
+        if timeout == Some(Duration::ZERO) {
+            wait(timeout, events)?;
+            if self.clock.steps() && events.is_empty() && !self.has_work() {
+                self.step(limit, &wait, events)?;
+            }
+            return Ok(());
+        }
+        if self.spin(timeout, &wait, events)? || !self.inbox.prepare_to_sleep() {
+            return Ok(());
+        }
+        self.counters.sleeps.add(1);
+        let slept = wait(timeout, events);
+        self.inbox.woke_up();
+        slept
+    }
+
+    /// Polls without sleeping for as long as the builder allowed; true if that found something.
+    fn spin(
+        &self,
+        timeout: Option<Duration>,
+        wait: &impl Fn(Option<Duration>, &mut Vec<ReadyEvent>) -> Result<(), RunError>,
+        events: &mut Vec<ReadyEvent>,
+    ) -> Result<bool, RunError> {
+        let longest = timeout.map_or(self.settings.spin, |timeout| timeout.min(self.settings.spin));
+        if longest.is_zero() {
+            return Ok(false);
+        }
+        let start = self.clock.now();
+        loop {
+            wait(Some(Duration::ZERO), events)?;
+            let elapsed = self.clock.now() - start;
+            if !events.is_empty() || self.inbox.has_news() || Some(elapsed) >= timeout {
+                return Ok(true);
+            }
+            if elapsed >= longest {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Nothing is ready and the clock stands still: waits for what may come from outside, or else
+    /// steps to the next deadline.
+    fn step(
+        &self,
+        limit: Option<Duration>,
+        wait: &impl Fn(Option<Duration>, &mut Vec<ReadyEvent>) -> Result<(), RunError>,
+        events: &mut Vec<ReadyEvent>,
+    ) -> Result<(), RunError> {
+        if limit == Some(Duration::ZERO) {
+            return Ok(());
+        }
+        if self.outside_sources() > 0 {
+            if !self.inbox.prepare_to_sleep() {
+                return Ok(());
+            }
+            let slept = wait(Some(limit.unwrap_or(LONGEST_OUTSIDE_WAIT)), events);
+            self.inbox.woke_up();
+            slept?;
+            let nothing_came = events.is_empty() && !self.inbox.has_news();
+            return match limit {
+                None if nothing_came => Err(RunError::WouldSleepForEver),
+                _ => Ok(()),
+            };
+        }
+        let due = self.next_due().filter(|due| *due < Instant::NEVER);
+        match (due, limit) {
+            (Some(due), None) => {
+                self.clock.step_to(due);
+                Ok(())
+            }
+            (due, Some(limit)) => {
+                let end = self.clock.now() + limit;
+                self.clock.step_to(due.map_or(end, |due| due.min(end)));
+                Ok(())
+            }
+            (None, None) => Err(RunError::WouldSleepForEver),
+        }
+    }
+
+    /// How many things outside of this thread may have news at any time.
+    pub(super) fn outside_sources(&self) -> usize {
+        let posters = std::sync::Arc::strong_count(&self.remote) - 1;
+        self.sources.borrow().watched() + posters + self.signals.borrow().len()
+    }
+
+    /// Queues what other threads and signal handlers sent.
+    pub(super) fn collect_inbox(&self) {
+        if !self.inbox.has_news() {
+            return;
+        }
+        let mut deliveries = self.deliveries.take();
+        let news = self.inbox.drain_into(&mut deliveries);
+        if news.signal {
+            self.queue_signal_handlers();
+        }
+        if news.stop {
+            self.stop_requested.set(true);
+        }
+        self.counters.posted.add(deliveries.len() as u64);
+        let mut ready = self.ready.borrow_mut();
+        for delivery in deliveries.drain(..) {
+            ready.push(Entry::Callback(run_delivery(delivery)));
+        }
+        drop(ready);
+        self.deliveries.set(deliveries);
+    }
+
+    /// Queues the turns of ready descriptors, in the order in which the poller reported them (L-4).
+    fn queue_io(&self, events: &mut Vec<ReadyEvent>) {
+        if let Some(shuffle) = &self.shuffle {
+            shuffle.borrow_mut().shuffle(events);
+        }
+        let (sources, mut ready) = (self.sources.borrow(), self.ready.borrow_mut());
+        for event in events.drain(..) {
+            let key = SourceKey::from_usize(event.key);
+            let Some(interest) = sources.interest(key) else {
+                self.counters.stale_events.add(1);
+                continue;
+            };
+            if event.readable && interest.readable {
+                ready.push(Entry::Other(Other::Readable(key)));
+            }
+            if event.writable && interest.writable {
+                ready.push(Entry::Other(Other::Writable(key)));
+            }
+        }
+    }
+
+    /// Queues the timers that are due, earliest first (L-2 e).
+    fn queue_due_timers(&self) {
+        let mut timers = self.timers.borrow_mut();
+        if timers.next_due().is_none() {
+            return;
+        }
+        let now = self.clock.now().as_nanos();
+        let mut ready = self.ready.borrow_mut();
+        while let Some(key) = timers.pop_due(now) {
+            ready.push(Entry::Other(Other::Timer(key)));
+        }
+    }
+
+    /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll.
+    fn run_batches(&self) {
+        let start = self.clock.coarse_now();
+        let mut ran = 0;
+        for batch in 1.. {
+            ran += self.run_batch();
+            if self.stop_requested.get() || self.phase.get() == Phase::Closed {
+                break;
+            }
+            self.collect_inbox();
+            if batch >= self.settings.batches_between_polls.get() || self.ready.borrow().is_empty()
+            {
+                break;
+            }
+            if self.clock.coarse_now() - start >= self.settings.time_between_polls {
+                break;
+            }
+        }
+        self.counters.callbacks.add(ran);
+        self.counters.note_busy(self.clock.coarse_now() - start);
+        self.call_hook(|hook| hook.after_batches(ran));
+    }
+
+    /// Runs what was ready when the batch began; what that schedules waits for the next (L-2 f, L-3).
+    fn run_batch(&self) -> u64 {
+        let end = self.ready.borrow().tail();
+        let mut ran = 0;
+        while let Some(entry) = self.pop_below(end) {
+            match entry {
+                Entry::Callback(callback) => self.run_callback(callback),
+                Entry::Other(Other::Gone) => continue,
+                Entry::Other(Other::Timer(key)) => {
+                    let due = self.timers.borrow_mut().take(key);
+                    let Some(callback) = due else { continue };
+                    self.counters.timers_fired.add(1);
+                    self.run_callback(callback);
+                }
+                Entry::Other(Other::Readable(key)) => self.run_io(key, Direction::Read),
+                Entry::Other(Other::Writable(key)) => self.run_io(key, Direction::Write),
+            }
+            ran += 1;
+        }
+        ran
+    }
+
+    #[inline]
+    fn pop_below(&self, end: u64) -> Option<Entry> {
+        self.ready.borrow_mut().pop_below(end)
+    }
+
+    /// One turn: a callback. Its panic is reported, and the next one runs (L-9).
+    #[inline]
+    fn run_callback(&self, callback: Callback) {
+        let location = callback.location();
+        if self.debug.get() {
+            return self.run_timed(Some(location), || callback.run());
+        }
+        if let Err(panic) = catch(|| callback.run()) {
+            self.callback_failed(Some(location), panic);
+        }
+    }
+
+    /// One turn: a descriptor is ready. Nobody is called if it is not watched for that any more.
+    fn run_io(&self, key: SourceKey, direction: Direction) {
+        let source = {
+            let sources = self.sources.borrow();
+            match sources.interest(key) {
+                Some(interest) if interest.includes(direction) => sources.source(key).cloned(),
+                _ => None,
+            }
+        };
+        let Some(source) = source else { return };
+        if self.debug.get() {
+            return self.run_timed(None, || source.ready(direction));
+        }
+        if let Err(panic) = catch(|| source.ready(direction)) {
+            self.callback_failed(None, panic);
+        }
+    }
+}
+
+fn run_delivery(delivery: Delivery) -> Callback {
+    match delivery.location() {
+        Some(location) => Callback::at(location, move || delivery.run()),
+        None => Callback::new(move || delivery.run()),
+    }
+}

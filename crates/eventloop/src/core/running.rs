@@ -1,0 +1,55 @@
+//! Beginning and ending a run.
+
+use super::{LoopCore, Phase};
+use crate::RunError;
+use crate::current::EnteredLoop;
+use std::time::Duration;
+
+impl LoopCore {
+    pub(super) fn run(&self) -> Result<(), RunError> {
+        let _run = self.enter()?;
+        loop {
+            self.iteration(None)?;
+            if self.stop_requested.get() {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) fn run_single(&self, timeout: Option<Duration>) -> Result<(), RunError> {
+        let _run = self.enter()?;
+        self.iteration(timeout)
+    }
+
+    /// Marks the loop as running until the guard is dropped, however the run ends (L-10, L-22).
+    fn enter(&self) -> Result<Run, RunError> {
+        match self.phase.get() {
+            Phase::Idle => {}
+            Phase::Running => return Err(RunError::AlreadyRunning),
+            Phase::Closed => return Err(RunError::Closed),
+        }
+        let event_loop = self.rc();
+        let entered = EnteredLoop::new(event_loop.clone()).ok_or(RunError::AnotherIsRunning)?;
+        self.phase.set(Phase::Running);
+        self.inbox.woke_up();
+        Ok(Run { event_loop, _entered: entered })
+    }
+}
+
+/// A run that is going on.
+struct Run {
+    event_loop: std::rc::Rc<LoopCore>,
+    _entered: EnteredLoop,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let event_loop = &self.event_loop;
+        event_loop.phase.set(Phase::Idle);
+        // A stop ends one run only (L-19).
+        event_loop.stop_requested.set(false);
+        // What was written in the last batch must not wait for the next run.
+        event_loop.flush_dirty();
+        event_loop.inbox.leave();
+    }
+}

@@ -1,0 +1,45 @@
+//! Signal handlers of the loop.
+
+use super::{LoopCore, Phase};
+use crate::SignalError;
+use crate::ready_queue::Entry;
+use crate::repeating::RepeatingCallback;
+use futures::Callback;
+use std::rc::Rc;
+
+impl LoopCore {
+    pub(super) fn install_signal_handler(
+        &self,
+        signal: i32,
+        handler: Box<dyn FnMut()>,
+    ) -> Result<(), SignalError> {
+        if self.phase.get() == Phase::Closed {
+            return Err(SignalError::Closed);
+        }
+        let signaller = self.inbox.signaller().ok_or(SignalError::Closed)?;
+        let callback = Rc::new(RepeatingCallback::default());
+        callback.set(handler);
+        let inserted = self.signals.borrow_mut().insert(signal, callback, signaller);
+        if let Some(replaced) = inserted? {
+            self.drop_contained(replaced.unset());
+        }
+        Ok(())
+    }
+
+    pub(super) fn uninstall_signal_handler(&self, signal: i32) -> bool {
+        let removed = self.signals.borrow_mut().remove(signal);
+        let Some(callback) = removed else { return false };
+        // Emptied, so that it does not run if it is queued already (G-6).
+        self.drop_contained(callback.unset());
+        true
+    }
+
+    /// Queues the handlers of the signals that arrived.
+    pub(super) fn queue_signal_handlers(&self) {
+        let arrived = self.signals.borrow().take_arrived();
+        let mut ready = self.ready.borrow_mut();
+        for handler in arrived {
+            ready.push(Entry::Callback(Callback::new(move || handler.run())));
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The queue through which other threads reach the loop, and the protocol that wakes it.
+//!
+//! All that decides about sleeping is in one word of flags, changed only by read-modify-write
+//! operations. These have one order that all threads agree on, so nothing can fall between "is
+//! there news?" and "I sleep now" (L-33): a sender that adds its flag to a word that says `ASLEEP`
+//! and nothing else is the first with news in this sleep, and wakes the loop; everybody else finds
+//! either an awake loop or a wake-up already on its way, and does nothing (L-32).
+//!
+//! The items themselves are behind a lock, and so is whether the inbox is closed: an item is
+//! either accepted, and then drained or returned by `close`, or it is refused (L-34).
+//!
+//! Invariants: `ITEMS` is set exactly while the queue holds something (seen under the lock). No
+//! foreign code, no destructor and no `Wake` runs under the lock.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::sync::{AtomicU8, Mutex, Ordering, lock};
+
+/// What other threads and signal handlers have for one loop.
+///
+/// It begins asleep and is asleep whenever the loop is outside its run call, so that a guest's
+/// descriptor becomes readable when something comes.
+pub(crate) struct Inbox<T> {
+    flags: OwnLine<AtomicU8>,
+    door: OwnLine<Mutex<Door<T>>>,
+}
+
+/// Gets a loop out of its sleep: a write to an eventfd, say.
+///
+/// `wake` is called from any thread and from signal handlers, also after the loop has gone: it must
+/// be async-signal-safe (no lock, no allocation, errno kept), must not block, and cannot fail.
+/// Wakings may collapse into one, but a waking before the wait must end the wait as well.
+pub trait Wake: Send + Sync {
+    fn wake(&self);
+}
+
+/// What came besides items, as of one [`Inbox::drain_into`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct News {
+    /// Somebody asked the loop to stop.
+    pub(crate) stop: bool,
+    /// A [`Signaller`] was used: look at what its signal handler left behind.
+    pub(crate) signal: bool,
+}
+
+/// Wakes the loop from a signal handler: atomics and the [`Wake`] only.
+pub(crate) struct Signaller<T> {
+    inbox: Arc<Inbox<T>>,
+    wake: Arc<dyn Wake>,
+}
+
+enum Door<T> {
+    Open { items: Vec<T>, wake: Arc<dyn Wake> },
+    Closed,
+}
+
+/// The loop sleeps, or is outside its run call.
+const ASLEEP: u8 = 1;
+/// The queue holds something.
+const ITEMS: u8 = 2;
+/// A stop was asked for.
+const STOP: u8 = 4;
+/// A signal handler has left something.
+const SIGNAL: u8 = 8;
+/// The loop is gone. Never cleared.
+const CLOSED: u8 = 16;
+
+const NEWS: u8 = ITEMS | STOP | SIGNAL;
+
+/// Room for this many items is kept, whatever the traffic.
+const KEPT_ROOM: usize = 1024;
+
+impl<T> Inbox<T> {
+    /// An open, empty inbox of a loop that is not running: asleep.
+    pub(crate) fn new(wake: Arc<dyn Wake>) -> Self {
+        Self {
+            flags: OwnLine(AtomicU8::new(ASLEEP)),
+            door: OwnLine(Mutex::new(Door::Open { items: Vec::new(), wake })),
+        }
+    }
+
+    // For any thread.
+
+    /// Queues `item` and, if the loop sleeps and nobody has woken it yet, wakes it.
+    ///
+    /// # Errors
+    ///
+    /// The inbox is closed; the item comes back.
+    pub(crate) fn post(&self, item: T) -> Result<(), T> {
+        let mut wake_first = None;
+        {
+            let mut door = lock(&self.door.0);
+            let Door::Open { items, wake } = &mut *door else { return Err(item) };
+            let was_empty = items.is_empty();
+            items.push(item);
+            if was_empty && self.announce(ITEMS) {
+                wake_first = Some(Arc::clone(wake));
+            }
+        }
+        if let Some(wake) = wake_first {
+            wake.wake();
+        }
+        Ok(())
+    }
+
+    /// Asks the loop to stop. What this thread posted before comes with the same drain or an
+    /// earlier one. Does nothing once closed.
+    pub(crate) fn request_stop(&self) {
+        let wake = match &*lock(&self.door.0) {
+            Door::Open { wake, .. } if self.announce(STOP) => Some(Arc::clone(wake)),
+            Door::Open { .. } | Door::Closed => None,
+        };
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.flags.0.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// A way to wake this loop that signal handlers may use; `None` once closed.
+    pub(crate) fn signaller(self: &Arc<Self>) -> Option<Signaller<T>> {
+        let wake = self.open_wake()?;
+        Some(Signaller { inbox: Arc::clone(self), wake })
+    }
+
+    // For the loop's thread.
+
+    /// Whether there is anything to take. One load of a line that changes only with news, meant to
+    /// be asked once a batch. It may be a moment late; [`prepare_to_sleep`](Self::prepare_to_sleep)
+    /// never is.
+    pub(crate) fn has_news(&self) -> bool {
+        self.flags.0.load(Ordering::Relaxed) & NEWS != 0
+    }
+
+    /// Moves all items into `items`, in the order in which they came, and takes the other news.
+    ///
+    /// `items` must be empty; its memory becomes the queue's, so that a steady flow allocates
+    /// nothing. What a thread posted before it asked to stop is in `items` when `stop` is true.
+    pub(crate) fn drain_into(&self, items: &mut Vec<T>) -> News {
+        debug_assert!(items.is_empty(), "drained items would be queued again");
+        let flags = {
+            let mut door = lock(&self.door.0);
+            // Acquire: the news' senders released what they had done before. Under the lock, so
+            // that whoever finds the queue empty afterwards also finds `ITEMS` gone.
+            let flags = self.flags.0.fetch_and(!NEWS, Ordering::AcqRel);
+            if let Door::Open { items: queued, .. } = &mut *door {
+                mem::swap(queued, items);
+            }
+            flags
+        };
+        give_back_unused_room(items);
+        News { stop: flags & STOP != 0, signal: flags & SIGNAL != 0 }
+    }
+
+    /// Declares the loop asleep, right before it blocks. False: something has come, and it must not
+    /// block (it is not asleep then).
+    #[must_use = "blocking in spite of news may be for ever"]
+    pub(crate) fn prepare_to_sleep(&self) -> bool {
+        let before = self.flags.0.fetch_or(ASLEEP, Ordering::AcqRel);
+        if before & NEWS != 0 {
+            // Nobody has woken us for this news: it was there before we were asleep.
+            self.woke_up();
+            return false;
+        }
+        true
+    }
+
+    /// Declares the loop awake, after a sleep and when a run call begins: from here on nobody
+    /// needs to wake it.
+    pub(crate) fn woke_up(&self) {
+        self.flags.0.fetch_and(!ASLEEP, Ordering::AcqRel);
+    }
+
+    /// Declares the loop asleep at the end of a run call. If news came before, it wakes itself, so
+    /// that a host that watches the loop's descriptor calls it again.
+    pub(crate) fn leave(&self) {
+        let before = self.flags.0.fetch_or(ASLEEP, Ordering::AcqRel);
+        if before & NEWS != 0
+            && let Some(wake) = self.open_wake()
+        {
+            wake.wake();
+        }
+    }
+
+    /// Refuses everything from now on, lets go of the [`Wake`], and returns what was accepted but
+    /// never drained. The caller drops it where user code may run.
+    #[must_use = "accepted items must be abandoned one by one, where a panic is caught"]
+    pub(crate) fn close(&self) -> Vec<T> {
+        let before = {
+            let mut door = lock(&self.door.0);
+            self.flags.0.fetch_or(CLOSED, Ordering::AcqRel);
+            mem::replace(&mut *door, Door::Closed)
+        };
+        match before {
+            Door::Open { items, .. } => items,
+            Door::Closed => Vec::new(),
+        }
+    }
+
+    /// How many items wait to be drained.
+    pub(crate) fn len(&self) -> usize {
+        match &*lock(&self.door.0) {
+            Door::Open { items, .. } => items.len(),
+            Door::Closed => 0,
+        }
+    }
+
+    /// Does `action` while the lock is held, as a signal handler might that interrupts its holder.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn while_locked(&self, action: impl FnOnce()) {
+        let _door = lock(&self.door.0);
+        action();
+    }
+
+    /// Adds news to the flags; true if the loop sleeps and nobody else has woken it in this sleep.
+    fn announce(&self, news: u8) -> bool {
+        // Release: the loop that takes this news also sees what was done before. A plain look
+        // whether the flag is set already would not do in place of the write: it could be answered
+        // from before the loop took the flag, while our data comes after.
+        self.flags.0.fetch_or(news, Ordering::AcqRel) == ASLEEP
+    }
+
+    fn open_wake(&self) -> Option<Arc<dyn Wake>> {
+        match &*lock(&self.door.0) {
+            Door::Open { wake, .. } => Some(Arc::clone(wake)),
+            Door::Closed => None,
+        }
+    }
+}
+
+impl<T> Signaller<T> {
+    /// Tells the loop that a signal handler has left something, and wakes it if it sleeps.
+    /// Async-signal-safe. Several before the loop looks are one (G-4); after its close, nothing.
+    pub(crate) fn signal(&self) {
+        if self.inbox.announce(SIGNAL) {
+            self.wake.wake();
+        }
+    }
+}
+
+impl<F: Fn() + Send + Sync> Wake for F {
+    fn wake(&self) {
+        self();
+    }
+}
+
+/// A cache line of its own: the flags, which the loop reads once a batch, must not travel with
+/// the lock, which senders write all the time.
+#[repr(align(64))]
+struct OwnLine<T>(T);
+
+/// After a burst, room that is more than four times what was needed is given back, down to
+/// [`KEPT_ROOM`]. Growing doubles, so a flow of even size settles without allocating.
+fn give_back_unused_room<T>(items: &mut Vec<T>) {
+    if items.capacity() > KEPT_ROOM && items.len() < items.capacity() / 4 {
+        items.shrink_to(KEPT_ROOM.max(items.len() * 2));
+    }
+}

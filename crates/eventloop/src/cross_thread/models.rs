@@ -1,0 +1,341 @@
+//! Every interleaving of the small cases, by loom.
+//!
+//! Run: `RUSTFLAGS="--cfg loom" cargo test -p tulipa-eventloop --release --lib loom_`, with
+//! `LOOM_MAX_PREEMPTIONS` to bound the larger ones by more or less than two preemptions.
+//!
+//! The loop's bed is loom's `Notify`: a notification before the wait ends the wait, as with an
+//! eventfd; and once in each model the wait ends for no reason, as it does for timers and sockets.
+//! A wake-up that is lost leaves the loop waiting for ever, which loom reports. Counters are std's,
+//! so that they add no interleavings, and no ordering that the code does not have.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use loom::sync::Notify;
+use loom::thread;
+
+use super::{CallState, CancelAnswer, Delivery, Inbox, News, Posted, ThreadsafeHandle, Wake};
+
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(2);
+    builder.check(model);
+}
+
+struct Bed {
+    wakes: AtomicUsize,
+    notify: Notify,
+}
+
+impl Wake for Bed {
+    fn wake(&self) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+        self.notify.notify();
+    }
+}
+
+fn inbox<T>() -> (Arc<Inbox<T>>, Arc<Bed>) {
+    let bed = Arc::new(Bed { wakes: AtomicUsize::new(0), notify: Notify::new() });
+    let inbox = Inbox::new(Arc::clone(&bed) as Arc<dyn Wake>);
+    inbox.woke_up();
+    (Arc::new(inbox), bed)
+}
+
+/// A loop that sleeps whenever it may, until `done` says that it has seen enough.
+struct Sleeper<T> {
+    items: Vec<T>,
+    news: News,
+    sleeps: usize,
+}
+
+impl<T> Sleeper<T> {
+    fn run(inbox: &Inbox<T>, bed: &Bed, done: impl Fn(&Self) -> bool) -> Self {
+        let mut sleeper = Self { items: Vec::new(), news: News::default(), sleeps: 0 };
+        let mut batch = Vec::new();
+        loop {
+            let news = inbox.drain_into(&mut batch);
+            sleeper.items.append(&mut batch);
+            sleeper.news.stop |= news.stop;
+            sleeper.news.signal |= news.signal;
+            if done(&sleeper) {
+                let wakes = bed.wakes.load(Ordering::Relaxed);
+                assert!(wakes <= sleeper.sleeps, "{wakes} wake-ups, {} sleeps", sleeper.sleeps);
+                return sleeper;
+            }
+            if inbox.prepare_to_sleep() {
+                sleeper.sleeps += 1;
+                bed.notify.wait();
+                inbox.woke_up();
+            }
+        }
+    }
+}
+
+#[test]
+fn loom_l33_a_post_and_a_sleep() {
+    explore(|| {
+        let (inbox, bed) = inbox();
+        let poster = Arc::clone(&inbox);
+        let thread = thread::spawn(move || {
+            poster.post(1).unwrap();
+            poster.post(2).unwrap();
+        });
+        let seen = Sleeper::run(&inbox, &bed, |seen| seen.items.len() == 2);
+        assert_eq!(seen.items, [1, 2]);
+        thread.join().unwrap();
+        assert!(bed.wakes.load(Ordering::Relaxed) <= seen.sleeps);
+    });
+}
+
+#[test]
+fn loom_l31_l33_two_posters_and_a_sleep() {
+    explore(|| {
+        let (inbox, bed) = inbox();
+        let threads = [10, 20].map(|base| {
+            let poster = Arc::clone(&inbox);
+            thread::spawn(move || {
+                poster.post(base).unwrap();
+                poster.post(base + 1).unwrap();
+            })
+        });
+        let seen = Sleeper::run(&inbox, &bed, |seen| seen.items.len() == 4);
+        for base in [10, 20] {
+            let own = |item: &i32| *item - base == 0 || *item - base == 1;
+            let of_one: Vec<i32> = seen.items.iter().copied().filter(own).collect();
+            assert_eq!(of_one, [base, base + 1]);
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(bed.wakes.load(Ordering::Relaxed) <= seen.sleeps);
+    });
+}
+
+#[test]
+fn loom_l33_a_signal_and_a_sleep() {
+    explore(|| {
+        let (inbox, bed) = inbox::<()>();
+        let signaller = inbox.signaller().unwrap();
+        // What a handler leaves behind, without ordering of its own: the news must carry it.
+        let left_behind = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let handler = Arc::clone(&left_behind);
+        let thread = thread::spawn(move || {
+            for number in 1..=2 {
+                handler.store(number, Ordering::Relaxed);
+                signaller.signal();
+            }
+        });
+        let number = Arc::clone(&left_behind);
+        Sleeper::run(&inbox, &bed, move |seen| {
+            // The last signal is never lost: whoever takes it sees what it left.
+            seen.news.signal && number.load(Ordering::Relaxed) == 2
+        });
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_l33_a_signal_a_post_and_a_sleep() {
+    explore(|| {
+        let (inbox, bed) = inbox();
+        let signaller = inbox.signaller().unwrap();
+        let poster = Arc::clone(&inbox);
+        let threads = [
+            thread::spawn(move || signaller.signal()),
+            thread::spawn(move || poster.post(1).unwrap()),
+        ];
+        Sleeper::run(&inbox, &bed, |seen| seen.news.signal && seen.items == [1]);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn loom_l19_l33_a_stop_and_a_sleep_and_what_was_posted_before_comes_with_it() {
+    explore(|| {
+        let (inbox, bed) = inbox();
+        let other = Arc::clone(&inbox);
+        let thread = thread::spawn(move || {
+            other.post(1).unwrap();
+            other.request_stop();
+        });
+        let seen = Sleeper::run(&inbox, &bed, |seen| seen.news.stop);
+        assert_eq!(seen.items, [1]);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_l33_a_post_and_a_guest_that_leaves() {
+    explore(|| {
+        let (inbox, bed) = inbox();
+        let poster = Arc::clone(&inbox);
+        let thread = thread::spawn(move || poster.post(1).unwrap());
+        let mut items = Vec::new();
+        let mut runs = 1;
+        inbox.drain_into(&mut items);
+        inbox.leave();
+        while items.is_empty() {
+            bed.notify.wait(); // the host, watching the descriptor
+            runs += 1;
+            inbox.woke_up();
+            inbox.drain_into(&mut items);
+            inbox.leave();
+        }
+        assert_eq!(items, [1]);
+        thread.join().unwrap();
+        assert!(bed.wakes.load(Ordering::Relaxed) <= runs);
+    });
+}
+
+#[test]
+fn loom_l34_posts_and_a_close() {
+    explore(|| {
+        let (inbox, _bed) = inbox();
+        assert!(inbox.prepare_to_sleep());
+        let threads = [1, 2].map(|item| {
+            let poster = Arc::clone(&inbox);
+            thread::spawn(move || match poster.post(item) {
+                Ok(()) => Some(item),
+                Err(refused) => {
+                    assert_eq!(refused, item);
+                    assert!(poster.is_closed());
+                    None
+                }
+            })
+        });
+        let mut taken = Vec::new();
+        inbox.drain_into(&mut taken);
+        taken.extend(inbox.close());
+        let mut accepted: Vec<i32> =
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect();
+        taken.sort_unstable();
+        accepted.sort_unstable();
+        assert_eq!(taken, accepted);
+    });
+}
+
+#[test]
+fn loom_l34_a_signal_a_stop_and_a_close() {
+    explore(|| {
+        let (inbox, bed) = inbox::<()>();
+        assert!(inbox.prepare_to_sleep());
+        let signaller = inbox.signaller().unwrap();
+        let stopper = Arc::clone(&inbox);
+        let threads = [
+            thread::spawn(move || signaller.signal()),
+            thread::spawn(move || stopper.request_stop()),
+        ];
+        assert!(inbox.close().is_empty());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(bed.wakes.load(Ordering::Relaxed) <= 1);
+        assert_eq!(Arc::strong_count(&bed), 1, "the descriptor is let go");
+    });
+}
+
+/// What one call has been through. Whatever it captured is in `captured`.
+struct Traces {
+    runs: AtomicUsize,
+    drops: AtomicUsize,
+}
+
+struct Captured(Arc<Traces>);
+
+impl Drop for Captured {
+    fn drop(&mut self) {
+        self.0.drops.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn callback() -> (impl FnOnce() + Send + 'static, Arc<Traces>) {
+    let traces = Arc::new(Traces { runs: AtomicUsize::new(0), drops: AtomicUsize::new(0) });
+    let captured = Captured(Arc::clone(&traces));
+    let callback = move || {
+        captured.0.runs.fetch_add(1, Ordering::Relaxed);
+    };
+    (callback, traces)
+}
+
+#[test]
+fn loom_h8_two_cancels_and_a_run() {
+    explore(|| {
+        let (inbox, _bed) = inbox::<Delivery>();
+        let (callback, traces) = callback();
+        let call = ThreadsafeHandle::new(Arc::clone(&inbox)).call_soon_threadsafe(callback);
+        let call = call.unwrap();
+        let threads = [call.clone(), call.clone()].map(|call| thread::spawn(move || call.cancel()));
+        let mut batch = Vec::new();
+        inbox.drain_into(&mut batch);
+        batch.drain(..).for_each(Delivery::run);
+        let ran = traces.runs.load(Ordering::Relaxed) == 1;
+        for thread in threads {
+            let answer = thread.join().unwrap();
+            assert_eq!(answer == CancelAnswer::Cancelled, !ran);
+            assert_ne!(answer, CancelAnswer::Dropped);
+        }
+        assert_eq!(call.state(), if ran { CallState::Done } else { CallState::Cancelled });
+        assert_eq!(traces.drops.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn loom_h8_l34_a_post_with_a_cancel_and_a_close() {
+    explore(|| {
+        let (inbox, _bed) = inbox::<Delivery>();
+        let handle = ThreadsafeHandle::new(Arc::clone(&inbox));
+        let (callback, traces) = callback();
+        let thread = thread::spawn(move || match handle.call_soon_threadsafe(callback) {
+            Ok(call) => Some((call.cancel(), call)),
+            Err(refused) => {
+                drop(refused.into_callback());
+                None
+            }
+        });
+        let mut batch = Vec::new();
+        inbox.drain_into(&mut batch);
+        batch.drain(..).for_each(Delivery::run);
+        drop(inbox.close());
+        let ran = traces.runs.load(Ordering::Relaxed);
+        match thread.join().unwrap() {
+            Some((CancelAnswer::Cancelled, call)) => {
+                assert_eq!((ran, call.state()), (0, CallState::Cancelled));
+            }
+            Some((CancelAnswer::Dropped, call)) => {
+                assert_eq!((ran, call.state()), (0, CallState::Dropped));
+            }
+            Some((CancelAnswer::Running | CancelAnswer::Done, call)) => {
+                assert_eq!((ran, call.state()), (1, CallState::Done));
+            }
+            None => assert_eq!(ran, 0),
+        }
+        assert_eq!(traces.drops.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn loom_l34_a_waker_that_posts_itself_and_a_close() {
+    struct Waker(AtomicUsize, AtomicUsize);
+    impl Posted for Waker {
+        fn run(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn abandon(&self) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+        fn location(&self) -> &'static Location<'static> {
+            Location::caller()
+        }
+    }
+    explore(|| {
+        let (inbox, _bed) = inbox::<Delivery>();
+        let waker = Arc::new(Waker(AtomicUsize::new(0), AtomicUsize::new(0)));
+        let (poster, posted) = (Arc::clone(&inbox), Arc::clone(&waker));
+        let thread = thread::spawn(move || drop(poster.post(Delivery::new(posted))));
+        let mut batch = Vec::new();
+        inbox.drain_into(&mut batch);
+        batch.drain(..).for_each(Delivery::run);
+        drop(inbox.close());
+        thread.join().unwrap();
+        // Run or abandoned, exactly once, refused ones by the drop of what came back.
+        assert_eq!(waker.0.load(Ordering::Relaxed) + waker.1.load(Ordering::Relaxed), 1);
+        assert_eq!(Arc::strong_count(&waker), 1);
+    });
+}

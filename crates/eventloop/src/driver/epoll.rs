@@ -1,0 +1,237 @@
+//! Waiting on Linux, at the price of bare epoll: one system call a wait.
+//!
+//! `polling` owns the epoll instance and the registrations; the wait is made directly on its
+//! descriptor, because `Poller::wait` costs four more system calls. Wake-ups come from an eventfd of
+//! our own: the one behind `Poller::notify` works only once unless `Poller::wait` re-arms it.
+//!
+//! Relied on: an event carries its key as `u64`. That is no promise of `polling`'s, so it is probed
+//! when a driver is made, and [`PortableDriver`](super::PortableDriver) takes over if it differs.
+
+use super::portable::add_level;
+use super::{Driver, ReadyEvent, polling_event};
+use crate::Interest;
+use crate::cross_thread::Wake;
+use polling::{PollMode, Poller};
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::io::Errno;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Epoll, waited on directly.
+pub(crate) struct EpollDriver {
+    poller: Poller,
+    wake: Arc<EventFd>,
+    precise: PreciseWait,
+    buffer: RefCell<Vec<epoll::Event>>,
+}
+
+/// How to wait for a time that is not a whole number of milliseconds.
+enum PreciseWait {
+    /// `epoll_pwait2` (Linux 5.11).
+    Pwait2,
+    /// Where that is missing or forbidden: a timer descriptor among the watched ones.
+    Timerfd(OwnedFd),
+}
+
+/// An eventfd, written to for waking. It is edge-triggered and never read, unless it is full.
+struct EventFd(OwnedFd);
+
+/// Keys that no source gets: slots are far fewer.
+const WAKE_KEY: usize = usize::MAX - 1;
+const TIMER_KEY: usize = usize::MAX - 2;
+
+/// Events taken in one wait; more are reported by the next.
+const EVENTS: usize = 1024;
+
+impl EpollDriver {
+    /// `None` if the events of this `polling` cannot be read directly.
+    pub(crate) fn new() -> io::Result<Option<Self>> {
+        let poller = Poller::new()?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        add_edge(&poller, wake.as_fd(), WAKE_KEY)?;
+        let driver = Self {
+            poller,
+            wake: Arc::new(EventFd(wake)),
+            precise: PreciseWait::Pwait2,
+            buffer: RefCell::new(Vec::with_capacity(EVENTS)),
+        };
+        if !driver.keys_are_readable()? {
+            return Ok(None);
+        }
+        Ok(Some(driver.with_precise_wait()?))
+    }
+
+    /// Wakes itself and looks whether the wake's key comes back.
+    fn keys_are_readable(&self) -> io::Result<bool> {
+        self.wake.wake();
+        let mut buffer = self.buffer.borrow_mut();
+        self.wait_whole_millis(Some(Duration::ZERO), &mut buffer)?;
+        Ok(buffer.iter().map(|event| event.data.u64()).eq([WAKE_KEY as u64]))
+    }
+
+    /// Chooses how to wait for fractions of a millisecond, by trying.
+    fn with_precise_wait(mut self) -> io::Result<Self> {
+        let tried = self.pwait2(Duration::ZERO, &mut self.buffer.borrow_mut());
+        if let Err(Errno::NOSYS | Errno::PERM) = tried {
+            let timer = timerfd_create(
+                TimerfdClockId::Monotonic,
+                TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+            )?;
+            add_edge(&self.poller, timer.as_fd(), TIMER_KEY)?;
+            self.precise = PreciseWait::Timerfd(timer);
+        }
+        Ok(self)
+    }
+
+    fn wait_into(&self, timeout: Option<Duration>, buffer: &mut Vec<epoll::Event>) -> EpollResult {
+        match (timeout, &self.precise) {
+            (Some(time), PreciseWait::Pwait2) if !time.is_zero() => self.pwait2(time, buffer),
+            (Some(time), PreciseWait::Timerfd(timer)) if time.subsec_nanos() % 1_000_000 != 0 => {
+                let value = timespec(time);
+                let once = Itimerspec { it_interval: timespec(Duration::ZERO), it_value: value };
+                timerfd_settime(timer, TimerfdTimerFlags::empty(), &once)?;
+                // Edge-triggered: it needs no reading, and a late expiry only ends a wait early.
+                self.wait_whole_millis(None, buffer)
+            }
+            _ => self.wait_whole_millis(timeout, buffer),
+        }
+    }
+
+    /// `epoll_wait`, which counts in milliseconds.
+    fn wait_whole_millis(
+        &self,
+        timeout: Option<Duration>,
+        buffer: &mut Vec<epoll::Event>,
+    ) -> EpollResult {
+        buffer.clear();
+        let timeout = timeout.map(timespec);
+        let room = rustix::buffer::spare_capacity(buffer);
+        epoll::wait(&self.poller, room, timeout.as_ref())?;
+        Ok(())
+    }
+
+    /// `epoll_pwait2`, which counts in nanoseconds. Called directly: rustix calls it only where the
+    /// whole program is built for Linux 5.11, and then no longer knows the older call.
+    #[allow(unsafe_code)]
+    fn pwait2(&self, timeout: Duration, buffer: &mut Vec<epoll::Event>) -> EpollResult {
+        buffer.clear();
+        let timeout = timespec(timeout);
+        let room = buffer.spare_capacity_mut();
+        // SAFETY: the kernel writes at most `room.len()` events, in the layout that rustix's `Event`
+        // has for this very purpose; it reads one timespec of 64-bit fields, which is rustix's too;
+        // no signal mask is given. All pointers outlive the call.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.poller.as_fd().as_raw_fd(),
+                room.as_mut_ptr(),
+                room.len() as libc::c_int,
+                &raw const timeout,
+                std::ptr::null::<libc::sigset_t>(),
+                0usize,
+            )
+        };
+        let Ok(count) = usize::try_from(count) else {
+            let error = io::Error::last_os_error();
+            return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO));
+        };
+        // SAFETY: the kernel has filled in the first `count` events, which fit in the capacity.
+        unsafe { buffer.set_len(count) };
+        Ok(())
+    }
+}
+
+type EpollResult = Result<(), Errno>;
+
+impl Driver for EpollDriver {
+    fn add(&self, descriptor: BorrowedFd<'_>, key: usize, interest: Interest) -> io::Result<()> {
+        add_level(&self.poller, descriptor, polling_event(key, interest))
+    }
+
+    fn modify(&self, descriptor: BorrowedFd<'_>, key: usize, interest: Interest) -> io::Result<()> {
+        self.poller.modify_with_mode(descriptor, polling_event(key, interest), PollMode::Level)
+    }
+
+    fn delete(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        self.poller.delete(descriptor)
+    }
+
+    fn wait(&self, timeout: Option<Duration>, events: &mut Vec<ReadyEvent>) -> io::Result<()> {
+        let mut buffer = self.buffer.borrow_mut();
+        match self.wait_into(timeout, &mut buffer) {
+            Ok(()) => {}
+            Err(Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        for event in &*buffer {
+            let (key, flags) = (event.data.u64() as usize, event.flags);
+            // `usize::MAX` is `polling`'s own; the others only end the wait.
+            if key < TIMER_KEY {
+                events.push(ReadyEvent {
+                    key,
+                    readable: flags.intersects(READABLE),
+                    writable: flags.intersects(WRITABLE),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn wake(&self) -> Arc<dyn Wake> {
+        self.wake.clone()
+    }
+
+    fn poll_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.poller.as_fd())
+    }
+
+    fn name(&self) -> &'static str {
+        match self.precise {
+            PreciseWait::Pwait2 => "epoll",
+            PreciseWait::Timerfd(_) => "epoll with a timerfd",
+        }
+    }
+}
+
+// An error or a hang-up makes a descriptor ready in every direction (L-44).
+const READABLE: epoll::EventFlags = epoll::EventFlags::IN
+    .union(epoll::EventFlags::RDHUP)
+    .union(epoll::EventFlags::PRI)
+    .union(epoll::EventFlags::HUP)
+    .union(epoll::EventFlags::ERR);
+const WRITABLE: epoll::EventFlags =
+    epoll::EventFlags::OUT.union(epoll::EventFlags::HUP).union(epoll::EventFlags::ERR);
+
+impl Wake for EventFd {
+    /// Async-signal-safe: system calls only, made without libc and so without `errno`.
+    fn wake(&self) {
+        let one = 1u64.to_ne_bytes();
+        if rustix::io::write(&self.0, &one) == Err(Errno::AGAIN) {
+            // Full after 2⁶⁴ wake-ups: empty it, and make a fresh edge.
+            let _ = rustix::io::read(&self.0, &mut [0; 8]);
+            let _ = rustix::io::write(&self.0, &one);
+        }
+    }
+}
+
+/// Registers a descriptor of the driver's own, edge-triggered.
+#[allow(unsafe_code)]
+fn add_edge(poller: &Poller, descriptor: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+    let event = polling::Event::readable(key);
+    // SAFETY: `add…` demands that the descriptor leaves the poller before it closes. Epoll drops a
+    // descriptor that closes, and the callers' descriptors close with the driver or after it.
+    unsafe { poller.add_with_mode(descriptor.as_raw_fd(), event, PollMode::Edge) }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}

@@ -1,0 +1,243 @@
+//! What is ready to run, first in, first out.
+//!
+//! Segments of fixed size, so that entries never move and a burst grows the queue without copying.
+//! An entry's absolute number (counted from the first ever queued) is its identity: whether it is
+//! still to run is a comparison with the head, and calling it off replaces it by [`Entry::Gone`].
+//!
+//! Invariant: `head <= tail`; the entry with number `n` lies in segment `(n - base) / SEGMENT`.
+
+use crate::SourceKey;
+use crate::timers::TimerKey;
+use futures::Callback;
+use std::collections::VecDeque;
+
+/// Entries in one segment: 6 KiB, small enough that a chain of callbacks stays in the first cache.
+const SEGMENT: usize = 128;
+/// Spent segments that are kept for the next burst.
+const SPARE_SEGMENTS: usize = 16;
+
+/// One turn to come.
+pub(crate) enum Entry {
+    Callback(Callback),
+    Other(Other),
+}
+
+/// The turns whose callback is kept elsewhere, so that removing it there calls them off.
+pub(crate) enum Other {
+    /// Called off, or already taken.
+    Gone,
+    Timer(TimerKey),
+    Readable(SourceKey),
+    Writable(SourceKey),
+}
+
+pub(crate) struct ReadyQueue {
+    segments: VecDeque<Vec<Entry>>,
+    spare: Vec<Vec<Entry>>,
+    /// The number of the first entry of the first segment.
+    base: u64,
+    head: u64,
+    tail: u64,
+}
+
+impl ReadyQueue {
+    pub(crate) fn new() -> Self {
+        Self { segments: VecDeque::new(), spare: Vec::new(), base: 0, head: 0, tail: 0 }
+    }
+
+    /// The number of the next entry to run.
+    pub(crate) fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The number that the next entry pushed will get.
+    pub(crate) fn tail(&self) -> u64 {
+        self.tail
+    }
+
+    /// Whether nothing is queued. Entries that were called off still count.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head == self.tail
+    }
+
+    /// Queues `entry` and says its number.
+    #[inline]
+    pub(crate) fn push(&mut self, entry: Entry) -> u64 {
+        match self.segments.back_mut() {
+            Some(segment) if segment.len() < SEGMENT => segment.push(entry),
+            _ => self.push_segment(entry),
+        }
+        let number = self.tail;
+        self.tail += 1;
+        number
+    }
+
+    #[cold]
+    fn push_segment(&mut self, entry: Entry) {
+        let mut segment = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(SEGMENT));
+        segment.push(entry);
+        self.segments.push_back(segment);
+    }
+
+    /// Takes out the next entry, if its number is below `end`.
+    #[inline]
+    pub(crate) fn pop_below(&mut self, end: u64) -> Option<Entry> {
+        if self.head >= end {
+            return None;
+        }
+        let index = (self.head - self.base) as usize;
+        let segment = self.segments.front_mut().expect("an entry below the tail has a segment");
+        let entry = std::mem::replace(&mut segment[index], Entry::Other(Other::Gone));
+        self.head += 1;
+        if index + 1 == SEGMENT {
+            self.retire_segment();
+        }
+        Some(entry)
+    }
+
+    #[cold]
+    fn retire_segment(&mut self) {
+        if let Some(mut segment) = self.segments.pop_front() {
+            segment.clear();
+            if self.spare.len() < SPARE_SEGMENTS {
+                self.spare.push(segment);
+            }
+        }
+        self.base += SEGMENT as u64;
+    }
+
+    /// Takes out the callback with this number, if it has yet to run.
+    pub(crate) fn cancel(&mut self, number: u64) -> Option<Callback> {
+        let slot = self.slot_mut(number)?;
+        match std::mem::replace(slot, Entry::Other(Other::Gone)) {
+            Entry::Callback(callback) => Some(callback),
+            other => {
+                *slot = other;
+                None
+            }
+        }
+    }
+
+    /// Whether the callback with this number has yet to run.
+    pub(crate) fn is_pending(&self, number: u64) -> bool {
+        let index = number.wrapping_sub(self.base) as usize;
+        self.is_queued(number)
+            && matches!(self.segments[index / SEGMENT][index % SEGMENT], Entry::Callback(_))
+    }
+
+    /// The callbacks that have yet to run, in order.
+    pub(crate) fn callbacks(&self) -> impl Iterator<Item = &Callback> {
+        // Entries before the head were replaced when they were taken out.
+        self.segments.iter().flatten().filter_map(|entry| match entry {
+            Entry::Callback(callback) => Some(callback),
+            Entry::Other(_) => None,
+        })
+    }
+
+    /// Empties the queue and hands over what was in it, to be dropped where user code may run.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Entry> + use<> {
+        self.head = self.tail;
+        self.base = self.tail;
+        self.spare.clear();
+        std::mem::take(&mut self.segments).into_iter().flatten()
+    }
+
+    fn is_queued(&self, number: u64) -> bool {
+        (self.head..self.tail).contains(&number)
+    }
+
+    fn slot_mut(&mut self, number: u64) -> Option<&mut Entry> {
+        if !self.is_queued(number) {
+            return None;
+        }
+        let index = (number - self.base) as usize;
+        Some(&mut self.segments[index / SEGMENT][index % SEGMENT])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[test]
+    fn an_entry_is_six_words() {
+        assert_eq!(size_of::<Entry>(), 6 * size_of::<usize>());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Push(u8),
+        Run(u8),
+        Cancel(u16),
+        Empty,
+    }
+
+    fn any_op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            8 => any::<u8>().prop_map(Op::Push),
+            6 => any::<u8>().prop_map(Op::Run),
+            4 => any::<u16>().prop_map(Op::Cancel),
+            1 => Just(Op::Empty),
+        ]
+    }
+
+    proptest! {
+        /// The model: a `Vec` of everything ever queued, with what became of it.
+        #[test]
+        fn l4_l7_l8_a_ready_queue_behaves_like_a_list(ops in prop::collection::vec(any_op(), 0..60)) {
+            let mut queue = ReadyQueue::new();
+            let ran = Rc::new(RefCell::new(Vec::new()));
+            let mut expected = Vec::new();
+            let mut waiting: Vec<Option<u64>> = Vec::new(); // by number; None: ran or called off
+            let mut first = 0;
+            for op in ops {
+                match op {
+                    Op::Push(count) => for _ in 0..count {
+                        let number = waiting.len() as u64;
+                        let ran = ran.clone();
+                        let callback = Callback::new(move || ran.borrow_mut().push(number));
+                        prop_assert_eq!(queue.push(Entry::Callback(callback)), number);
+                        waiting.push(Some(number));
+                    },
+                    Op::Run(count) => {
+                        let end = queue.tail().min(queue.head() + u64::from(count));
+                        while let Some(entry) = queue.pop_below(end) {
+                            if let Entry::Callback(callback) = entry { callback.run() }
+                            expected.extend(waiting[first].take());
+                            first += 1;
+                        }
+                    }
+                    Op::Cancel(number) => {
+                        let number = usize::from(number) % (waiting.len() + 3);
+                        let known = waiting.get_mut(number).and_then(Option::take).is_some();
+                        prop_assert_eq!(queue.is_pending(number as u64), known);
+                        prop_assert_eq!(queue.cancel(number as u64).is_some(), known);
+                        prop_assert!(!queue.is_pending(number as u64));
+                    }
+                    Op::Empty => {
+                        queue.take_all().for_each(drop);
+                        waiting.iter_mut().for_each(|slot| *slot = None);
+                        first = waiting.len();
+                    }
+                }
+                prop_assert_eq!(queue.callbacks().count(), waiting.iter().flatten().count());
+                prop_assert_eq!(queue.is_empty(), first == waiting.len());
+            }
+            prop_assert_eq!(&*ran.borrow(), &expected);
+        }
+    }
+
+    #[test]
+    fn l7_a_burst_leaves_bounded_memory() {
+        let mut queue = ReadyQueue::new();
+        for _ in 0..100_000 {
+            queue.push(Entry::Callback(Callback::new(|| {})));
+        }
+        while queue.pop_below(u64::MAX).is_some_and(|_| !queue.is_empty()) {}
+        assert!(queue.is_empty());
+        assert!(queue.segments.len() <= 1 && queue.spare.len() <= SPARE_SEGMENTS);
+    }
+}

@@ -1,0 +1,108 @@
+//! [`RepeatingCallback`]: a callback that runs each time something happens, and may end itself.
+//!
+//! Invariant: the closure is taken out of its place while it runs, so that it may remove or replace
+//! itself; it goes back only if its place is still marked as running.
+
+use std::cell::Cell;
+
+#[derive(Default)]
+pub(crate) struct RepeatingCallback {
+    place: Cell<Place>,
+}
+
+/// Where the closure is.
+#[derive(Default)]
+pub(crate) enum Place {
+    #[default]
+    Empty,
+    Waiting(Box<dyn FnMut()>),
+    Running,
+}
+
+impl RepeatingCallback {
+    /// Puts `closure` in place; what was there comes back, to be dropped where that is safe.
+    pub(crate) fn set(&self, closure: Box<dyn FnMut()>) -> Place {
+        self.place.replace(Place::Waiting(closure))
+    }
+
+    /// Takes the closure out; it does not run any more.
+    pub(crate) fn unset(&self) -> Place {
+        self.place.take()
+    }
+
+    /// Runs the closure, if there is one. A panic passes through; the closure stays.
+    pub(crate) fn run(&self) {
+        match self.place.replace(Place::Running) {
+            Place::Waiting(closure) => {
+                let mut running = Running { place: &self.place, closure: Some(closure) };
+                if let Some(closure) = &mut running.closure {
+                    closure();
+                }
+            }
+            other => self.place.set(other),
+        }
+    }
+}
+
+/// Brings the closure back to its place after the call, also when it panicked.
+struct Running<'a> {
+    place: &'a Cell<Place>,
+    closure: Option<Box<dyn FnMut()>>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        match self.place.take() {
+            Place::Running => {
+                if let Some(closure) = self.closure.take() {
+                    self.place.set(Place::Waiting(closure));
+                }
+            }
+            // Removed or replaced meanwhile: the old one is dropped with `self`.
+            other => self.place.set(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    fn counting(count: &Rc<Cell<u32>>) -> Box<dyn FnMut()> {
+        let count = count.clone();
+        Box::new(move || count.set(count.get() + 1))
+    }
+
+    #[test]
+    fn g6_l38_a_callback_may_replace_or_remove_itself_and_survives_a_panic() {
+        let callback = Rc::new(RepeatingCallback::default());
+        let (first, second) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let (replacing, next) = (callback.clone(), second.clone());
+        let count = first.clone();
+        callback.set(Box::new(move || {
+            count.set(count.get() + 1);
+            replacing.set(counting(&next));
+        }));
+        callback.run();
+        callback.run();
+        assert_eq!((first.get(), second.get()), (1, 1));
+        assert_eq!(Rc::strong_count(&first), 1, "the replaced closure is gone");
+
+        let removing = callback.clone();
+        callback.set(Box::new(move || drop(removing.unset())));
+        callback.run();
+        callback.run();
+
+        let count = first.clone();
+        callback.set(Box::new(move || {
+            count.set(count.get() + 1);
+            panic!("expected");
+        }));
+        for _ in 0..2 {
+            let run = std::panic::AssertUnwindSafe(|| callback.run());
+            assert!(std::panic::catch_unwind(run).is_err());
+        }
+        assert_eq!(first.get(), 3);
+    }
+}

@@ -1,0 +1,36 @@
+//! [`Remote`]: what `Scheduler::threadsafe` gives out.
+
+use crate::ThreadsafeHandle;
+use crate::cross_thread::{Delivery, Inbox};
+use futures::{PostedClosure, SchedulerId, ThreadsafeScheduler};
+use std::sync::Arc;
+
+/// The way in for futures and wakers of other threads. A loop holds one; how many others hold it
+/// tells whether something may still come from outside (for a test's clock).
+pub(crate) struct Remote {
+    handle: ThreadsafeHandle,
+    id: SchedulerId,
+}
+
+impl Remote {
+    pub(crate) fn new(inbox: Arc<Inbox<Delivery>>, id: SchedulerId) -> Self {
+        Self { handle: ThreadsafeHandle::new(inbox), id }
+    }
+
+    pub(crate) fn handle(&self) -> ThreadsafeHandle {
+        self.handle.clone()
+    }
+}
+
+impl ThreadsafeScheduler for Remote {
+    fn post(&self, closure: PostedClosure) -> Result<(), PostedClosure> {
+        match self.handle.call_soon_threadsafe(closure) {
+            Ok(_) => Ok(()),
+            Err(refused) => Err(refused.into_callback()),
+        }
+    }
+
+    fn id(&self) -> SchedulerId {
+        self.id
+    }
+}

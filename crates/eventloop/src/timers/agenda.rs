@@ -1,0 +1,276 @@
+//! The order in which timers come due.
+//!
+//! *Near* deadlines stand in order: in `run`, a sorted queue, or in the heap `late` when they came
+//! too late for a place at its end. *Far* ones lie in buckets and are sorted when their bucket's
+//! time comes. As long as there are few timers, or they come in the order of their deadlines, all
+//! is near; when the heap grows too large for its good, it is spilled into the buckets.
+//!
+//! Invariant: what is due at `near_end` or before is near, what is due later is far. Only time
+//! moves `near_end`: an agenda that is asked for its first deadline does not open that bucket, or
+//! every timer armed afterwards would be late.
+
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, VecDeque};
+
+use super::TimerKey;
+use super::buckets::{Buckets, keep_live};
+
+/// A heap of so many entries is still faster than buckets.
+const SPILL: usize = 256;
+/// A bucket of so many entries is sorted at once rather than split.
+const SORT: usize = 512;
+
+/// Entries in the order of their deadlines, those without a timer among them.
+#[derive(Debug)]
+pub(super) struct Agenda {
+    run: VecDeque<Entry>,
+    late: BinaryHeap<Entry>,
+    near_end: u64,
+    far: Buckets,
+    /// The latest time that was asked for: deadlines before it are not to be expected.
+    now: u64,
+    /// When `late` is larger than this it is spilled.
+    spill_above: usize,
+    /// How many entries have lost their timer.
+    dead: usize,
+}
+
+/// When a timer comes due, as long as its slot agrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) due: u64,
+    /// Grows with every arming.
+    pub(super) order: u64,
+    pub(super) key: TimerKey,
+}
+
+impl Agenda {
+    pub(super) fn new() -> Self {
+        Self {
+            run: VecDeque::new(),
+            late: BinaryHeap::new(),
+            near_end: u64::MAX,
+            far: Buckets::default(),
+            now: 0,
+            spill_above: SPILL,
+            dead: 0,
+        }
+    }
+
+    /// Adds an entry; its order must be greater than that of all others.
+    pub(super) fn add(&mut self, entry: Entry) {
+        self.place(entry);
+        if self.late.len() > self.spill_above {
+            self.spill();
+        }
+    }
+
+    /// Hears that an entry has lost its timer.
+    pub(super) fn one_more_dead(&mut self) {
+        self.dead += 1;
+    }
+
+    /// How many entries have lost their timer.
+    pub(super) fn dead(&self) -> usize {
+        self.dead
+    }
+
+    /// The first deadline for which `is_live`.
+    pub(super) fn peek(&mut self, is_live: impl Fn(&Entry) -> bool) -> Option<u64> {
+        while let Some(entry) = self.first_near() {
+            if is_live(&entry) {
+                return Some(entry.due);
+            }
+            self.pop_near(u64::MAX);
+            self.dead -= 1;
+        }
+        let mut dropped = 0;
+        let due = self.far.earliest(is_live, &mut dropped);
+        self.dead -= dropped;
+        due
+    }
+
+    /// Takes the first entry that is due by `now` and that `claim` says is live.
+    pub(super) fn pop(
+        &mut self,
+        now: u64,
+        mut claim: impl FnMut(&Entry) -> bool,
+    ) -> Option<TimerKey> {
+        loop {
+            match self.pop_near(now) {
+                Some(entry) if claim(&entry) => return Some(entry.key),
+                Some(_) => self.dead -= 1,
+                None if self.open(now) => {}
+                None => return None,
+            }
+        }
+    }
+
+    /// Takes all entries that are due by `now`; `claim` says which of them are live.
+    pub(super) fn pop_all(&mut self, now: u64, mut claim: impl FnMut(&Entry) -> bool) {
+        loop {
+            if self.late.is_empty() {
+                let due = self.run.partition_point(|entry| entry.due <= now);
+                for entry in self.run.drain(..due) {
+                    self.dead -= usize::from(!claim(&entry));
+                }
+            } else {
+                while let Some(entry) = self.pop_near(now) {
+                    self.dead -= usize::from(!claim(&entry));
+                }
+            }
+            if !self.open(now) {
+                return;
+            }
+        }
+    }
+
+    /// Drops all entries that are not live.
+    #[cold]
+    pub(super) fn purge(&mut self, is_live: impl Fn(&Entry) -> bool) {
+        let mut run = Vec::from(std::mem::take(&mut self.run));
+        keep_live(&mut run, &is_live);
+        self.run = run.into();
+        let mut late = std::mem::take(&mut self.late).into_vec();
+        keep_live(&mut late, &is_live);
+        self.late = late.into();
+        self.far.retain(is_live);
+        self.dead = 0;
+        self.widen();
+    }
+
+    /// All entries, in no order.
+    pub(super) fn into_entries(self) -> Vec<Entry> {
+        self.run.into_iter().chain(self.late).chain(self.far.into_entries()).collect()
+    }
+
+    /// Panics if an entry is where it should not be; answers how many are live and how many dead.
+    #[cfg(test)]
+    pub(super) fn check(&self) -> (usize, usize) {
+        assert!(self.run.iter().is_sorted_by(|a, b| a > b));
+        assert!(self.run.iter().chain(&self.late).all(|entry| entry.due <= self.near_end));
+        assert!(self.far.len() > 0 || self.near_end == u64::MAX || self.far.origin() > 0);
+        assert!(self.far.len() == 0 || self.far.first_start() > Some(self.near_end));
+        self.far.check();
+        let entries = self.run.len() + self.late.len() + self.far.len();
+        (entries - self.dead, self.dead)
+    }
+
+    /// How many entries there is memory for, the buckets left out.
+    #[cfg(test)]
+    pub(super) fn near_capacity(&self) -> usize {
+        self.run.capacity() + self.late.capacity()
+    }
+
+    #[inline]
+    fn place(&mut self, entry: Entry) {
+        if entry.due > self.near_end {
+            self.far.add(entry);
+        } else if self.run.back().is_none_or(|last| last.is_before(&entry)) {
+            self.run.push_back(entry);
+        } else {
+            self.late.push(entry);
+        }
+    }
+
+    fn first_near(&self) -> Option<Entry> {
+        match (self.run.front(), self.late.peek()) {
+            (Some(run), Some(late)) if late.is_before(run) => Some(*late),
+            (Some(run), _) => Some(*run),
+            (None, late) => late.copied(),
+        }
+    }
+
+    #[inline]
+    fn pop_near(&mut self, now: u64) -> Option<Entry> {
+        let first = self.first_near().filter(|entry| entry.due <= now)?;
+        if self.run.front() == Some(&first) { self.run.pop_front() } else { self.late.pop() }
+    }
+
+    /// Makes the next bucket near if that is empty and its time has come; false if there is none.
+    fn open(&mut self, now: u64) -> bool {
+        self.now = self.now.max(now);
+        give_room_back(&mut self.run);
+        if self.late.capacity() > 4 * SPILL && self.late.len() < self.late.capacity() / 8 {
+            self.late.shrink_to(self.late.len() * 2);
+        }
+        if !self.run.is_empty() || !self.late.is_empty() {
+            return false;
+        }
+        if self.far.first_start().is_none_or(|start| start > now) {
+            self.widen();
+            return false;
+        }
+        let (mut entries, start, end) = self.far.take_first().expect("it has a first bucket");
+        self.far.set_origin(start);
+        self.spill_above = SPILL;
+        if entries.len() > SORT && start < end {
+            self.near_end = start;
+            entries.into_iter().for_each(|entry| self.place(entry));
+        } else {
+            self.near_end = end;
+            entries.sort_unstable_by(|a, b| b.cmp(a));
+            self.run = entries.into();
+        }
+        self.widen();
+        true
+    }
+
+    /// Makes everything near that is armed from now on, if nothing is far.
+    fn widen(&mut self) {
+        if self.far.len() == 0 {
+            self.far.set_origin(0);
+            self.near_end = u64::MAX;
+        }
+    }
+
+    /// Leaves only what is due by now near.
+    #[cold]
+    fn spill(&mut self) {
+        let run = std::mem::take(&mut self.run);
+        let late = std::mem::take(&mut self.late);
+        // Whatever was opened to be near lies within one bucket, and no bucket below it is in use:
+        // the origin may move to any place in it.
+        let origin = self.now.clamp(self.far.origin(), self.near_end);
+        self.far.set_origin(origin);
+        self.near_end = origin;
+        run.into_iter().chain(late).for_each(|entry| self.place(entry));
+        self.spill_above = SPILL.max(self.late.len() * 2);
+        self.widen();
+    }
+}
+
+impl Entry {
+    /// The invariant of the whole queue: earlier deadlines first, then earlier creation.
+    #[inline]
+    fn is_before(&self, other: &Entry) -> bool {
+        self.rank() < other.rank()
+    }
+
+    #[inline]
+    fn rank(&self) -> u128 {
+        u128::from(self.due) << 64 | u128::from(self.order)
+    }
+}
+
+/// The wrong way round: `BinaryHeap` gives out its greatest, and that shall be the earliest.
+impl Ord for Entry {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.rank().cmp(&self.rank())
+    }
+}
+
+impl PartialOrd for Entry {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Keeps a queue that was long once from holding its memory for ever.
+fn give_room_back(run: &mut VecDeque<Entry>) {
+    if run.capacity() > 4 * SORT && run.len() < run.capacity() / 8 {
+        run.shrink_to(run.len() * 2);
+    }
+}

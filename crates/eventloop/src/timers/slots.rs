@@ -1,0 +1,240 @@
+//! Where the items of timers live: numbered slots in segments that never move.
+//!
+//! Growing adds a segment and copies nothing. A segment without a timer is kept for the next burst
+//! as long as such segments are not more than those in use, and given back then, so the memory is
+//! bounded by the timers there are (H-18), down to two bits a slot of the highest number ever.
+//!
+//! Invariant: a slot that holds an item is not in `free`. Every use of a slot has a generation of
+//! its own, also across a release of its segment; a slot that has used up all of them is retired.
+
+use super::TimerKey;
+use super::agenda::Entry;
+use super::free_slots::FreeSlots;
+
+/// Slots in a segment: 16 KiB of them when an item takes 48 bytes.
+const SEGMENT: usize = 256;
+/// So many segments without a timer are always kept.
+const SPARE: usize = 16;
+/// The stamp of a timer that is due: no order number has it as its low half.
+const DUE: u32 = 0;
+
+/// Items in slots, found by key.
+#[derive(Debug)]
+pub(super) struct Slots<T> {
+    segments: Vec<Segment<T>>,
+    free: FreeSlots,
+    len: usize,
+    /// Segments with a timer in them.
+    in_use: usize,
+    /// Segments that have memory but no timer.
+    vacant: usize,
+}
+
+#[derive(Debug)]
+struct Segment<T> {
+    /// `None` before the first use, and after the memory was given back.
+    slots: Option<Box<[Slot<T>; SEGMENT]>>,
+    used: u32,
+    /// No generation from here on was ever in use in this segment.
+    fresh: u32,
+}
+
+/// One cache line for the items of the event loop: firing a timer touches no other.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Slot<T> {
+    item: Option<T>,
+    due: u64,
+    /// That of the item, or of the next one while there is none.
+    generation: u32,
+    /// The low half of the order number of the entry that counts; [`DUE`] when none does any more.
+    /// Tells that entry from those that rescheduling has left behind.
+    stamp: u32,
+}
+
+impl<T> Slots<T> {
+    pub(super) fn new() -> Self {
+        Self { segments: Vec::new(), free: FreeSlots::default(), len: 0, in_use: 0, vacant: 0 }
+    }
+
+    /// How many slots hold an item.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Puts an armed item into the lowest free slot.
+    pub(super) fn insert(&mut self, due: u64, stamp: u32, item: T) -> TimerKey {
+        let number = match self.free.take_lowest() {
+            Some(number) => number,
+            None => self.grow(),
+        };
+        let segment = &mut self.segments[number / SEGMENT];
+        if segment.used == 0 {
+            self.in_use += 1;
+            self.vacant -= usize::from(segment.slots.is_some());
+        }
+        segment.used += 1;
+        self.len += 1;
+        let fresh = segment.fresh;
+        let slots = segment.slots.get_or_insert_with(|| new_slots(fresh));
+        let slot = &mut slots[number % SEGMENT];
+        slot.item = Some(item);
+        slot.due = due;
+        slot.stamp = stamp;
+        TimerKey { slot: number as u32, generation: slot.generation }
+    }
+
+    /// Takes an item out; answers too whether it was armed.
+    pub(super) fn remove(&mut self, key: TimerKey) -> Option<(T, bool)> {
+        let number = key.slot as usize;
+        let segment = self.segments.get_mut(number / SEGMENT)?;
+        let slot = &mut segment.slots.as_mut()?[number % SEGMENT];
+        if slot.generation != key.generation {
+            return None;
+        }
+        let item = slot.item.take()?;
+        let was_armed = slot.stamp != DUE;
+        slot.stamp = DUE;
+        // The last generation is not followed by the first one: that slot has done its duty.
+        if key.generation < u32::MAX {
+            slot.generation += 1;
+            segment.fresh = segment.fresh.max(slot.generation);
+            self.free.put_back(number);
+        }
+        segment.used -= 1;
+        self.len -= 1;
+        if segment.used == 0 {
+            self.in_use -= 1;
+            self.vacant += 1;
+            if self.vacant > self.in_use + SPARE {
+                self.release();
+            }
+        }
+        Some((item, was_armed))
+    }
+
+    /// Whether `entry` is the one that will make its timer due.
+    #[inline]
+    pub(super) fn is_armed(&self, entry: &Entry) -> bool {
+        self.slot(entry.key).is_some_and(|slot| slot.awaits(entry))
+    }
+
+    /// Makes the timer due if `entry` is the one that counts; answers whether it is.
+    #[inline]
+    pub(super) fn make_due(&mut self, entry: &Entry) -> bool {
+        match self.slot_mut(entry.key) {
+            Some(slot) if slot.awaits(entry) => {
+                slot.stamp = DUE;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Arms an item anew, armed or due as it is; answers whether it was armed.
+    pub(super) fn rearm(&mut self, key: TimerKey, due: u64, stamp: u32) -> Option<bool> {
+        let slot = self.slot_mut(key).filter(|slot| slot.holds(key))?;
+        let was_armed = slot.stamp != DUE;
+        slot.due = due;
+        slot.stamp = stamp;
+        Some(was_armed)
+    }
+
+    /// Whether the key's item is there and due.
+    pub(super) fn is_due(&self, key: TimerKey) -> bool {
+        self.slot(key).is_some_and(|slot| slot.holds(key) && slot.stamp == DUE)
+    }
+
+    /// The deadline of the key's item.
+    pub(super) fn due(&self, key: TimerKey) -> Option<u64> {
+        self.slot(key).filter(|slot| slot.holds(key)).map(|slot| slot.due)
+    }
+
+    /// All items, by slot.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TimerKey, u64, &T)> {
+        let segments = (0..).step_by(SEGMENT).zip(&self.segments);
+        let slots = segments.filter_map(|(first, segment)| Some((first, segment.slots.as_ref()?)));
+        let slots = slots.flat_map(|(first, slots)| (first..).zip(slots.iter()));
+        slots.filter_map(|(number, slot)| {
+            let key = TimerKey { slot: number, generation: slot.generation };
+            slot.item.as_ref().map(|item| (key, slot.due, item))
+        })
+    }
+
+    /// How many slots have memory.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.segments.iter().filter(|segment| segment.slots.is_some()).count() * SEGMENT
+    }
+
+    /// Pretends that the timer's slot has been used so often that this is its last generation.
+    #[cfg(test)]
+    pub(super) fn wear_out(&mut self, key: TimerKey) -> TimerKey {
+        self.slot_mut(key).expect("the key is valid").generation = u32::MAX;
+        self.segments[key.slot as usize / SEGMENT].fresh = u32::MAX;
+        TimerKey { generation: u32::MAX, ..key }
+    }
+
+    #[inline]
+    fn slot(&self, key: TimerKey) -> Option<&Slot<T>> {
+        let number = key.slot as usize;
+        let slots = self.segments.get(number / SEGMENT)?.slots.as_ref()?;
+        Some(&slots[number % SEGMENT])
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, key: TimerKey) -> Option<&mut Slot<T>> {
+        let number = key.slot as usize;
+        let slots = self.segments.get_mut(number / SEGMENT)?.slots.as_mut()?;
+        Some(&mut slots[number % SEGMENT])
+    }
+
+    /// Adds a segment and takes its first slot.
+    #[cold]
+    fn grow(&mut self) -> usize {
+        let first = self.segments.len() * SEGMENT;
+        assert!(first < u32::MAX as usize, "there are four thousand million timers already");
+        self.segments.push(Segment { slots: None, used: 0, fresh: 1 });
+        self.free.extend(SEGMENT / 64);
+        self.free.take_lowest().expect("a new segment has free slots")
+    }
+
+    /// Gives the memory of vacant segments back, the highest first, and keeps some low ones.
+    #[cold]
+    fn release(&mut self) {
+        let keep = (self.in_use + SPARE) / 2;
+        for (index, segment) in self.segments.iter_mut().enumerate().rev() {
+            if self.vacant <= keep {
+                break;
+            }
+            if segment.used == 0 && segment.slots.take().is_some() {
+                self.vacant -= 1;
+                // A slot of it is worn out, and which one is known no more: none is used again.
+                if segment.fresh == u32::MAX {
+                    self.free.remove(index * SEGMENT, SEGMENT / 64);
+                }
+            }
+        }
+    }
+}
+
+impl<T> Slot<T> {
+    #[inline]
+    fn holds(&self, key: TimerKey) -> bool {
+        self.generation == key.generation && self.item.is_some()
+    }
+
+    #[inline]
+    fn awaits(&self, entry: &Entry) -> bool {
+        // A free slot has the stamp DUE, and no entry has. Not `&&`: purging would mispredict every other one of these.
+        (self.generation == entry.key.generation)
+            & (self.stamp == entry.order as u32)
+            & (self.due == entry.due)
+    }
+}
+
+fn new_slots<T>(generation: u32) -> Box<[Slot<T>; SEGMENT]> {
+    let slot = |_| Slot { item: None, due: 0, generation, stamp: DUE };
+    let slots: Box<[Slot<T>]> = (0..SEGMENT).map(slot).collect();
+    slots.try_into().unwrap_or_else(|_| unreachable!("a segment has SEGMENT slots"))
+}
