@@ -5,7 +5,7 @@
 
 mod socket;
 
-pub(crate) use socket::{SocketBackend, SocketKind};
+pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress};
 
 use crate::ExtraInfo;
 use crate::stream_transport::StreamTransport;

@@ -14,6 +14,7 @@ pub(crate) struct LoopShared {
     event_loop: Rc<dyn AbstractEventLoop>,
     /// Taken out while it is in use.
     read_buffer: Cell<Option<Box<[u8]>>>,
+    #[expect(clippy::vec_box, reason = "the box is what is kept: a transport holds one in a word")]
     spare_outputs: RefCell<Vec<Box<Output>>>,
     /// All output of all transports, in bytes.
     output_total: Cell<usize>,

@@ -142,10 +142,6 @@ impl StreamMachine {
         self.phase == Phase::Lost
     }
 
-    pub(crate) fn is_made(&self) -> bool {
-        self.made
-    }
-
     /// As the user sees it: not while paused, not when closing, not after the end of file.
     pub(crate) fn is_reading(&self) -> bool {
         matches!(self.phase, Phase::Open { input: Input::Flowing, .. })

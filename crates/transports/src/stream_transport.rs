@@ -293,6 +293,9 @@ impl<B: Backend> Waiting for StreamTransport<B> {
 
 impl<B: Backend> Drop for StreamTransport<B> {
     fn drop(&mut self) {
+        if let Some(protocol) = self.protocol.take() {
+            self.drop_protocol(protocol);
+        }
         self.shared.account(self.machine.get_mut().size(), 0);
         if self.is(WAITING) {
             self.shared.remove_waiting(self.address());

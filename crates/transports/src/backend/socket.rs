@@ -40,6 +40,13 @@ impl SocketBackend {
         SockRef::from(&self.socket).take_error()
     }
 
+    /// Whether the system connected the socket to itself, which happens when a port of this machine
+    /// that nobody listens on is picked as our own: nobody is there.
+    pub(crate) fn is_connected_to_itself(&self) -> bool {
+        let peer = self.peer.address();
+        peer.is_some() && peer == self.local_address()
+    }
+
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -63,9 +70,8 @@ impl Backend for SocketBackend {
 
     fn send_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut control = SendAncillaryBuffer::default();
-        let sent = retry_on_intr(|| {
-            rustix::net::sendmsg(&self.socket, parts, &mut control, SEND_FLAGS)
-        })?;
+        let sent =
+            retry_on_intr(|| rustix::net::sendmsg(&self.socket, parts, &mut control, SEND_FLAGS))?;
         Ok(sent)
     }
 

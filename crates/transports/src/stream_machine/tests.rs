@@ -233,7 +233,7 @@ fn check_grammar(calls: &[Call]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn p1_p6_p7_p8_x17_r2_random_events_keep_grammar_and_bytes(events in vec(any_event(), 0..120)) {

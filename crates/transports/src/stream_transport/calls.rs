@@ -162,7 +162,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Drops a protocol, whose destructor is user code too (R8).
-    fn drop_protocol(&self, protocol: Box<dyn Protocol>) {
+    pub(super) fn drop_protocol(&self, protocol: Box<dyn Protocol>) {
         let name = protocol.type_name();
         if let Err(exception) = catch(move || drop(protocol)) {
             self.report("the protocol's destructor panicked", &exception, name);
@@ -183,7 +183,9 @@ impl<B: Backend> StreamTransport<B> {
         self.leave_waiting();
         B::detach(self);
         if made {
-            self.run("connection_lost", |p, transport| p.connection_lost(transport, reason.clone()));
+            self.run("connection_lost", |p, transport| {
+                p.connection_lost(transport, reason.clone())
+            });
         }
         if let Some(opened) = self.if_rare(|rare| rare.opened.take()) {
             // If it was called off, nobody waits for this.

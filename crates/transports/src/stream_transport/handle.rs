@@ -134,16 +134,15 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
         if let Some(connection) = self.connection() {
             return connection.drained();
         }
-        match self.connection.upgrade() {
-            Some(connection) => connection.drained(),
-            None => {
-                // The loop is not known any more; that of the caller is as good.
-                let future = futures::current().create_future();
-                let error = io::Error::new(io::ErrorKind::NotConnected, "the connection is over");
-                let _ = future.set_exception(error); // it is new, hence pending
-                future
-            }
-        }
+        let scheduler = match self.ended.get() {
+            Some(ended) => ended.scheduler.clone(),
+            None => futures::current(),
+        };
+        let future = scheduler.create_future();
+        let error = io::Error::new(io::ErrorKind::NotConnected, "the connection is over");
+        // It is new, hence pending.
+        let _ = future.set_exception(error);
+        future
     }
 
     fn set_write_buffer_limits(&self, limits: WriteBufferLimits) -> Result<(), InvalidLimits> {

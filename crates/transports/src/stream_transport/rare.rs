@@ -4,7 +4,7 @@
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
 use crate::{Address, Protocol, WriteBufferLimits};
-use futures::{Exception, Future, TimerHandle};
+use futures::{Exception, Future, Scheduler, TimerHandle};
 use std::cell::Cell;
 use std::io;
 use std::rc::{Rc, Weak};
@@ -90,6 +90,7 @@ impl<B: Backend> StreamTransport<B> {
         let Some(handle) = self.if_rare(|rare| rare.handle.upgrade()) else { return };
         let info = B::extra_info(self);
         handle.end(Ended {
+            scheduler: self.event_loop().to_rc(),
             peername: info.peername,
             sockname: info.sockname,
             limits: self.machine.borrow().limits().marks,
@@ -101,6 +102,7 @@ impl<B: Backend> StreamTransport<B> {
 /// What a handle still knows after the end.
 #[derive(Clone)]
 pub(super) struct Ended {
+    pub(super) scheduler: Rc<dyn Scheduler>,
     pub(super) peername: Option<Address>,
     pub(super) sockname: Option<Address>,
     pub(super) limits: WriteBufferLimits,

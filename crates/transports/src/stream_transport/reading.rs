@@ -14,7 +14,10 @@ const BYTES_A_TURN: usize = 256 * 1024;
 /// What one read gave.
 enum Read {
     /// So many bytes were handed over; whether they filled the buffer, so that more may be there.
-    Delivered { count: usize, filled: bool },
+    Delivered {
+        count: usize,
+        filled: bool,
+    },
     /// The protocol was called and wanted nothing, or is gone.
     Stopped,
     Nothing,
