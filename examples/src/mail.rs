@@ -6,12 +6,14 @@
 mod address;
 mod contents;
 mod line;
+mod protocol;
 mod site;
 mod smtp;
 mod store;
 
 pub use address::{Address, AddressError};
 pub use line::{Line, LineSplitter};
+pub use protocol::SmtpProtocol;
 pub use site::Site;
 pub use smtp::{Mail, Next, Session, Settings, StoreFull};
 pub use store::{CaughtMail, Store, StoreLimits};

@@ -18,4 +18,5 @@ pub use transports::*;
 pub mod prelude {
     pub use crate::{EventLoop, Exception, Instant, LoopHandle};
     pub use eventloop::prelude::*;
+    pub use transports::prelude::*;
 }
