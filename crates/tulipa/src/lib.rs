@@ -20,3 +20,8 @@ pub mod prelude {
     pub use eventloop::prelude::*;
     pub use transports::prelude::*;
 }
+
+/// The programs in the project's README, so that they are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
