@@ -154,13 +154,13 @@ impl StreamMachine {
 
     /// Whether something waits and may be sent now.
     pub(crate) fn may_send(&self) -> bool {
-        !self.blocked && self.size() > 0
+        self.made && !self.blocked && self.size() > 0
     }
 
     /// Whether our direction is to be shut now: `write_eof` was called and nothing waits.
     pub(crate) fn may_shut(&self) -> bool {
         let finishing = matches!(self.phase, Phase::Open { writing: Writing::Finishing, .. });
-        finishing && self.size() == 0
+        self.made && finishing && self.size() == 0
     }
 
     /// What is to be watched.
@@ -210,7 +210,7 @@ impl StreamMachine {
 
     /// Whether `more` bytes are better sent at once with what waits than collected (D8).
     pub(crate) fn passes_high_mark(&self, more: usize) -> bool {
-        !self.blocked && self.size() + more > self.limits().marks.high.0
+        self.made && !self.blocked && self.size() + more > self.limits().marks.high.0
     }
 
     /// Puts `data` behind what waits. `spare` gives the buffer, if there is none yet.
@@ -264,10 +264,16 @@ impl StreamMachine {
             return None;
         }
         self.blocked = false;
-        if self.is_draining() {
+        self.finish_draining();
+        self.output.take()
+    }
+
+    /// Ends what was closed once nothing is left to be sent. A `resume_writing` that is owed comes
+    /// before, and may write more: then this is called again after it.
+    pub(crate) fn finish_draining(&mut self) {
+        if self.is_draining() && self.size() == 0 && self.flow == Flow::Open {
             self.phase = Phase::Ending(End::Orderly);
         }
-        self.output.take()
     }
 
     /// Our direction was shut.
@@ -424,8 +430,7 @@ impl StreamMachine {
             Phase::Ending(end) if self.made => Some(Call::ConnectionLost(end)),
             Phase::Ending(end) => Some(Call::Vanished(end)),
             Phase::Lost | Phase::Salvaging => None,
-            Phase::Open { .. } if !self.made => Some(Call::ConnectionMade),
-            Phase::Draining { .. } if !self.made => None,
+            Phase::Open { .. } | Phase::Draining { .. } if !self.made => Some(Call::ConnectionMade),
             Phase::Open { input, .. } => self.owed_flow().or(match input {
                 Input::EofOwed => Some(Call::EofReceived),
                 Input::Flowing | Input::Paused | Input::Ended => None,

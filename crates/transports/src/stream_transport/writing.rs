@@ -168,6 +168,7 @@ impl<B: Backend> StreamTransport<B> {
                 Err(error) => self.sending_failed(error),
             }
         }
+        self.with_machine(|machine| machine.finish_draining());
     }
 
     fn after_sending(self: &Rc<Self>, spare: Option<Box<crate::stream_machine::Output>>) {
