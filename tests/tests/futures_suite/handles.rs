@@ -184,7 +184,8 @@ pub(crate) fn h15_handles_are_equal_if_they_are_for_the_same_callback(host: &dyn
     let (dead, other) = (scheduler.call_soon(|| {}), scheduler.call_soon(|| {}));
     let same = &dead;
     assert!(dead == *same && dead != other);
-    assert!(dead != one && one != dead);
+    assert!(dead != one);
+    assert!(one != dead);
     assert_eq!(host.take_reports().len(), 2);
 }
 
