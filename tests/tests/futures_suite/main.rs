@@ -39,6 +39,7 @@ tulipa_tests::on_every_host! {
         h10_equal_deadlines_run_in_the_order_of_their_creation,
         h11_late_timers_are_neither_skipped_nor_merged,
         h14_the_deadline_stays_readable,
+        h15_handles_are_equal_if_they_are_for_the_same_callback,
         h17_a_timer_can_be_moved_until_it_ran,
         h17_a_moved_timer_counts_as_new_among_equals,
         h2_l25_handles_outlive_the_loop;

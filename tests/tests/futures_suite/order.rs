@@ -79,7 +79,7 @@ pub(crate) fn l9_d6_d7_h16_a_failing_callback_is_reported_and_the_others_run(hos
     for (report, message) in reports.iter().zip(["expected", "expected too"]) {
         let exception = report.exception.as_ref().unwrap();
         assert_eq!(exception.downcast_ref::<futures::PanicError>().unwrap().message(), message);
-        assert!(!report.message.is_empty());
+        assert!(!report.message.is_empty() && report.handle.is_some());
     }
     assert_eq!(reports[0].created_at.unwrap().line(), line);
 }
