@@ -9,12 +9,14 @@ use crate::{
 };
 use futures::concurrent::{Executor, ExecutorExt};
 use futures::{
-    Exception, ExceptionContext, Future, Instant, InvalidStateError, Scheduler, wrap_future,
+    ClosedError, Exception, ExceptionContext, Future, Instant, InvalidStateError, Scheduler,
+    wrap_future,
 };
 use std::any::{Any, TypeId};
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +91,7 @@ pub trait AbstractEventLoop: Scheduler {
     /// Has [`Source::flush`] called before the next poll.
     fn flush_later(&self, key: SourceKey);
 
-    /// Sets the callback of a descriptor for one direction (L-37, L-38); see
+    /// Sets the callback of a descriptor for one direction (L-37, L-38), made at `location`; see
     /// [`AbstractEventLoopExt::add_reader`].
     ///
     /// # Errors
@@ -99,6 +101,7 @@ pub trait AbstractEventLoop: Scheduler {
         descriptor: Box<dyn AsFd>,
         direction: Direction,
         callback: Box<dyn FnMut()>,
+        location: &'static Location<'static>,
     ) -> io::Result<()>;
 
     /// Removes the callback of a descriptor for one direction, and says whether there was one
@@ -114,12 +117,17 @@ pub trait AbstractEventLoop: Scheduler {
 
     // Signals
 
-    /// Sets the handler of a signal; see [`AbstractEventLoopExt::add_signal_handler`].
+    /// Sets the handler of a signal, made at `location`; see
+    /// [`AbstractEventLoopExt::add_signal_handler`].
     ///
     /// # Errors
     /// As there.
-    fn set_signal_handler(&self, signal: i32, handler: Box<dyn FnMut()>)
-    -> Result<(), SignalError>;
+    fn set_signal_handler(
+        &self,
+        signal: i32,
+        handler: Box<dyn FnMut()>,
+        location: &'static Location<'static>,
+    ) -> Result<(), SignalError>;
 
     /// Removes the handler of a signal, and says whether there was one. With the last one of the
     /// process the signal does again what it did before (G-3).
@@ -202,14 +210,17 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
         if future.scheduler_id() != self.id() {
             return Err(RunError::OtherLoop.into());
         }
-        let event_loop = self.to_event_loop();
-        let delivered = Rc::new(Cell::new(false));
-        let seen = delivered.clone();
+        let event_loop = Rc::downgrade(&self.to_event_loop());
+        let waiting = Rc::new(Cell::new(true));
+        let still_waiting = waiting.clone();
         let token = future.add_done_callback(move |_| {
-            seen.set(true);
-            event_loop.stop();
+            if let Some(event_loop) = event_loop.upgrade().filter(|_| still_waiting.get()) {
+                event_loop.stop();
+            }
         });
         let outcome = self.run_forever();
+        // What is queued cannot be taken back, but it must not stop another run (L-15).
+        waiting.set(false);
         future.remove_done_callback(token);
         outcome?;
         if !future.done() {
@@ -253,24 +264,28 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     /// event_loop.run_forever()?;
     /// # Ok::<(), futures::Exception>(())
     /// ```
+    #[track_caller]
     fn add_reader(
         &self,
         descriptor: impl AsFd + 'static,
         callback: impl FnMut() + 'static,
     ) -> io::Result<()> {
-        self.add_io_callback(Box::new(descriptor), Direction::Read, Box::new(callback))
+        let (descriptor, callback) = (Box::new(descriptor), Box::new(callback));
+        self.add_io_callback(descriptor, Direction::Read, callback, Location::caller())
     }
 
     /// As [`add_reader`](AbstractEventLoopExt::add_reader), when `descriptor` can be written.
     ///
     /// # Errors
     /// As there.
+    #[track_caller]
     fn add_writer(
         &self,
         descriptor: impl AsFd + 'static,
         callback: impl FnMut() + 'static,
     ) -> io::Result<()> {
-        self.add_io_callback(Box::new(descriptor), Direction::Write, Box::new(callback))
+        let (descriptor, callback) = (Box::new(descriptor), Box::new(callback));
+        self.add_io_callback(descriptor, Direction::Write, callback, Location::caller())
     }
 
     /// Ends [`add_reader`](AbstractEventLoopExt::add_reader), and says whether there was one. A
@@ -299,12 +314,13 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     ///
     /// # Errors
     /// [`SignalError`] for numbers that are no signal, or cannot be caught (G-2), or on a closed loop.
+    #[track_caller]
     fn add_signal_handler(
         &self,
         signal: i32,
         handler: impl FnMut() + 'static,
     ) -> Result<(), SignalError> {
-        self.set_signal_handler(signal, Box::new(handler))
+        self.set_signal_handler(signal, Box::new(handler), Location::caller())
     }
 
     /// Runs `function` in a thread of `executor` (`None`: the default one), and gives a future of its
@@ -330,6 +346,7 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     ) -> Future<T> {
         let scheduler = self.to_rc();
         let submitted = match executor {
+            _ if self.is_closed() => Err(ClosedError.into()),
             Some(executor) => executor.submit(function).map_err(Exception::from),
             None => self
                 .default_executor()

@@ -17,7 +17,7 @@ mod signals;
 
 use crate::abstract_loop::ExceptionHandler;
 use crate::builder::Settings;
-use crate::cross_thread::{Delivery, Inbox};
+use crate::cross_thread::Calls;
 use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::ReadyQueue;
 use crate::shuffle::Shuffle;
@@ -32,6 +32,7 @@ use futures::{Callback, Exception, SchedulerId};
 use indexmap::IndexMap;
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(crate) struct LoopCore {
     settings: Settings,
 
     phase: Cell<Phase>,
+    /// Whether the `EventLoop` is still there. Without it the loop closes as soon as it may (L-28).
+    has_owner: Cell<bool>,
     stop_requested: Cell<bool>,
     debug: Cell<bool>,
     slow_callback_duration: Cell<Duration>,
@@ -53,10 +56,11 @@ pub(crate) struct LoopCore {
     timers: RefCell<TimerQueue<Callback>>,
     sources: RefCell<Sources>,
     /// Sources to flush before the next poll.
-    dirty: RefCell<Vec<SourceKey>>,
+    dirty: RefCell<VecDeque<SourceKey>>,
     /// `None` once closed.
     driver: RefCell<Option<Rc<dyn Driver>>>,
-    inbox: Arc<Inbox<Delivery>>,
+    /// What other threads gave to this loop.
+    calls: Arc<Calls>,
     /// What `Scheduler::threadsafe` gives out; its count tells how many may still post.
     remote: Arc<Remote>,
     signals: RefCell<SignalHandlers>,
@@ -70,7 +74,6 @@ pub(crate) struct LoopCore {
     shuffle: Option<RefCell<Shuffle>>,
     /// Kept between iterations for their memory.
     events: Cell<Vec<ReadyEvent>>,
-    deliveries: Cell<Vec<Delivery>>,
 }
 
 /// Where the loop is in its life.
@@ -90,23 +93,24 @@ impl LoopCore {
         settings: Settings,
     ) -> Rc<Self> {
         let id = SchedulerId::unique();
-        let inbox = Arc::new(Inbox::new(driver.wake()));
-        let remote = Arc::new(Remote::new(inbox.clone(), id));
+        let calls = Arc::new(Calls::new(driver.wake()));
+        let remote = Arc::new(Remote::new(calls.clone(), id));
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
             id,
             clock,
             hook,
             phase: Cell::new(Phase::Idle),
+            has_owner: Cell::new(true),
             stop_requested: Cell::new(false),
             debug: Cell::new(settings.debug),
             slow_callback_duration: Cell::new(settings.slow_callback_duration),
             ready: RefCell::new(ReadyQueue::new()),
             timers: RefCell::new(TimerQueue::new()),
             sources: RefCell::new(Sources::default()),
-            dirty: RefCell::new(Vec::new()),
+            dirty: RefCell::new(VecDeque::new()),
             driver: RefCell::new(Some(driver.into())),
-            inbox,
+            calls,
             remote,
             signals: RefCell::new(SignalHandlers::default()),
             executor: RefCell::new(DefaultExecutor::default()),
@@ -116,7 +120,6 @@ impl LoopCore {
             counters: Counters::default(),
             shuffle: settings.seed.map(|seed| RefCell::new(Shuffle::new(seed))),
             events: Cell::new(Vec::new()),
-            deliveries: Cell::new(Vec::new()),
             settings,
         })
     }

@@ -1,31 +1,33 @@
 //! What other threads may do to a loop: give it calls, stop it, wake it (L-31, D2).
 //!
 //! ```text
-//! other threads                        the loop's thread
-//! ThreadsafeHandle ─ post, stop ─┐
-//! wakers of tasks ── post ───────┼──►  Inbox ── drain_into ──►  Delivery::run, in order
-//! signal handlers ── Signaller ──┘       └── Wake: at most one a sleep
-//! ThreadsafeCall ─── cancel ─────────►  Slot (the call itself; no queue is touched)
+//! other threads                    the loop's thread
+//! ThreadsafeHandle ── post ──┐
+//! wakers of tasks ─── post ──┼──►  Inbox ── collect ──►  Batch ── run_next ──►  the callback
+//! signal handlers, stop ─────┘       └── Wake: at most one a sleep
+//! ThreadsafeCall ── cancel ──────►  the entry, wherever it waits, by its number
 //! ```
 //!
-//! [`inbox`] holds the queue and the protocol of sleeping and waking, [`call`] the life of one
-//! call. Both are written over [`sync`], so that loom explores the very code that ships.
+//! [`inbox`] holds the protocol of sleeping and waking, [`calls`] the life of a call. Both are
+//! written over [`sync`], so that loom explores the very code that ships.
 //!
-//! Invariant: what was accepted is run once by the loop, or abandoned with it, or was cancelled;
-//! and the caller can ask which. User code, destructors included, never runs under a lock.
+//! Invariant: what was accepted is run once by the loop, or dropped with it, or was cancelled; and
+//! the caller can ask which. User code, destructors included, never runs under a lock.
 
 mod call;
+mod calls;
 mod inbox;
+mod sent_callback;
 mod sync;
 
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-pub(crate) use call::Delivery;
 pub use call::{CallRefused, CallState, CancelAnswer, ThreadsafeCall};
+pub(crate) use calls::Calls;
+pub(crate) use inbox::Signaller;
 pub use inbox::Wake;
-pub(crate) use inbox::{Inbox, Signaller};
 
 /// The right to reach a loop from any thread: it can be sent, shared and cloned.
 ///
@@ -47,12 +49,12 @@ pub(crate) use inbox::{Inbox, Signaller};
 /// ```
 #[derive(Clone)]
 pub struct ThreadsafeHandle {
-    inbox: Arc<Inbox<Delivery>>,
+    calls: Arc<Calls>,
 }
 
 impl ThreadsafeHandle {
-    pub(crate) fn new(inbox: Arc<Inbox<Delivery>>) -> Self {
-        Self { inbox }
+    pub(crate) fn new(calls: Arc<Calls>) -> Self {
+        Self { calls }
     }
 
     /// Runs `callback` once, soon, on the loop's thread, and wakes the loop if it sleeps.
@@ -66,22 +68,23 @@ impl ThreadsafeHandle {
     ///
     /// The loop is closed (L-34). The callback comes back inside the error, neither run nor dropped.
     #[track_caller]
+    #[inline]
     pub fn call_soon_threadsafe<F>(&self, callback: F) -> Result<ThreadsafeCall, CallRefused<F>>
     where
         F: FnOnce() + Send + 'static,
     {
-        ThreadsafeCall::post(&self.inbox, callback, Location::caller())
+        ThreadsafeCall::post(&self.calls, Location::caller(), callback)
     }
 
     /// Asks the loop to stop, as its own `stop` would; calls that this thread gave it before still
     /// run first. On a closed loop, nothing happens.
     pub fn stop(&self) {
-        self.inbox.request_stop();
+        self.calls.inbox().request_stop();
     }
 
     /// Whether the loop has been closed. Once true, it stays so.
     pub fn is_closed(&self) -> bool {
-        self.inbox.is_closed()
+        self.calls.inbox().is_closed()
     }
 }
 

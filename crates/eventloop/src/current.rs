@@ -11,7 +11,8 @@ thread_local! {
 
 /// The loop whose callback is running on this thread, or `None` outside of one (L-48).
 pub fn try_current() -> Option<Rc<dyn AbstractEventLoop>> {
-    CURRENT.with(|current| current.borrow().clone())
+    // The thread may be ending, with destructors that ask.
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
 /// The loop whose callback is running on this thread: `get_running_loop` of the PEP.

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// An event loop, and all that is scheduled on it.
 ///
 /// Dropping it closes the loop and drops every callback, so that no pending timer can keep its own
-/// loop alive. It is used through [`LoopHandle`], to which it dereferences: clone that to schedule
+/// loop alive; dropped by a callback of its own, it stops and closes at the end of that run (L-28). It is used through [`LoopHandle`], to which it dereferences: clone that to schedule
 /// from inside callbacks.
 ///
 /// # As a guest in another main loop
@@ -61,7 +61,8 @@ impl EventLoop {
     }
 
     /// A descriptor that is readable whenever [`run_ready`](EventLoop::run_ready) has I/O, or calls
-    /// from other threads, to deliver. Watch it level-triggered; never read from it.
+    /// from other threads, to deliver. Watch it level-triggered; never read from it. It stays open
+    /// until the `EventLoop` is dropped, but after [`close`](AbstractEventLoop::close) tells nothing.
     ///
     /// # Errors
     /// `Unsupported` if the driver has none; what the system says if it cannot be made.
@@ -95,11 +96,7 @@ impl Deref for EventLoop {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
-        if self.handle.core.close().is_err() {
-            // Only a callback that owns its own loop gets here, while that loop runs.
-            log::error!(target: "tulipa", "a running event loop was dropped; it stops, unclosed");
-            self.handle.stop();
-        }
+        self.handle.core.lose_owner();
     }
 }
 

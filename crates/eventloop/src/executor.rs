@@ -32,7 +32,7 @@ pub struct ThreadPoolExecutor {
 /// The limits of a [`ThreadPoolExecutor`].
 #[derive(Clone, Debug)]
 pub struct ThreadPoolOptions {
-    /// Threads at most. Default: the number of cores and four, at most 32.
+    /// Threads at most; one is the least. Default: the number of cores and four, at most 32.
     pub max_threads: usize,
     /// Jobs that may wait for a thread; more are refused. Default: 10,000.
     pub max_queue: usize,
@@ -78,7 +78,8 @@ type WhenEnded = Box<dyn FnOnce() + Send>;
 
 impl ThreadPoolExecutor {
     /// A pool without threads yet.
-    pub fn new(options: ThreadPoolOptions) -> Self {
+    pub fn new(mut options: ThreadPoolOptions) -> Self {
+        options.max_threads = options.max_threads.max(1);
         let pool = Pool { options, state: Mutex::default(), work: Condvar::new() };
         Self { handle: Arc::new(PoolHandle { pool: Arc::new(pool) }) }
     }
@@ -103,8 +104,14 @@ impl ThreadPoolExecutor {
     /// left to end.
     pub fn shutdown_now(&self) {
         self.pool().shut_down(None);
-        let dropped = std::mem::take(&mut self.pool().lock().queue);
-        drop(dropped);
+        loop {
+            let job = self.pool().lock().queue.pop_front();
+            let Some(job) = job else { return };
+            // One at a time: what one captured may panic when it is dropped, the next all the same.
+            if let Err(panic) = futures::catch(|| drop(job)) {
+                log::error!(target: "tulipa", "dropping a job that did not run {panic}");
+            }
+        }
     }
 
     fn pool(&self) -> &Arc<Pool> {
@@ -130,9 +137,7 @@ impl Executor for ThreadPoolExecutor {
             pool.work.notify_one();
             return Ok(());
         }
-        state.threads += 1;
-        drop(state);
-        pool.start_thread()
+        pool.start_thread(state)
     }
 }
 
@@ -148,13 +153,15 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a thread that was counted already.
-    fn start_thread(self: &Arc<Self>) -> Result<(), Refused> {
+    /// Starts a thread for the job that is the last in the queue. The lock is kept meanwhile, so
+    /// that if this fails, that job is still the last.
+    fn start_thread(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> Result<(), Refused> {
         let pool = self.clone();
         let builder = thread::Builder::new().name(self.options.thread_name.clone());
-        let Err(error) = builder.spawn(move || pool.work_until_idle()) else { return Ok(()) };
-        let mut state = self.lock();
-        state.threads -= 1;
+        let Err(error) = builder.spawn(move || pool.work_until_idle()) else {
+            state.threads += 1;
+            return Ok(());
+        };
         // With other threads around, the job waits for one of them.
         let refused = if state.threads == 0 { state.queue.pop_back() } else { None };
         drop(state);

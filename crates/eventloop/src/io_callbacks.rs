@@ -1,25 +1,28 @@
 //! [`IoCallbacks`]: the source behind `add_reader` and `add_writer`.
 
-use crate::repeating::{Place, RepeatingCallback};
+use crate::repeating::{Place, RepeatedClosure, RepeatingCallback};
 use crate::{Direction, Source, SourceKind};
 use std::any::Any;
-use std::cell::RefCell;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::cell::Cell;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::panic::Location;
 use std::rc::Rc;
 
 pub(crate) struct IoCallbacks {
     descriptor: Box<dyn AsFd>,
-    /// Other owners of the same descriptor, handed over by later registrations.
-    owners: RefCell<Vec<Box<dyn AsFd>>>,
+    number: RawFd,
+    /// Other owners of the same descriptor, handed over by the latest registration of each direction.
+    owners: Cell<[Option<Box<dyn AsFd>>; 2]>,
     reader: RepeatingCallback,
     writer: RepeatingCallback,
 }
 
 impl IoCallbacks {
-    pub(crate) fn new(descriptor: Box<dyn AsFd>) -> Rc<Self> {
+    pub(crate) fn new(descriptor: Box<dyn AsFd>, number: RawFd) -> Rc<Self> {
         Rc::new(Self {
             descriptor,
-            owners: RefCell::default(),
+            number,
+            owners: Cell::default(),
             reader: RepeatingCallback::default(),
             writer: RepeatingCallback::default(),
         })
@@ -31,17 +34,26 @@ impl IoCallbacks {
     }
 
     /// Puts `callback` in place; what was there comes back, to be dropped where that is safe.
-    pub(crate) fn set(&self, direction: Direction, callback: Box<dyn FnMut()>) -> Place {
-        self.callback(direction).set(callback)
+    pub(crate) fn set(&self, direction: Direction, closure: RepeatedClosure) -> Place {
+        self.callback(direction).set(closure)
     }
 
     pub(crate) fn unset(&self, direction: Direction) -> Place {
         self.callback(direction).unset()
     }
 
-    /// Keeps another owner of the same descriptor for as long as it is watched.
-    pub(crate) fn also_owned_by(&self, owner: Box<dyn AsFd>) {
-        self.owners.borrow_mut().push(owner);
+    /// Keeps another owner of the same descriptor, in the place of one that came with an earlier
+    /// callback; that one comes back, to be dropped where it is safe. The first owner of all stays:
+    /// it is the one that the poller is given.
+    pub(crate) fn also_owned_by(
+        &self,
+        direction: Direction,
+        owner: Box<dyn AsFd>,
+    ) -> Option<Box<dyn AsFd>> {
+        let mut owners = self.owners.take();
+        let previous = owners[direction as usize].replace(owner);
+        self.owners.set(owners);
+        previous
     }
 
     fn callback(&self, direction: Direction) -> &RepeatingCallback {
@@ -66,6 +78,10 @@ impl Source for IoCallbacks {
     }
 
     fn describe(&self) -> String {
-        format!("callbacks of descriptor {}", self.descriptor.as_fd().as_raw_fd())
+        format!("descriptor {}", self.number)
+    }
+
+    fn created_at(&self, direction: Direction) -> Option<&'static Location<'static>> {
+        self.callback(direction).created_at()
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Entry {
 pub(crate) enum Other {
     /// Called off, or already taken.
     Gone,
+    /// The next call from another thread, whichever that is.
+    Posted,
     Timer(TimerKey),
     Readable(SourceKey),
     Writable(SourceKey),
@@ -46,6 +48,7 @@ impl ReadyQueue {
     }
 
     /// The number of the next entry to run.
+    #[cfg(test)]
     pub(crate) fn head(&self) -> u64 {
         self.head
     }

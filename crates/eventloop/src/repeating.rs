@@ -4,10 +4,25 @@
 //! itself; it goes back only if its place is still marked as running.
 
 use std::cell::Cell;
+use std::panic::Location;
 
 #[derive(Default)]
 pub(crate) struct RepeatingCallback {
     place: Cell<Place>,
+    /// Where the latest closure was handed over; it stays known after its removal.
+    created_at: Cell<Option<&'static Location<'static>>>,
+}
+
+/// A closure for a [`RepeatingCallback`], and where it was handed over.
+pub(crate) struct RepeatedClosure {
+    closure: Box<dyn FnMut()>,
+    location: &'static Location<'static>,
+}
+
+impl RepeatedClosure {
+    pub(crate) fn new(closure: Box<dyn FnMut()>, location: &'static Location<'static>) -> Self {
+        Self { closure, location }
+    }
 }
 
 /// Where the closure is.
@@ -21,8 +36,14 @@ pub(crate) enum Place {
 
 impl RepeatingCallback {
     /// Puts `closure` in place; what was there comes back, to be dropped where that is safe.
-    pub(crate) fn set(&self, closure: Box<dyn FnMut()>) -> Place {
-        self.place.replace(Place::Waiting(closure))
+    pub(crate) fn set(&self, new: RepeatedClosure) -> Place {
+        self.created_at.set(Some(new.location));
+        self.place.replace(Place::Waiting(new.closure))
+    }
+
+    /// Where the latest closure was handed over.
+    pub(crate) fn created_at(&self) -> Option<&'static Location<'static>> {
+        self.created_at.get()
     }
 
     /// Takes the closure out; it does not run any more.
@@ -69,9 +90,14 @@ mod tests {
     use super::*;
     use std::rc::Rc;
 
-    fn counting(count: &Rc<Cell<u32>>) -> Box<dyn FnMut()> {
+    #[track_caller]
+    fn repeated(closure: impl FnMut() + 'static) -> RepeatedClosure {
+        RepeatedClosure::new(Box::new(closure), Location::caller())
+    }
+
+    fn counting(count: &Rc<Cell<u32>>) -> RepeatedClosure {
         let count = count.clone();
-        Box::new(move || count.set(count.get() + 1))
+        repeated(move || count.set(count.get() + 1))
     }
 
     #[test]
@@ -80,7 +106,7 @@ mod tests {
         let (first, second) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
         let (replacing, next) = (callback.clone(), second.clone());
         let count = first.clone();
-        callback.set(Box::new(move || {
+        callback.set(repeated(move || {
             count.set(count.get() + 1);
             replacing.set(counting(&next));
         }));
@@ -90,12 +116,12 @@ mod tests {
         assert_eq!(Rc::strong_count(&first), 1, "the replaced closure is gone");
 
         let removing = callback.clone();
-        callback.set(Box::new(move || drop(removing.unset())));
+        callback.set(repeated(move || drop(removing.unset())));
         callback.run();
         callback.run();
 
         let count = first.clone();
-        callback.set(Box::new(move || {
+        callback.set(repeated(move || {
             count.set(count.get() + 1);
             panic!("expected");
         }));

@@ -5,7 +5,7 @@
 //! loop of the process handles a signal any more, it does what it did before (G-3).
 
 use crate::SignalError;
-use crate::cross_thread::{Delivery, Signaller};
+use crate::cross_thread::Signaller;
 use crate::repeating::RepeatingCallback;
 use indexmap::IndexMap;
 use signal_hook::SigId;
@@ -45,7 +45,7 @@ impl SignalHandlers {
         &mut self,
         signal: i32,
         callback: Rc<RepeatingCallback>,
-        signaller: Signaller<Delivery>,
+        signaller: Signaller,
     ) -> Result<Option<Rc<RepeatingCallback>>, SignalError> {
         if let Some(handler) = self.handlers.get_mut(&signal) {
             return Ok(Some(std::mem::replace(&mut handler.callback, callback)));
@@ -56,7 +56,16 @@ impl SignalHandlers {
     }
 
     pub(crate) fn remove(&mut self, signal: i32) -> Option<Rc<RepeatingCallback>> {
+        if self.handlers.contains_key(&signal) {
+            // What arrived for this handler is not for one that is added later.
+            self.arrived.fetch_and(!bit(signal), Ordering::AcqRel);
+        }
         self.handlers.shift_remove(&signal).map(|handler| handler.callback)
+    }
+
+    /// Stops to listen to anything; the callbacks come back, to be emptied where destructors may run.
+    pub(crate) fn into_callbacks(self) -> impl Iterator<Item = Rc<RepeatingCallback>> {
+        self.handlers.into_values().map(|handler| handler.callback)
     }
 
     /// The callbacks of the signals that arrived since the last call, lowest number first.
@@ -85,7 +94,7 @@ impl Registration {
     fn new(
         signal: i32,
         arrived: Arc<AtomicU64>,
-        signaller: Signaller<Delivery>,
+        signaller: Signaller,
     ) -> Result<Self, SignalError> {
         if !(1..=HIGHEST).contains(&signal) {
             return Err(SignalError::Unknown(signal));

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// A descriptor with those who want to know when it is ready. The loop owns it while it is watched.
@@ -28,6 +29,12 @@ pub trait Source: Any {
 
     /// What this is, with its addresses, for people.
     fn describe(&self) -> String;
+
+    /// Where what [`ready`](Source::ready) calls in `direction` was handed over, if that is known.
+    fn created_at(&self, direction: Direction) -> Option<&'static Location<'static>> {
+        let _ = direction;
+        None
+    }
 }
 
 /// The kinds of [`Source`].

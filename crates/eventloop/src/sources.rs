@@ -2,11 +2,12 @@
 //!
 //! Invariant: a slot's generation is unique among all that the slot ever had within 2³²
 //! registrations, so that a stale key finds nobody (L-43); `by_descriptor` names the slot of every
-//! watched descriptor and no other.
+//! watched descriptor and no other; `transports` counts the sources of that kind. Nothing of a
+//! source is called here: whoever calls this holds a borrow.
 
-use crate::{Interest, Source, SourceKey};
+use crate::{Direction, Interest, Source, SourceKey, SourceKind};
 use slab::Slab;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -14,24 +15,36 @@ pub(crate) struct Sources {
     slots: Slab<Slot>,
     by_descriptor: Vec<u32>,
     generation: u32,
+    transports: usize,
 }
 
 struct Slot {
     source: Rc<dyn Source>,
     descriptor: RawFd,
+    kind: SourceKind,
     generation: u32,
     interest: Interest,
+    /// The directions whose turn stands in the queue.
+    queued: Interest,
 }
 
 /// What `by_descriptor` has for a number that is not watched.
 const NOBODY: u32 = u32::MAX;
 
 impl Sources {
-    /// Takes `source` in. Its descriptor must not be watched yet.
-    pub(crate) fn insert(&mut self, source: Rc<dyn Source>, interest: Interest) -> SourceKey {
-        let descriptor = source.descriptor().as_raw_fd();
+    /// Takes `source` in, a `kind` with this `descriptor`, which must not be watched yet.
+    pub(crate) fn insert(
+        &mut self,
+        source: Rc<dyn Source>,
+        kind: SourceKind,
+        descriptor: RawFd,
+        interest: Interest,
+    ) -> SourceKey {
         let generation = self.next_generation();
-        let slot = self.slots.insert(Slot { source, descriptor, generation, interest });
+        let queued = Interest::NONE;
+        let slot = Slot { source, descriptor, kind, generation, interest, queued };
+        let slot = self.slots.insert(slot);
+        self.transports += usize::from(kind == SourceKind::Transport);
         let number = descriptor as usize;
         if self.by_descriptor.len() <= number {
             self.by_descriptor.resize(number + 1, NOBODY);
@@ -44,18 +57,43 @@ impl Sources {
         self.get(key)?;
         let slot = self.slots.remove(key.slot());
         self.by_descriptor[slot.descriptor as usize] = NOBODY;
+        self.transports -= usize::from(slot.kind == SourceKind::Transport);
         if self.slots.is_empty() {
             *self = Self { generation: self.generation, ..Self::default() };
         }
         Some((slot.source, slot.interest))
     }
 
-    /// Gives a source a new key: events that were collected under the old one reach nobody.
-    pub(crate) fn rekey(&mut self, key: SourceKey) -> Option<SourceKey> {
-        self.get(key)?;
-        let generation = self.next_generation();
-        self.slots[key.slot()].generation = generation;
-        Some(SourceKey::new(key.slot(), generation))
+    /// Notes that a turn for `direction` is queued. False if there is none to queue: the source is
+    /// gone, is not watched for that, or has its turn in the queue already.
+    #[inline]
+    pub(crate) fn queue_turn(&mut self, key: SourceKey, direction: Direction) -> bool {
+        let Some(slot) = self.get_mut(key) else { return false };
+        let due = slot.interest.includes(direction) && !slot.queued.includes(direction);
+        if due {
+            slot.queued = slot.queued.with(direction, true);
+        }
+        due
+    }
+
+    /// Takes a queued turn: whose it is, unless it was called off or is not wanted any more.
+    #[inline]
+    pub(crate) fn take_turn(
+        &mut self,
+        key: SourceKey,
+        direction: Direction,
+    ) -> Option<Rc<dyn Source>> {
+        let slot = self.get_mut(key)?;
+        let due = slot.interest.includes(direction) && slot.queued.includes(direction);
+        slot.queued = slot.queued.with(direction, false);
+        due.then(|| slot.source.clone())
+    }
+
+    /// Calls off the turn for `direction`, if one is queued: who it was for is gone (L-38, L-39).
+    pub(crate) fn call_off_turn(&mut self, key: SourceKey, direction: Direction) {
+        if let Some(slot) = self.get_mut(key) {
+            slot.queued = slot.queued.with(direction, false);
+        }
     }
 
     #[inline]
@@ -69,8 +107,8 @@ impl Sources {
     }
 
     pub(crate) fn set_interest(&mut self, key: SourceKey, interest: Interest) {
-        if self.get(key).is_some() {
-            self.slots[key.slot()].interest = interest;
+        if let Some(slot) = self.get_mut(key) {
+            slot.interest = interest;
         }
     }
 
@@ -92,6 +130,20 @@ impl Sources {
     /// How many are watched for something: each may have news from outside at any time.
     pub(crate) fn watched(&self) -> usize {
         self.iter().filter(|(_, interest)| !interest.is_none()).count()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn transports(&self) -> usize {
+        self.transports
+    }
+
+    #[inline]
+    fn get_mut(&mut self, key: SourceKey) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(key.slot())?;
+        (SourceKey::new(key.slot(), slot.generation) == key).then_some(slot)
     }
 
     #[inline]

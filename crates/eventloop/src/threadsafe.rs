@@ -1,7 +1,7 @@
 //! [`Remote`]: what `Scheduler::threadsafe` gives out.
 
 use crate::ThreadsafeHandle;
-use crate::cross_thread::{Delivery, Inbox};
+use crate::cross_thread::Calls;
 use futures::{PostedClosure, SchedulerId, ThreadsafeScheduler};
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(crate) fn new(inbox: Arc<Inbox<Delivery>>, id: SchedulerId) -> Self {
-        Self { handle: ThreadsafeHandle::new(inbox), id }
+    pub(crate) fn new(calls: Arc<Calls>, id: SchedulerId) -> Self {
+        Self { handle: ThreadsafeHandle::new(calls), id }
     }
 
     pub(crate) fn handle(&self) -> ThreadsafeHandle {

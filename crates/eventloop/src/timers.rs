@@ -28,7 +28,7 @@ const TOLERATED_DEAD: usize = 100;
 
 /// Items in the order in which they come due.
 ///
-/// A timer is *armed* until [`pop_due`](Self::pop_due) names it, then *due* until
+/// A timer is *armed* until [`pop_all_due`](Self::pop_all_due) names it, then *due* until
 /// [`take`](Self::take) hands its item over; [`cancel`](Self::cancel) works all the while (H-5).
 /// Deadlines are nanoseconds since whenever the caller likes; `u64::MAX` is one like any other.
 #[derive(Debug)]
@@ -52,11 +52,13 @@ impl<T> TimerQueue<T> {
     }
 
     /// Whether no timer is left, neither armed nor due.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.len() == 0
     }
 
     /// How many timers still wait for their deadline to be popped.
+    #[cfg(test)]
     pub(crate) fn armed(&self) -> usize {
         self.armed
     }
@@ -64,6 +66,7 @@ impl<T> TimerQueue<T> {
     /// Keeps `item` until `due`, or until it is cancelled.
     ///
     /// A deadline in the past is legal and comes first (H-6).
+    #[inline]
     pub(crate) fn arm(&mut self, due: u64, item: T) -> TimerKey {
         let order = self.next_order();
         let key = self.slots.insert(due, order as u32, item);
@@ -75,6 +78,7 @@ impl<T> TimerQueue<T> {
     /// Calls a timer off and gives its item back; `None` if it is gone already (H-2).
     ///
     /// Works on an armed timer as on one that is due and not yet taken (H-5, H-13).
+    #[inline]
     pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<T> {
         let (item, was_armed) = self.slots.remove(key)?;
         if was_armed {
@@ -89,47 +93,41 @@ impl<T> TimerQueue<T> {
     ///
     /// Takes `&mut self` because it forgets the cancelled ones that it meets on its way. It does not
     /// get ahead of the time: after it, timers with earlier deadlines are as cheap as before.
+    #[inline]
     pub(crate) fn next_due(&mut self) -> Option<u64> {
-        let slots = &self.slots;
-        self.agenda.peek(|entry| slots.is_armed(entry))
+        self.agenda.peek(&self.slots)
     }
 
     /// Makes the next timer whose deadline is `now` or earlier due and names it (H-9, H-10).
     ///
     /// Its item stays until [`take`](Self::take), so that it can still be cancelled.
+    #[cfg(test)]
     pub(crate) fn pop_due(&mut self, now: u64) -> Option<TimerKey> {
-        let slots = &mut self.slots;
-        let key = self.agenda.pop(now, |entry| slots.make_due(entry))?;
+        let key = self.agenda.pop(now, &mut self.slots)?;
         self.armed -= 1;
         self.clear_up();
         Some(key)
     }
 
-    /// [`pop_due`](Self::pop_due) until nothing is left to pop: the cheapest way to fire many.
+    /// Makes all timers due whose deadline is `now` or earlier, and names them in the order of their
+    /// deadlines, equal ones in that of their creation (H-9, H-10). Answers how many there were.
     ///
-    /// Answers how many there were.
-    pub(crate) fn pop_all_due(&mut self, now: u64, mut each: impl FnMut(TimerKey)) -> usize {
-        let slots = &mut self.slots;
-        let mut popped = 0;
-        self.agenda.pop_all(now, |entry| {
-            let live = slots.make_due(entry);
-            if live {
-                popped += 1;
-                each(entry.key);
-            }
-            live
-        });
+    /// Their items stay until [`take`](Self::take), so that they can still be cancelled.
+    pub(crate) fn pop_all_due(&mut self, now: u64, each: impl FnMut(TimerKey)) -> usize {
+        let popped = self.agenda.pop_all(now, &mut self.slots, each);
         self.armed -= popped;
         self.clear_up();
         popped
     }
 
     /// Takes the item of a timer that is due; `None` if it is gone, or armed (again).
+    #[inline]
     pub(crate) fn take(&mut self, key: TimerKey) -> Option<T> {
-        if self.slots.is_due(key) { self.slots.remove(key).map(|(item, _)| item) } else { None }
+        self.slots.remove_due(key)
     }
 
     /// The deadline of a timer that is armed or due.
+    #[cfg(test)]
     pub(crate) fn due(&self, key: TimerKey) -> Option<u64> {
         self.slots.due(key)
     }
@@ -188,8 +186,7 @@ impl<T> TimerQueue<T> {
     fn clear_up(&mut self) {
         let dead = self.agenda.dead();
         if dead > TOLERATED_DEAD && dead > self.armed {
-            let slots = &self.slots;
-            self.agenda.purge(|entry| slots.is_armed(entry));
+            self.agenda.purge(&self.slots);
         }
     }
 }

@@ -21,6 +21,7 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::num::NonZeroU64;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::task::Waker;
@@ -52,7 +53,7 @@ pub struct Future<T: 'static> {
 
 /// What [`Future::add_done_callback`] returns, for [`Future::remove_done_callback`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CallbackToken(u64);
+pub struct CallbackToken(NonZeroU64);
 
 struct Shared<T: 'static> {
     scheduler: Rc<dyn Scheduler>,
@@ -332,19 +333,25 @@ impl<T: 'static> Shared<T> {
 
     /// Wakes one who waits. A waker that panics is reported, and the others are told all the same.
     fn wake(&self, waker: Waker) {
-        if let Err(exception) = catch(|| waker.wake()) {
-            let mut context =
-                ExceptionContext::with_exception("waking who waits for a future", exception);
-            context.future = Some(format!("{self:?}"));
-            context.created_at = Some(self.created_at);
-            self.scheduler.call_exception_handler(context);
-        }
+        self.report_panic("waking who waits for a future", || waker.wake());
     }
 
     /// Queues `callback`; on a closed loop it is dropped silently, for nobody can hear it (F-21).
     fn schedule(&self, callback: Callback) {
         let refused = self.scheduler.schedule(callback);
-        drop(refused);
+        if refused.is_err() {
+            self.report_panic("dropping a callback of a closed event loop", || drop(refused));
+        }
+    }
+
+    /// Runs user code whose panic would keep others from being told.
+    fn report_panic(&self, doing: &'static str, user_code: impl FnOnce()) {
+        if let Err(exception) = catch(user_code) {
+            let mut context = ExceptionContext::with_exception(doing, exception);
+            context.future = Some(format!("{self:?}"));
+            context.created_at = Some(self.created_at);
+            self.scheduler.call_exception_handler(context);
+        }
     }
 }
 
@@ -382,7 +389,7 @@ impl<T: 'static> WeakFuture<T> {
 
 impl CallbackToken {
     /// The token of a callback that was queued at once, and of no other.
-    const SPENT: Self = Self(u64::MAX);
+    const SPENT: Self = Self(NonZeroU64::MAX);
 }
 
 impl<T: 'static> Drop for Shared<T> {

@@ -10,7 +10,11 @@ use std::rc::Weak;
 /// Dropping it changes nothing: the callback still runs (H-1). It holds the loop only weakly, so a
 /// handle that is kept is no reason for anything to stay alive.
 pub struct Handle {
-    target: Option<(Weak<dyn Scheduler>, CallbackId)>,
+    /// `None` if the callback was never scheduled.
+    scheduler: Option<Weak<dyn Scheduler>>,
+    number: u64,
+    // With `number` instead of a `CallbackId`, so that the handle is four words.
+    is_timer: bool,
     cancelled: Cell<bool>,
 }
 
@@ -29,12 +33,16 @@ impl Handle {
     /// A handle for the callback `id` of `scheduler`. For implementers of [`Scheduler`].
     #[inline]
     pub fn new(scheduler: Weak<dyn Scheduler>, id: CallbackId) -> Self {
-        Self { target: Some((scheduler, id)), cancelled: Cell::new(false) }
+        let (number, is_timer) = match id {
+            CallbackId::Soon(number) => (number, false),
+            CallbackId::Timer(number) => (number, true),
+        };
+        Self { scheduler: Some(scheduler), number, is_timer, cancelled: Cell::new(false) }
     }
 
     /// The handle of a callback that was never scheduled.
     pub(crate) fn dead() -> Self {
-        Self { target: None, cancelled: Cell::new(false) }
+        Self { scheduler: None, number: 0, is_timer: false, cancelled: Cell::new(false) }
     }
 
     /// Calls it off, and at once drops the closure with all it captured (H-2).
@@ -42,10 +50,7 @@ impl Handle {
     /// True if that kept it from running. Idempotent; harmless after it ran, and from inside the
     /// callback itself (H-4).
     pub fn cancel(&self) -> bool {
-        let prevented = match &self.target {
-            Some((scheduler, id)) => scheduler.upgrade().is_some_and(|s| s.cancel(*id)),
-            None => false,
-        };
+        let prevented = self.ask(|scheduler, id| scheduler.cancel(id));
         if prevented {
             self.cancelled.set(true);
         }
@@ -63,13 +68,40 @@ impl Handle {
         if self.cancelled.get() {
             return HandleState::Cancelled;
         }
-        let pending = match &self.target {
-            Some((scheduler, id)) => scheduler.upgrade().is_some_and(|s| s.is_pending(*id)),
-            None => false,
+        match self.ask(|scheduler, id| scheduler.is_pending(id)) {
+            true => HandleState::Pending,
+            false => HandleState::Done,
+        }
+    }
+
+    /// Asks the scheduler about the callback; false if either is gone.
+    fn ask(&self, question: impl FnOnce(&dyn Scheduler, CallbackId) -> bool) -> bool {
+        let Some(scheduler) = self.scheduler.as_ref().and_then(Weak::upgrade) else { return false };
+        let id = match self.is_timer {
+            true => CallbackId::Timer(self.number),
+            false => CallbackId::Soon(self.number),
         };
-        if pending { HandleState::Pending } else { HandleState::Done }
+        question(&*scheduler, id)
     }
 }
+
+impl PartialEq for Handle {
+    /// Whether both are for the same callback (H-15).
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.scheduler, &other.scheduler) {
+            (Some(own), Some(their)) => {
+                let (own_id, their_id) =
+                    ((self.number, self.is_timer), (other.number, other.is_timer));
+                own_id == their_id && Weak::ptr_eq(own, their)
+            }
+            // Nothing was scheduled: such a handle equals itself only.
+            (None, None) => std::ptr::eq(self, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Handle {}
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,14 +150,23 @@ impl TimerHandle {
     /// Moves the deadline to `when`, and says whether that was possible: false once the callback
     /// ran or was cancelled (H-17). Cheaper than cancelling and arming anew.
     pub fn reschedule(&self, when: Instant) -> bool {
-        let Some((scheduler, id)) = &self.handle.target else { return false };
-        let moved = scheduler.upgrade().is_some_and(|s| s.reschedule(*id, when));
+        let moved = self.handle.ask(|scheduler, id| scheduler.reschedule(id, when));
         if moved {
             self.when.set(when);
         }
         moved
     }
 }
+
+impl PartialEq for TimerHandle {
+    /// Whether both are for the same timer. Compare [`when`](TimerHandle::when) for the order of
+    /// their deadlines (H-15).
+    fn eq(&self, other: &Self) -> bool {
+        self.handle == other.handle
+    }
+}
+
+impl Eq for TimerHandle {}
 
 impl fmt::Debug for TimerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

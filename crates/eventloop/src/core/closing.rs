@@ -18,11 +18,43 @@ impl LoopCore {
         }
     }
 
+    /// The owner is gone: closes the loop, at the end of its run if there is one, and forgets the
+    /// exception handler, which may hold a handle of this very loop.
+    pub(crate) fn lose_owner(&self) {
+        self.has_owner.set(false);
+        match self.phase.get() {
+            Phase::Running => {
+                log::error!(
+                    target: "tulipa",
+                    "the owner of event loop {} was dropped while it runs: it stops and closes",
+                    self.id
+                );
+                self.stop_requested.set(true);
+            }
+            Phase::Idle => {
+                log::debug!(target: "tulipa", "event loop {} was dropped: it closes", self.id);
+                self.close_ownerless();
+            }
+            Phase::Closed => self.close_ownerless(),
+        }
+    }
+
+    /// What is left to do for a loop without an owner, once it does not run.
+    pub(super) fn close_ownerless(&self) {
+        // Somebody must own the loop while destructors of users run.
+        let _this = self.this.upgrade();
+        if self.phase.get() == Phase::Idle {
+            self.release();
+        }
+        let handler = self.exception_handler.take();
+        self.drop_contained(handler);
+    }
+
     /// Gives everything back. Destructors of users may call anything here: they find a closed loop.
     pub(super) fn release(&self) {
         self.phase.set(Phase::Closed);
-        for delivery in self.inbox.close() {
-            self.drop_contained(delivery);
+        for call in self.calls.close() {
+            self.drop_contained(call);
         }
         let ready = self.ready.borrow_mut().take_all();
         for entry in ready {
@@ -34,16 +66,19 @@ impl LoopCore {
         }
         self.release_sources();
         let signals = self.signals.take();
-        self.drop_contained(signals);
+        for handler in signals.into_callbacks() {
+            self.drop_contained(handler.unset());
+        }
         let executor = self.executor.replace(DefaultExecutor::ShutDown);
-        executor.shut_down_without_waiting();
+        // Jobs that wait are dropped here, with what they captured.
+        if let Err(panic) = futures::catch(|| executor.shut_down_without_waiting()) {
+            self.destructor_failed(panic);
+        }
         let locals = self.locals.take();
         for (_, local) in locals {
             self.drop_contained(local);
         }
         drop(self.driver.take());
-        let handler = self.exception_handler.take();
-        self.drop_contained(handler);
     }
 
     /// Takes every descriptor out of the poller, then tells and drops its owner (L-30).
@@ -51,8 +86,9 @@ impl LoopCore {
         let keys = self.sources.borrow().keys();
         for key in keys {
             let Some(source) = self.unwatch_source(key) else { continue };
+            // Its destructor, the last thing in there, may be a user's.
             if let Err(panic) = futures::catch(|| source.loop_closed()) {
-                self.callback_failed(None, panic);
+                self.destructor_failed(panic);
             }
         }
         self.dirty.borrow_mut().clear();

@@ -2,7 +2,9 @@
 //! loop's own descriptor is never misled.
 
 use super::{LoopCore, Phase};
+use crate::driver::Driver;
 use crate::io_callbacks::IoCallbacks;
+use crate::repeating::RepeatedClosure;
 use crate::{Direction, Interest, Source, SourceKey, SourceKind};
 use futures::ClosedError;
 use std::io;
@@ -15,14 +17,14 @@ impl LoopCore {
         source: Rc<dyn Source>,
         interest: Interest,
     ) -> io::Result<SourceKey> {
-        let driver = self.driver().ok_or(ClosedError)?;
-        let descriptor = source.descriptor().as_raw_fd();
+        let driver = self.open_driver()?;
+        let (kind, descriptor) = (source.kind(), source.descriptor().as_raw_fd());
         if let Some((owner, ..)) = self.source_of(descriptor) {
             let owner = owner.describe();
             let message = format!("descriptor {descriptor} is watched already: {owner}");
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
-        let key = self.sources.borrow_mut().insert(source.clone(), interest);
+        let key = self.sources.borrow_mut().insert(source.clone(), kind, descriptor, interest);
         if !interest.is_none()
             && let Err(error) = driver.add(source.descriptor(), key.to_usize(), interest)
         {
@@ -67,36 +69,28 @@ impl LoopCore {
         Some(source)
     }
 
-    /// Sets a callback of a descriptor. A source that has one already gets a new key, so that an
-    /// event that was collected for the replaced callback does not reach the new one (L-38).
+    /// Sets a callback of a descriptor. A turn that is queued for the one it replaces is called off
+    /// (L-38).
     pub(super) fn set_io_callback(
         &self,
         descriptor: Box<dyn AsFd>,
         direction: Direction,
-        callback: Box<dyn FnMut()>,
+        closure: RepeatedClosure,
     ) -> io::Result<()> {
-        if self.phase.get() == Phase::Closed {
-            return Err(ClosedError.into());
-        }
+        self.open_driver()?;
         let number = descriptor.as_fd().as_raw_fd();
         let Some((known, key, interest)) = self.io_callbacks_of(number)? else {
-            let source = IoCallbacks::new(descriptor);
-            source.set(direction, callback);
+            let source = IoCallbacks::new(descriptor, number);
+            source.set(direction, closure);
             let interest = Interest::NONE.with(direction, true);
             return self.watch_source(source, interest).map(drop);
         };
-        let wanted = interest.with(direction, true);
-        let driver = self.driver().ok_or(ClosedError)?;
-        let rekeyed = self.sources.borrow_mut().rekey(key).expect("it was found just now");
-        if let Err(error) = driver.modify(known.descriptor(), rekeyed.to_usize(), wanted) {
-            // Without its key in the poller it cannot work on: it ends here, like a closed one.
-            drop(self.unwatch_source(rekeyed));
-            return Err(error);
-        }
-        self.sources.borrow_mut().set_interest(rekeyed, wanted);
-        let replaced = known.set(direction, callback);
-        known.also_owned_by(descriptor);
-        drop(replaced);
+        self.change_interest(key, interest.with(direction, true))?;
+        self.sources.borrow_mut().call_off_turn(key, direction);
+        let replaced = known.set(direction, closure);
+        let no_more_needed = known.also_owned_by(direction, descriptor);
+        self.drop_contained(replaced);
+        self.drop_contained(no_more_needed);
         Ok(())
     }
 
@@ -113,11 +107,13 @@ impl LoopCore {
         }
         let left = interest.with(direction, false);
         if left.is_none() {
-            drop(self.unwatch_source(key));
+            drop(self.unwatch_source(key)); // `known` is left
         } else {
             self.change_interest(key, left)?;
+            self.sources.borrow_mut().call_off_turn(key, direction);
         }
-        drop(known.unset(direction));
+        self.drop_contained(known.unset(direction));
+        self.drop_contained(known);
         Ok(true)
     }
 
@@ -132,6 +128,12 @@ impl LoopCore {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         Ok(IoCallbacks::of(source).map(|known| (known, key, interest)))
+    }
+
+    /// The driver of a loop that is not closed, nor about to be.
+    fn open_driver(&self) -> io::Result<Rc<dyn Driver>> {
+        let driver = self.driver().filter(|_| self.phase.get() != Phase::Closed);
+        Ok(driver.ok_or(ClosedError)?)
     }
 
     fn source_of(&self, descriptor: RawFd) -> Option<(Rc<dyn Source>, SourceKey, Interest)> {

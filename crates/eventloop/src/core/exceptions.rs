@@ -1,7 +1,9 @@
 //! Errors that have no caller, and callbacks that are slow.
 
 use super::LoopCore;
+use crate::{Direction, Source};
 use futures::{Exception, ExceptionContext, PanicError, catch};
+use std::fmt;
 use std::panic::Location;
 
 impl LoopCore {
@@ -18,6 +20,10 @@ impl LoopCore {
             self.report_by_default(&ExceptionContext::with_exception(message, panic));
         }
         self.drop_contained(handler);
+        // A panic may have left a payload whose destructor panics: nothing of a report gets out.
+        if let Err(panic) = catch(|| drop(context)) {
+            std::mem::forget(panic);
+        }
     }
 
     /// One record in the log; a test's loop remembers the first panic, to resume it at its end.
@@ -40,50 +46,82 @@ impl LoopCore {
 
     /// Reports a callback's panic (D-7).
     #[cold]
-    pub(super) fn callback_failed(
-        &self,
-        location: Option<&'static Location<'static>>,
-        panic: Exception,
-    ) {
+    pub(super) fn callback_failed(&self, turn: &Turn<'_>, panic: Exception) {
         self.counters.panics.add(1);
         let mut context = ExceptionContext::with_exception("Exception in callback", panic);
-        context.created_at = location;
+        context.handle = Some(turn.to_string());
+        context.created_at = turn.location();
         self.report(context);
+    }
+
+    /// Reports the panic of a destructor.
+    #[cold]
+    pub(super) fn destructor_failed(&self, panic: Exception) {
+        self.counters.panics.add(1);
+        self.report(ExceptionContext::with_exception("Exception in a destructor", panic));
     }
 
     /// Drops what belongs to a user; a panic of its destructor is reported.
     pub(super) fn drop_contained<T>(&self, value: T) {
         if let Err(panic) = catch(|| drop(value)) {
-            self.counters.panics.add(1);
-            self.report(ExceptionContext::with_exception("Exception in a destructor", panic));
+            self.destructor_failed(panic);
         }
     }
 
     /// Runs one turn in debug mode: with a report if it takes long (D-3).
     #[cold]
-    pub(super) fn run_timed(
-        &self,
-        location: Option<&'static Location<'static>>,
-        turn: impl FnOnce(),
-    ) {
+    pub(super) fn run_timed(&self, turn: &Turn<'_>, run: impl FnOnce()) {
         let start = self.clock.now();
-        let outcome = catch(turn);
+        let outcome = catch(run);
         let took = self.clock.now() - start;
         if took >= self.slow_callback_duration.get() {
             self.counters.slow_callbacks.add(1);
             let seconds = took.as_secs_f64();
-            match location {
+            // As for errors: a logger that panics must not take the loop with it.
+            let _ = catch(|| match turn.location() {
                 Some(location) => log::warn!(
                     target: "tulipa",
-                    "Executing the callback created at {location} took {seconds:.3} s"
+                    "Executing the {turn} created at {location} took {seconds:.3} s"
                 ),
-                None => {
-                    log::warn!(target: "tulipa", "Executing an I/O callback took {seconds:.3} s")
-                }
-            }
+                None => log::warn!(target: "tulipa", "Executing the {turn} took {seconds:.3} s"),
+            });
         }
         if let Err(panic) = outcome {
-            self.callback_failed(location, panic);
+            self.callback_failed(turn, panic);
+        }
+    }
+}
+
+/// What a turn is, for reports.
+pub(super) enum Turn<'a> {
+    Callback(&'static Location<'static>),
+    Timer(&'static Location<'static>),
+    Io { source: &'a dyn Source, direction: Direction },
+    Hook,
+}
+
+impl Turn<'_> {
+    fn location(&self) -> Option<&'static Location<'static>> {
+        match self {
+            Turn::Callback(location) | Turn::Timer(location) => Some(location),
+            Turn::Io { source, direction } => source.created_at(*direction),
+            Turn::Hook => None,
+        }
+    }
+}
+
+impl fmt::Display for Turn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Turn::Callback(_) => f.write_str("callback"),
+            Turn::Timer(_) => f.write_str("timer"),
+            Turn::Io { source, direction: Direction::Read } => {
+                write!(f, "reader of {}", source.describe())
+            }
+            Turn::Io { source, direction: Direction::Write } => {
+                write!(f, "writer of {}", source.describe())
+            }
+            Turn::Hook => f.write_str("iteration hook"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{LoopCore, Phase};
 use crate::abstract_loop::ExceptionHandler;
+use crate::repeating::RepeatedClosure;
 use crate::{
     AbstractEventLoop, CloseError, Direction, Interest, RunError, SignalError, Source, SourceKey,
     Stats, ThreadsafeHandle,
@@ -11,6 +12,7 @@ use futures::{ExceptionContext, Future, Instant, InvalidStateError};
 use std::any::{Any, TypeId};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +47,9 @@ impl AbstractEventLoop for LoopCore {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
+        if self.phase.get() == Phase::Closed {
+            return None;
+        }
         if self.has_work() || !self.dirty.borrow().is_empty() {
             return Some(self.clock.now());
         }
@@ -64,7 +69,9 @@ impl AbstractEventLoop for LoopCore {
     }
 
     fn flush_later(&self, key: SourceKey) {
-        self.dirty.borrow_mut().push(key);
+        if self.phase.get() != Phase::Closed {
+            self.dirty.borrow_mut().push_back(key);
+        }
     }
 
     fn add_io_callback(
@@ -72,8 +79,9 @@ impl AbstractEventLoop for LoopCore {
         descriptor: Box<dyn AsFd>,
         direction: Direction,
         callback: Box<dyn FnMut()>,
+        location: &'static Location<'static>,
     ) -> io::Result<()> {
-        self.set_io_callback(descriptor, direction, callback)
+        self.set_io_callback(descriptor, direction, RepeatedClosure::new(callback, location))
     }
 
     fn remove_io_callback(
@@ -88,8 +96,9 @@ impl AbstractEventLoop for LoopCore {
         &self,
         signal: i32,
         handler: Box<dyn FnMut()>,
+        location: &'static Location<'static>,
     ) -> Result<(), SignalError> {
-        self.install_signal_handler(signal, handler)
+        self.install_signal_handler(signal, RepeatedClosure::new(handler, location))
     }
 
     fn remove_signal_handler(&self, signal: i32) -> bool {
@@ -109,6 +118,8 @@ impl AbstractEventLoop for LoopCore {
     }
 
     fn set_exception_handler(&self, handler: Option<ExceptionHandler>) {
+        // Without an owner nobody would ever take it away: it might keep the loop in memory.
+        let handler = handler.filter(|_| self.has_owner.get());
         let previous = self.exception_handler.replace(handler);
         self.drop_contained(previous);
     }
@@ -150,6 +161,6 @@ impl AbstractEventLoop for LoopCore {
             return;
         }
         let previous = self.locals.borrow_mut().insert(key, value);
-        drop(previous);
+        self.drop_contained(previous);
     }
 }

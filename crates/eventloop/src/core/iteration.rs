@@ -4,12 +4,13 @@
 //! between two polls. The order among callbacks does not change by that, and I/O and timers come
 //! later by the bound at most.
 
+use super::exceptions::Turn;
 use super::{LoopCore, Phase};
-use crate::cross_thread::Delivery;
 use crate::driver::ReadyEvent;
 use crate::ready_queue::{Entry, Other};
-use crate::{Direction, RunError, SourceKey};
-use futures::{Callback, Instant, catch};
+use crate::{Direction, RunError, Source, SourceKey};
+use futures::{Instant, catch};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The longest time that is given to a poller at once (L-5).
@@ -23,16 +24,22 @@ impl LoopCore {
     /// next callback or timer.
     pub(super) fn iteration(&self, limit: Option<Duration>) -> Result<(), RunError> {
         self.flush_dirty();
-        let timeout = self.poll_timeout(limit);
-        self.call_hook(|hook| hook.before_poll(timeout));
+        let mut timeout = self.poll_timeout(limit);
+        if self.hook.is_some() {
+            self.call_hook(|hook| hook.before_poll(timeout));
+            // It may have scheduled something.
+            timeout = self.poll_timeout(limit);
+        }
         let mut events = self.events.take();
         let polled = self.poll(timeout, limit, &mut events);
+        let reported = events.len();
         self.counters.iterations.add(1);
-        self.counters.io_events.add(events.len() as u64);
-        self.call_hook(|hook| hook.after_poll(events.len()));
+        self.counters.io_events.add(reported as u64);
+        // No user code runs before the events are queued: their keys are still those of the poll.
         self.collect_inbox();
         self.queue_io(&mut events);
         self.events.set(events);
+        self.call_hook(|hook| hook.after_poll(reported));
         polled?;
         self.queue_due_timers();
         self.run_batches();
@@ -49,7 +56,7 @@ impl LoopCore {
     }
 
     fn pop_dirty(&self) -> Option<SourceKey> {
-        self.dirty.borrow_mut().pop()
+        self.dirty.borrow_mut().pop_front()
     }
 
     /// How long this iteration may sleep: `Some(ZERO)` if there is something to do (L-5).
@@ -70,12 +77,15 @@ impl LoopCore {
 
     /// Whether something can run without polling for it.
     pub(super) fn has_work(&self) -> bool {
-        self.stop_requested.get() || !self.ready.borrow().is_empty() || self.inbox.has_news()
+        self.stop_requested.get()
+            || !self.ready.borrow().is_empty()
+            || self.calls.inbox().has_news()
     }
 
     /// The deadline of the earliest timer.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.timers.borrow_mut().next_due().map(Instant::from_nanos)
+        let due = self.timers.borrow_mut().next_due().map(Instant::from_nanos);
+        due.filter(|due| *due < Instant::NEVER)
     }
 
     fn poll(
@@ -96,12 +106,12 @@ impl LoopCore {
             }
             return Ok(());
         }
-        if self.spin(timeout, &wait, events)? || !self.inbox.prepare_to_sleep() {
+        if self.spin(timeout, &wait, events)? || !self.calls.inbox().prepare_to_sleep() {
             return Ok(());
         }
         self.counters.sleeps.add(1);
         let slept = wait(timeout, events);
-        self.inbox.woke_up();
+        self.calls.inbox().woke_up();
         slept
     }
 
@@ -120,7 +130,10 @@ impl LoopCore {
         loop {
             wait(Some(Duration::ZERO), events)?;
             let elapsed = self.clock.now() - start;
-            if !events.is_empty() || self.inbox.has_news() || Some(elapsed) >= timeout {
+            if !events.is_empty() || self.calls.inbox().has_news() {
+                return Ok(true);
+            }
+            if timeout.is_some_and(|timeout| elapsed >= timeout) {
                 return Ok(true);
             }
             if elapsed >= longest {
@@ -141,20 +154,20 @@ impl LoopCore {
             return Ok(());
         }
         if self.outside_sources() > 0 {
-            if !self.inbox.prepare_to_sleep() {
+            if !self.calls.inbox().prepare_to_sleep() {
                 return Ok(());
             }
-            let slept = wait(Some(limit.unwrap_or(LONGEST_OUTSIDE_WAIT)), events);
-            self.inbox.woke_up();
+            let longest = limit.unwrap_or(LONGEST_OUTSIDE_WAIT).min(LONGEST_OUTSIDE_WAIT);
+            let slept = wait(Some(longest), events);
+            self.calls.inbox().woke_up();
             slept?;
-            let nothing_came = events.is_empty() && !self.inbox.has_news();
+            let nothing_came = events.is_empty() && !self.calls.inbox().has_news();
             return match limit {
                 None if nothing_came => Err(RunError::WouldSleepForEver),
                 _ => Ok(()),
             };
         }
-        let due = self.next_due().filter(|due| *due < Instant::NEVER);
-        match (due, limit) {
+        match (self.next_due(), limit) {
             (Some(due), None) => {
                 self.clock.step_to(due);
                 Ok(())
@@ -176,24 +189,21 @@ impl LoopCore {
 
     /// Queues what other threads and signal handlers sent.
     pub(super) fn collect_inbox(&self) {
-        if !self.inbox.has_news() {
+        if !self.calls.inbox().has_news() {
             return;
         }
-        let mut deliveries = self.deliveries.take();
-        let news = self.inbox.drain_into(&mut deliveries);
+        let (count, news) = self.calls.collect();
         if news.signal {
             self.queue_signal_handlers();
         }
         if news.stop {
             self.stop_requested.set(true);
         }
-        self.counters.posted.add(deliveries.len() as u64);
+        self.counters.posted.add(count as u64);
         let mut ready = self.ready.borrow_mut();
-        for delivery in deliveries.drain(..) {
-            ready.push(Entry::Callback(run_delivery(delivery)));
+        for _ in 0..count {
+            ready.push(Entry::Other(Other::Posted));
         }
-        drop(ready);
-        self.deliveries.set(deliveries);
     }
 
     /// Queues the turns of ready descriptors, in the order in which the poller reported them (L-4).
@@ -201,17 +211,17 @@ impl LoopCore {
         if let Some(shuffle) = &self.shuffle {
             shuffle.borrow_mut().shuffle(events);
         }
-        let (sources, mut ready) = (self.sources.borrow(), self.ready.borrow_mut());
+        let (mut sources, mut ready) = (self.sources.borrow_mut(), self.ready.borrow_mut());
         for event in events.drain(..) {
             let key = SourceKey::from_usize(event.key);
-            let Some(interest) = sources.interest(key) else {
+            if sources.source(key).is_none() {
                 self.counters.stale_events.add(1);
                 continue;
-            };
-            if event.readable && interest.readable {
+            }
+            if event.readable && sources.queue_turn(key, Direction::Read) {
                 ready.push(Entry::Other(Other::Readable(key)));
             }
-            if event.writable && interest.writable {
+            if event.writable && sources.queue_turn(key, Direction::Write) {
                 ready.push(Entry::Other(Other::Writable(key)));
             }
         }
@@ -223,11 +233,12 @@ impl LoopCore {
         if timers.next_due().is_none() {
             return;
         }
-        let now = self.clock.now().as_nanos();
+        // A timer for `NEVER` is not due, even at the clock's end (H-7).
+        let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
         let mut ready = self.ready.borrow_mut();
-        while let Some(key) = timers.pop_due(now) {
+        timers.pop_all_due(now, |key| {
             ready.push(Entry::Other(Other::Timer(key)));
-        }
+        });
     }
 
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll.
@@ -240,6 +251,9 @@ impl LoopCore {
                 break;
             }
             self.collect_inbox();
+            if self.stop_requested.get() {
+                continue; // from another thread, whose calls before it come first
+            }
             if batch >= self.settings.batches_between_polls.get() || self.ready.borrow().is_empty()
             {
                 break;
@@ -259,16 +273,28 @@ impl LoopCore {
         let mut ran = 0;
         while let Some(entry) = self.pop_below(end) {
             match entry {
-                Entry::Callback(callback) => self.run_callback(callback),
+                Entry::Callback(callback) => {
+                    self.run_turn(&Turn::Callback(callback.location()), || callback.run());
+                }
                 Entry::Other(Other::Gone) => continue,
+                Entry::Other(Other::Posted) => {
+                    let Some(call) = self.calls.begin_next() else { continue };
+                    self.run_turn(&Turn::Callback(call.location()), || call.run());
+                }
                 Entry::Other(Other::Timer(key)) => {
                     let due = self.timers.borrow_mut().take(key);
                     let Some(callback) = due else { continue };
                     self.counters.timers_fired.add(1);
-                    self.run_callback(callback);
+                    self.run_turn(&Turn::Timer(callback.location()), || callback.run());
                 }
-                Entry::Other(Other::Readable(key)) => self.run_io(key, Direction::Read),
-                Entry::Other(Other::Writable(key)) => self.run_io(key, Direction::Write),
+                Entry::Other(Other::Readable(key)) => {
+                    let Some(source) = self.take_turn(key, Direction::Read) else { continue };
+                    self.run_io(source, Direction::Read);
+                }
+                Entry::Other(Other::Writable(key)) => {
+                    let Some(source) = self.take_turn(key, Direction::Write) else { continue };
+                    self.run_io(source, Direction::Write);
+                }
             }
             ran += 1;
         }
@@ -280,40 +306,27 @@ impl LoopCore {
         self.ready.borrow_mut().pop_below(end)
     }
 
-    /// One turn: a callback. Its panic is reported, and the next one runs (L-9).
+    /// Whose turn it is. Nobody's if the descriptor is gone, or not watched for that any more.
+    fn take_turn(&self, key: SourceKey, direction: Direction) -> Option<Rc<dyn Source>> {
+        self.sources.borrow_mut().take_turn(key, direction)
+    }
+
+    /// One turn. Its panic is reported, and the next one runs (L-9).
     #[inline]
-    fn run_callback(&self, callback: Callback) {
-        let location = callback.location();
+    fn run_turn(&self, turn: &Turn<'_>, run: impl FnOnce()) {
         if self.debug.get() {
-            return self.run_timed(Some(location), || callback.run());
+            return self.run_timed(turn, run);
         }
-        if let Err(panic) = catch(|| callback.run()) {
-            self.callback_failed(Some(location), panic);
+        if let Err(panic) = catch(run) {
+            self.callback_failed(turn, panic);
         }
     }
 
-    /// One turn: a descriptor is ready. Nobody is called if it is not watched for that any more.
-    fn run_io(&self, key: SourceKey, direction: Direction) {
-        let source = {
-            let sources = self.sources.borrow();
-            match sources.interest(key) {
-                Some(interest) if interest.includes(direction) => sources.source(key).cloned(),
-                _ => None,
-            }
-        };
-        let Some(source) = source else { return };
-        if self.debug.get() {
-            return self.run_timed(None, || source.ready(direction));
-        }
-        if let Err(panic) = catch(|| source.ready(direction)) {
-            self.callback_failed(None, panic);
-        }
-    }
-}
-
-fn run_delivery(delivery: Delivery) -> Callback {
-    match delivery.location() {
-        Some(location) => Callback::at(location, move || delivery.run()),
-        None => Callback::new(move || delivery.run()),
+    /// One turn: a descriptor is ready.
+    fn run_io(&self, source: Rc<dyn Source>, direction: Direction) {
+        let turn = Turn::Io { source: &*source, direction };
+        self.run_turn(&turn, || source.clone().ready(direction));
+        // It may have been the last one to hold what it watches.
+        self.drop_contained(source);
     }
 }

@@ -1,8 +1,9 @@
 //! What can be seen of a loop from outside: counts, lists, its descriptor.
 
 use super::LoopCore;
+use super::exceptions::Turn;
 use super::executor::DefaultExecutor;
-use crate::{IterationHook, SourceKind, Stats};
+use crate::{IterationHook, Stats};
 use futures::{Callback, Instant};
 use std::fmt::Write;
 use std::io;
@@ -21,8 +22,6 @@ impl LoopCore {
             }
         };
         let sources = self.sources.borrow();
-        let transports =
-            sources.iter().filter(|(source, _)| source.kind() == SourceKind::Transport).count();
         Stats {
             iterations: counters.iterations.get(),
             polls: counters.polls.get(),
@@ -38,10 +37,10 @@ impl LoopCore {
             errors_not_logged: counters.errors_not_logged.get(),
             slow_callbacks: counters.slow_callbacks.get(),
             longest_busy: counters.longest_busy(),
-            ready: self.ready.borrow().callbacks().count(),
+            ready: self.ready.borrow().callbacks().count() + self.calls.collected(),
             timers: self.timers.borrow().len(),
-            sources: sources.iter().count(),
-            transports,
+            sources: sources.len(),
+            transports: sources.transports(),
             signals: self.signals.borrow().len(),
             executor_threads,
             executor_queue,
@@ -74,7 +73,9 @@ impl LoopCore {
 
     pub(crate) fn list_callbacks(&self, most: usize) -> Vec<String> {
         let ready = self.ready.borrow();
-        ready.callbacks().take(most).map(|callback| created_at(callback)).collect()
+        let own = ready.callbacks().map(created_at);
+        let posted = self.calls.locations(most).into_iter();
+        own.chain(posted.map(|location| format!("posted at {location}"))).take(most).collect()
     }
 
     pub(crate) fn list_timers(&self, most: usize, now: Instant) -> Vec<String> {
@@ -107,7 +108,7 @@ impl LoopCore {
         if let Some(hook) = &self.hook
             && let Err(panic) = futures::catch(|| call(&**hook))
         {
-            self.callback_failed(None, panic);
+            self.callback_failed(&Turn::Hook, panic);
         }
     }
 

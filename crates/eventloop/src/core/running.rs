@@ -31,7 +31,7 @@ impl LoopCore {
         let event_loop = self.rc();
         let entered = EnteredLoop::new(event_loop.clone()).ok_or(RunError::AnotherIsRunning)?;
         self.phase.set(Phase::Running);
-        self.inbox.woke_up();
+        self.calls.inbox().woke_up();
         Ok(Run { event_loop, _entered: entered })
     }
 }
@@ -50,6 +50,9 @@ impl Drop for Run {
         event_loop.stop_requested.set(false);
         // What was written in the last batch must not wait for the next run.
         event_loop.flush_dirty();
-        event_loop.inbox.leave();
+        event_loop.calls.inbox().leave();
+        if !event_loop.has_owner.get() {
+            event_loop.close_ownerless();
+        }
     }
 }

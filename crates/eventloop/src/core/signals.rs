@@ -3,7 +3,7 @@
 use super::{LoopCore, Phase};
 use crate::SignalError;
 use crate::ready_queue::Entry;
-use crate::repeating::RepeatingCallback;
+use crate::repeating::{RepeatedClosure, RepeatingCallback};
 use futures::Callback;
 use std::rc::Rc;
 
@@ -11,12 +11,12 @@ impl LoopCore {
     pub(super) fn install_signal_handler(
         &self,
         signal: i32,
-        handler: Box<dyn FnMut()>,
+        handler: RepeatedClosure,
     ) -> Result<(), SignalError> {
         if self.phase.get() == Phase::Closed {
             return Err(SignalError::Closed);
         }
-        let signaller = self.inbox.signaller().ok_or(SignalError::Closed)?;
+        let signaller = self.calls.inbox().signaller().ok_or(SignalError::Closed)?;
         let callback = Rc::new(RepeatingCallback::default());
         callback.set(handler);
         let inserted = self.signals.borrow_mut().insert(signal, callback, signaller);
@@ -39,7 +39,8 @@ impl LoopCore {
         let arrived = self.signals.borrow().take_arrived();
         let mut ready = self.ready.borrow_mut();
         for handler in arrived {
-            ready.push(Entry::Callback(Callback::new(move || handler.run())));
+            let location = handler.created_at().expect("a handler is handed over somewhere");
+            ready.push(Entry::Callback(Callback::at(location, move || handler.run())));
         }
     }
 }

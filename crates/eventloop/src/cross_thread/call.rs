@@ -1,26 +1,22 @@
-//! One call for a loop from another thread, and the right to call it off.
-//!
-//! A call is one allocation, shared by the inbox and the handle: its stage and, while it is
-//! pending, the closure. Run, cancel and abandon each try to move it on from `Pending`; exactly one
-//! succeeds and takes the closure out with it, so the closure is run or dropped once, always with
-//! the lock released. Nobody waits for anybody: the lock covers the move of the stage only.
+//! [`ThreadsafeCall`]: the handle of a call from another thread, and what it can answer.
 
 use std::error::Error;
 use std::fmt;
-use std::mem;
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::inbox::Inbox;
-use super::sync::{Mutex, lock};
+use super::calls::Calls;
+use super::sync::AtomicBool;
 
 /// The handle of a call that was given to a loop from any thread (H-8).
 ///
-/// Dropping it does not cancel; clones speak of the same call. All methods can be used from any
-/// thread, from inside the callback too, and never wait.
-#[derive(Clone)]
+/// Dropping it does not cancel. All methods can be used from any thread, from inside the callback
+/// too, and never wait for it. To cancel from several places, share it in an `Arc`.
 pub struct ThreadsafeCall {
-    slot: Arc<dyn Cancel>,
+    calls: Arc<Calls>,
+    number: u64,
+    location: &'static Location<'static>,
+    cancelled: AtomicBool,
 }
 
 /// Where a call is in its life.
@@ -56,57 +52,23 @@ pub struct CallRefused<F> {
     callback: F,
 }
 
-/// What can be put into a loop's inbox, to be run there once.
-pub(crate) trait Posted: Send + Sync {
-    /// Does the work, on the loop's thread. A panic of user code passes through.
-    fn run(&self);
-    /// The loop closed first, and `run` will not be called. Frees what the work would have used.
-    fn abandon(&self);
-    /// Where it was posted.
-    fn location(&self) -> &'static Location<'static>;
-}
-
-/// Something posted on its way through the loop: run, or else abandoned when dropped.
-pub(crate) struct Delivery {
-    posted: Option<Arc<dyn Posted>>, // None once it ran
-}
-
-trait Cancel: Send + Sync {
-    fn cancel(&self) -> CancelAnswer;
-    fn state(&self) -> CallState;
-    fn location(&self) -> &'static Location<'static>;
-}
-
-struct Slot<F> {
-    stage: Mutex<Stage<F>>,
-    location: &'static Location<'static>,
-}
-
-enum Stage<F> {
-    Pending(F),
-    Running,
-    Done,
-    Cancelled,
-    Dropped,
-}
-
 impl ThreadsafeCall {
-    /// Gives `callback` to the loop that owns `inbox`.
+    /// Gives `callback` to the loop that owns `calls`.
+    #[inline]
     pub(super) fn post<F>(
-        inbox: &Inbox<Delivery>,
-        callback: F,
+        calls: &Arc<Calls>,
         location: &'static Location<'static>,
+        callback: F,
     ) -> Result<Self, CallRefused<F>>
     where
         F: FnOnce() + Send + 'static,
     {
-        let slot = Arc::new(Slot { stage: Mutex::new(Stage::Pending(callback)), location });
-        match inbox.post(Delivery::new(Arc::clone(&slot) as Arc<dyn Posted>)) {
-            Ok(()) => Ok(Self { slot }),
-            Err(_refused) => {
-                let callback = slot.leave_pending(Stage::Dropped);
-                Err(CallRefused { callback: callback.expect("nobody else knows this call yet") })
+        match calls.post(location, callback) {
+            Ok(number) => {
+                let cancelled = AtomicBool::new(false);
+                Ok(Self { calls: Arc::clone(calls), number, location, cancelled })
             }
+            Err(callback) => Err(CallRefused { callback }),
         }
     }
 
@@ -114,7 +76,7 @@ impl ThreadsafeCall {
     ///
     /// If it came in time, the callback and all it captured are dropped at once, on this thread.
     pub fn cancel(&self) -> CancelAnswer {
-        self.slot.cancel()
+        self.calls.cancel(self.number, &self.cancelled)
     }
 
     /// True only if a cancel prevented the run (H-3).
@@ -124,12 +86,12 @@ impl ThreadsafeCall {
 
     /// Where the call is now. Unless it is settled, that may be old news on arrival.
     pub fn state(&self) -> CallState {
-        self.slot.state()
+        self.calls.state(self.number, &self.cancelled)
     }
 
     /// Where the call was made.
     pub fn location(&self) -> &'static Location<'static> {
-        self.slot.location()
+        self.location
     }
 }
 
@@ -162,95 +124,3 @@ impl<F> fmt::Display for CallRefused<F> {
 }
 
 impl<F> Error for CallRefused<F> {}
-
-impl Delivery {
-    pub(crate) fn new(posted: Arc<dyn Posted>) -> Self {
-        Self { posted: Some(posted) }
-    }
-
-    /// Does the work. A panic of user code passes through; the work counts as done then.
-    pub(crate) fn run(mut self) {
-        if let Some(posted) = self.posted.take() {
-            posted.run();
-        }
-    }
-
-    /// Where it was posted.
-    pub(crate) fn location(&self) -> Option<&'static Location<'static>> {
-        self.posted.as_ref().map(|posted| posted.location())
-    }
-}
-
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        if let Some(posted) = self.posted.take() {
-            posted.abandon();
-        }
-    }
-}
-
-impl<F> Slot<F> {
-    /// Moves on from `Pending` and takes the closure out; `None`, and no change, if somebody else
-    /// was first.
-    fn leave_pending(&self, next: Stage<F>) -> Option<F> {
-        let mut stage = lock(&self.stage);
-        match mem::replace(&mut *stage, next) {
-            Stage::Pending(callback) => Some(callback),
-            settled => {
-                *stage = settled;
-                None
-            }
-        }
-    }
-}
-
-impl<F: FnOnce() + Send> Posted for Slot<F> {
-    fn run(&self) {
-        let Some(callback) = self.leave_pending(Stage::Running) else { return };
-        let _also_after_a_panic = DoneOnDrop(self);
-        callback();
-    }
-
-    fn abandon(&self) {
-        drop(self.leave_pending(Stage::Dropped));
-    }
-
-    fn location(&self) -> &'static Location<'static> {
-        self.location
-    }
-}
-
-impl<F: Send> Cancel for Slot<F> {
-    fn cancel(&self) -> CancelAnswer {
-        drop(self.leave_pending(Stage::Cancelled));
-        match *lock(&self.stage) {
-            Stage::Pending(_) => unreachable!("nothing leads back to pending"),
-            Stage::Running => CancelAnswer::Running,
-            Stage::Done => CancelAnswer::Done,
-            Stage::Cancelled => CancelAnswer::Cancelled,
-            Stage::Dropped => CancelAnswer::Dropped,
-        }
-    }
-
-    fn state(&self) -> CallState {
-        match *lock(&self.stage) {
-            Stage::Pending(_) => CallState::Pending,
-            Stage::Running => CallState::Running,
-            Stage::Done => CallState::Done,
-            Stage::Cancelled => CallState::Cancelled,
-            Stage::Dropped => CallState::Dropped,
-        }
-    }
-
-    fn location(&self) -> &'static Location<'static> {
-        self.location
-    }
-}
-
-struct DoneOnDrop<'a, F>(&'a Slot<F>);
-
-impl<F> Drop for DoneOnDrop<'_, F> {
-    fn drop(&mut self) {
-        *lock(&self.0.stage) = Stage::Done;
-    }
-}

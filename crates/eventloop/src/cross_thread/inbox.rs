@@ -12,6 +12,7 @@
 //! Invariants: `ITEMS` is set exactly while the queue holds something (seen under the lock). No
 //! foreign code, no destructor and no `Wake` runs under the lock.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use super::sync::{AtomicU8, Mutex, Ordering, lock};
 /// It begins asleep and is asleep whenever the loop is outside its run call, so that a guest's
 /// descriptor becomes readable when something comes.
 pub(crate) struct Inbox<T> {
-    flags: OwnLine<AtomicU8>,
+    flags: Arc<OwnLine<AtomicU8>>,
     door: OwnLine<Mutex<Door<T>>>,
 }
 
@@ -32,6 +33,7 @@ pub(crate) struct Inbox<T> {
 /// be async-signal-safe (no lock, no allocation, errno kept), must not block, and cannot fail.
 /// Wakings may collapse into one, but a waking before the wait must end the wait as well.
 pub trait Wake: Send + Sync {
+    /// Ends the wait that is going on, or else the next one.
     fn wake(&self);
 }
 
@@ -45,13 +47,18 @@ pub(crate) struct News {
 }
 
 /// Wakes the loop from a signal handler: atomics and the [`Wake`] only.
-pub(crate) struct Signaller<T> {
-    inbox: Arc<Inbox<T>>,
+pub(crate) struct Signaller {
+    flags: Arc<OwnLine<AtomicU8>>,
     wake: Arc<dyn Wake>,
 }
 
 enum Door<T> {
-    Open { items: Vec<T>, wake: Arc<dyn Wake> },
+    Open {
+        items: VecDeque<T>,
+        /// The number of the first of them: as many came and went before.
+        first: u64,
+        wake: Arc<dyn Wake>,
+    },
     Closed,
 }
 
@@ -75,40 +82,58 @@ impl<T> Inbox<T> {
     /// An open, empty inbox of a loop that is not running: asleep.
     pub(crate) fn new(wake: Arc<dyn Wake>) -> Self {
         Self {
-            flags: OwnLine(AtomicU8::new(ASLEEP)),
-            door: OwnLine(Mutex::new(Door::Open { items: Vec::new(), wake })),
+            flags: Arc::new(OwnLine(AtomicU8::new(ASLEEP))),
+            door: OwnLine(Mutex::new(Door::Open { items: VecDeque::new(), first: 0, wake })),
         }
     }
 
     // For any thread.
 
-    /// Queues `item` and, if the loop sleeps and nobody has woken it yet, wakes it.
+    /// Queues what `make` makes of `source` and, if the loop sleeps and nobody has woken it yet,
+    /// wakes it. Answers with its number: items are numbered from 0 in the order of the queue.
+    ///
+    /// `make` runs under the lock, so that it need not be undone: it only moves or wraps.
     ///
     /// # Errors
     ///
-    /// The inbox is closed; the item comes back.
-    pub(crate) fn post(&self, item: T) -> Result<(), T> {
+    /// The inbox is closed; `source` comes back.
+    pub(crate) fn post_made<S>(&self, source: S, make: impl FnOnce(S) -> T) -> Result<u64, S> {
         let mut wake_first = None;
-        {
+        let number = {
             let mut door = lock(&self.door.0);
-            let Door::Open { items, wake } = &mut *door else { return Err(item) };
-            let was_empty = items.is_empty();
-            items.push(item);
-            if was_empty && self.announce(ITEMS) {
+            let Door::Open { items, first, wake } = &mut *door else { return Err(source) };
+            let number = *first + items.len() as u64;
+            items.push_back(make(source));
+            if items.len() == 1 && self.flags.announce(ITEMS) {
                 wake_first = Some(Arc::clone(wake));
             }
-        }
+            number
+        };
         if let Some(wake) = wake_first {
             wake.wake();
         }
-        Ok(())
+        Ok(number)
+    }
+
+    /// Queues `item`; see [`post_made`](Self::post_made).
+    #[cfg(test)]
+    pub(crate) fn post(&self, item: T) -> Result<u64, T> {
+        self.post_made(item, |item| item)
+    }
+
+    /// Lets `visit` change the item of that number, if it is still queued; under the lock.
+    pub(crate) fn visit<R>(&self, number: u64, visit: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let mut door = lock(&self.door.0);
+        let Door::Open { items, first, .. } = &mut *door else { return None };
+        let index = usize::try_from(number.checked_sub(*first)?).ok()?;
+        items.get_mut(index).map(visit)
     }
 
     /// Asks the loop to stop. What this thread posted before comes with the same drain or an
     /// earlier one. Does nothing once closed.
     pub(crate) fn request_stop(&self) {
         let wake = match &*lock(&self.door.0) {
-            Door::Open { wake, .. } if self.announce(STOP) => Some(Arc::clone(wake)),
+            Door::Open { wake, .. } if self.flags.announce(STOP) => Some(Arc::clone(wake)),
             Door::Open { .. } | Door::Closed => None,
         };
         if let Some(wake) = wake {
@@ -121,9 +146,9 @@ impl<T> Inbox<T> {
     }
 
     /// A way to wake this loop that signal handlers may use; `None` once closed.
-    pub(crate) fn signaller(self: &Arc<Self>) -> Option<Signaller<T>> {
+    pub(crate) fn signaller(&self) -> Option<Signaller> {
         let wake = self.open_wake()?;
-        Some(Signaller { inbox: Arc::clone(self), wake })
+        Some(Signaller { flags: Arc::clone(&self.flags), wake })
     }
 
     // For the loop's thread.
@@ -135,19 +160,24 @@ impl<T> Inbox<T> {
         self.flags.0.load(Ordering::Relaxed) & NEWS != 0
     }
 
-    /// Moves all items into `items`, in the order in which they came, and takes the other news.
+    /// Moves all items to the end of `items`, in the order in which they came, and takes the other
+    /// news.
     ///
-    /// `items` must be empty; its memory becomes the queue's, so that a steady flow allocates
-    /// nothing. What a thread posted before it asked to stop is in `items` when `stop` is true.
-    pub(crate) fn drain_into(&self, items: &mut Vec<T>) -> News {
-        debug_assert!(items.is_empty(), "drained items would be queued again");
+    /// If `items` is empty, its memory becomes the queue's, so that a steady flow allocates nothing.
+    /// What a thread posted before it asked to stop is in `items` when `stop` is true.
+    pub(crate) fn drain_into(&self, items: &mut VecDeque<T>) -> News {
         let flags = {
             let mut door = lock(&self.door.0);
             // Acquire: the news' senders released what they had done before. Under the lock, so
             // that whoever finds the queue empty afterwards also finds `ITEMS` gone.
             let flags = self.flags.0.fetch_and(!NEWS, Ordering::AcqRel);
-            if let Door::Open { items: queued, .. } = &mut *door {
-                mem::swap(queued, items);
+            if let Door::Open { items: queued, first, .. } = &mut *door {
+                *first += queued.len() as u64;
+                if items.is_empty() {
+                    mem::swap(queued, items);
+                } else {
+                    items.append(queued);
+                }
             }
             flags
         };
@@ -188,7 +218,7 @@ impl<T> Inbox<T> {
     /// Refuses everything from now on, lets go of the [`Wake`], and returns what was accepted but
     /// never drained. The caller drops it where user code may run.
     #[must_use = "accepted items must be abandoned one by one, where a panic is caught"]
-    pub(crate) fn close(&self) -> Vec<T> {
+    pub(crate) fn close(&self) -> VecDeque<T> {
         let before = {
             let mut door = lock(&self.door.0);
             self.flags.0.fetch_or(CLOSED, Ordering::AcqRel);
@@ -196,11 +226,12 @@ impl<T> Inbox<T> {
         };
         match before {
             Door::Open { items, .. } => items,
-            Door::Closed => Vec::new(),
+            Door::Closed => VecDeque::new(),
         }
     }
 
     /// How many items wait to be drained.
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn len(&self) -> usize {
         match &*lock(&self.door.0) {
             Door::Open { items, .. } => items.len(),
@@ -215,14 +246,6 @@ impl<T> Inbox<T> {
         action();
     }
 
-    /// Adds news to the flags; true if the loop sleeps and nobody else has woken it in this sleep.
-    fn announce(&self, news: u8) -> bool {
-        // Release: the loop that takes this news also sees what was done before. A plain look
-        // whether the flag is set already would not do in place of the write: it could be answered
-        // from before the loop took the flag, while our data comes after.
-        self.flags.0.fetch_or(news, Ordering::AcqRel) == ASLEEP
-    }
-
     fn open_wake(&self) -> Option<Arc<dyn Wake>> {
         match &*lock(&self.door.0) {
             Door::Open { wake, .. } => Some(Arc::clone(wake)),
@@ -231,11 +254,11 @@ impl<T> Inbox<T> {
     }
 }
 
-impl<T> Signaller<T> {
+impl Signaller {
     /// Tells the loop that a signal handler has left something, and wakes it if it sleeps.
     /// Async-signal-safe. Several before the loop looks are one (G-4); after its close, nothing.
     pub(crate) fn signal(&self) {
-        if self.inbox.announce(SIGNAL) {
+        if self.flags.announce(SIGNAL) {
             self.wake.wake();
         }
     }
@@ -250,11 +273,21 @@ impl<F: Fn() + Send + Sync> Wake for F {
 /// A cache line of its own: the flags, which the loop reads once a batch, must not travel with
 /// the lock, which senders write all the time.
 #[repr(align(64))]
-struct OwnLine<T>(T);
+pub(super) struct OwnLine<T>(pub(super) T);
+
+impl OwnLine<AtomicU8> {
+    /// Adds news to the flags; true if the loop sleeps and nobody else has woken it in this sleep.
+    fn announce(&self, news: u8) -> bool {
+        // Release: the loop that takes this news also sees what was done before. A plain look
+        // whether the flag is set already would not do in place of the write: it could be answered
+        // from before the loop took the flag, while our data comes after.
+        self.0.fetch_or(news, Ordering::AcqRel) == ASLEEP
+    }
+}
 
 /// After a burst, room that is more than four times what was needed is given back, down to
 /// [`KEPT_ROOM`]. Growing doubles, so a flow of even size settles without allocating.
-fn give_back_unused_room<T>(items: &mut Vec<T>) {
+fn give_back_unused_room<T>(items: &mut VecDeque<T>) {
     if items.capacity() > KEPT_ROOM && items.len() < items.capacity() / 4 {
         items.shrink_to(KEPT_ROOM.max(items.len() * 2));
     }

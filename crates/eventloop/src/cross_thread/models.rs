@@ -8,6 +8,7 @@
 //! A wake-up that is lost leaves the loop waiting for ever, which loom reports. Counters are std's,
 //! so that they add no interleavings, and no ordering that the code does not have.
 
+use std::collections::VecDeque;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::Notify;
 use loom::thread;
 
-use super::{CallState, CancelAnswer, Delivery, Inbox, News, Posted, ThreadsafeHandle, Wake};
+use super::inbox::{Inbox, News};
+use super::{CallState, Calls, CancelAnswer, ThreadsafeHandle, Wake};
 
 fn explore(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -52,10 +54,10 @@ struct Sleeper<T> {
 impl<T> Sleeper<T> {
     fn run(inbox: &Inbox<T>, bed: &Bed, done: impl Fn(&Self) -> bool) -> Self {
         let mut sleeper = Self { items: Vec::new(), news: News::default(), sleeps: 0 };
-        let mut batch = Vec::new();
+        let mut batch = VecDeque::new();
         loop {
             let news = inbox.drain_into(&mut batch);
-            sleeper.items.append(&mut batch);
+            sleeper.items.extend(batch.drain(..));
             sleeper.news.stop |= news.stop;
             sleeper.news.signal |= news.signal;
             if done(&sleeper) {
@@ -141,7 +143,7 @@ fn loom_l33_a_signal_a_post_and_a_sleep() {
         let poster = Arc::clone(&inbox);
         let threads = [
             thread::spawn(move || signaller.signal()),
-            thread::spawn(move || poster.post(1).unwrap()),
+            thread::spawn(move || assert_eq!(poster.post(1), Ok(0))),
         ];
         Sleeper::run(&inbox, &bed, |seen| seen.news.signal && seen.items == [1]);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -168,8 +170,8 @@ fn loom_l33_a_post_and_a_guest_that_leaves() {
     explore(|| {
         let (inbox, bed) = inbox();
         let poster = Arc::clone(&inbox);
-        let thread = thread::spawn(move || poster.post(1).unwrap());
-        let mut items = Vec::new();
+        let thread = thread::spawn(move || assert_eq!(poster.post(1), Ok(0)));
+        let mut items = VecDeque::new();
         let mut runs = 1;
         inbox.drain_into(&mut items);
         inbox.leave();
@@ -194,7 +196,7 @@ fn loom_l34_posts_and_a_close() {
         let threads = [1, 2].map(|item| {
             let poster = Arc::clone(&inbox);
             thread::spawn(move || match poster.post(item) {
-                Ok(()) => Some(item),
+                Ok(_) => Some(item),
                 Err(refused) => {
                     assert_eq!(refused, item);
                     assert!(poster.is_closed());
@@ -202,9 +204,10 @@ fn loom_l34_posts_and_a_close() {
                 }
             })
         });
-        let mut taken = Vec::new();
+        let mut taken = VecDeque::new();
         inbox.drain_into(&mut taken);
         taken.extend(inbox.close());
+        let mut taken = Vec::from(taken);
         let mut accepted: Vec<i32> =
             threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect();
         taken.sort_unstable();
@@ -254,17 +257,34 @@ fn callback() -> (impl FnOnce() + Send + 'static, Arc<Traces>) {
     (callback, traces)
 }
 
+/// What other threads see of a loop that is awake.
+fn calls() -> (Arc<Calls>, ThreadsafeHandle) {
+    let wake: Arc<dyn Wake> = Arc::new(|| ());
+    let calls = Arc::new(Calls::new(wake));
+    calls.inbox().woke_up();
+    (Arc::clone(&calls), ThreadsafeHandle::new(calls))
+}
+
+fn run_ready(calls: &Calls) {
+    let (count, _) = calls.collect();
+    for _ in 0..count {
+        if let Some(call) = calls.begin_next() {
+            call.run();
+        }
+    }
+}
+
 #[test]
 fn loom_h8_two_cancels_and_a_run() {
     explore(|| {
-        let (inbox, _bed) = inbox::<Delivery>();
+        let (calls, handle) = calls();
         let (callback, traces) = callback();
-        let call = ThreadsafeHandle::new(Arc::clone(&inbox)).call_soon_threadsafe(callback);
-        let call = call.unwrap();
-        let threads = [call.clone(), call.clone()].map(|call| thread::spawn(move || call.cancel()));
-        let mut batch = Vec::new();
-        inbox.drain_into(&mut batch);
-        batch.drain(..).for_each(Delivery::run);
+        let call = Arc::new(handle.call_soon_threadsafe(callback).unwrap());
+        let threads = [(); 2].map(|()| {
+            let call = Arc::clone(&call);
+            thread::spawn(move || call.cancel())
+        });
+        run_ready(&calls);
         let ran = traces.runs.load(Ordering::Relaxed) == 1;
         for thread in threads {
             let answer = thread.join().unwrap();
@@ -277,10 +297,49 @@ fn loom_h8_two_cancels_and_a_run() {
 }
 
 #[test]
+fn loom_h8_a_cancel_hits_its_own_call_and_no_other() {
+    explore(|| {
+        let (calls, handle) = calls();
+        let (callbacks, traces): (Vec<_>, Vec<_>) = (0..3).map(|_| callback()).unzip();
+        let mut handles: Vec<_> = callbacks
+            .into_iter()
+            .map(|callback| handle.call_soon_threadsafe(callback).unwrap())
+            .collect();
+        let middle = handles.remove(1);
+        let thread = thread::spawn(move || middle.cancel());
+        run_ready(&calls);
+        let cancelled = thread.join().unwrap() == CancelAnswer::Cancelled;
+        let runs: Vec<_> = traces.iter().map(|call| call.runs.load(Ordering::Relaxed)).collect();
+        assert_eq!(runs, [1, usize::from(!cancelled), 1]);
+        assert!(handles.iter().all(|call| call.state() == CallState::Done));
+        assert!(traces.iter().all(|call| call.drops.load(Ordering::Relaxed) == 1));
+    });
+}
+
+#[test]
+fn loom_h8_who_reads_done_sees_what_the_callback_did() {
+    explore(|| {
+        let (calls, handle) = calls();
+        let made = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let result = Arc::clone(&made);
+        let call = handle.call_soon_threadsafe(move || result.store(1, Ordering::Relaxed));
+        let call = call.unwrap();
+        let thread = thread::spawn(move || {
+            let state = call.state();
+            if state == CallState::Done {
+                assert_eq!(made.load(Ordering::Relaxed), 1);
+            }
+            assert!(!matches!(state, CallState::Cancelled | CallState::Dropped), "{state:?}");
+        });
+        run_ready(&calls);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
 fn loom_h8_l34_a_post_with_a_cancel_and_a_close() {
     explore(|| {
-        let (inbox, _bed) = inbox::<Delivery>();
-        let handle = ThreadsafeHandle::new(Arc::clone(&inbox));
+        let (calls, handle) = calls();
         let (callback, traces) = callback();
         let thread = thread::spawn(move || match handle.call_soon_threadsafe(callback) {
             Ok(call) => Some((call.cancel(), call)),
@@ -289,10 +348,8 @@ fn loom_h8_l34_a_post_with_a_cancel_and_a_close() {
                 None
             }
         });
-        let mut batch = Vec::new();
-        inbox.drain_into(&mut batch);
-        batch.drain(..).for_each(Delivery::run);
-        drop(inbox.close());
+        run_ready(&calls);
+        calls.close().for_each(drop);
         let ran = traces.runs.load(Ordering::Relaxed);
         match thread.join().unwrap() {
             Some((CancelAnswer::Cancelled, call)) => {
@@ -312,30 +369,17 @@ fn loom_h8_l34_a_post_with_a_cancel_and_a_close() {
 
 #[test]
 fn loom_l34_a_waker_that_posts_itself_and_a_close() {
-    struct Waker(AtomicUsize, AtomicUsize);
-    impl Posted for Waker {
-        fn run(&self) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-        fn abandon(&self) {
-            self.1.fetch_add(1, Ordering::Relaxed);
-        }
-        fn location(&self) -> &'static Location<'static> {
-            Location::caller()
-        }
-    }
     explore(|| {
-        let (inbox, _bed) = inbox::<Delivery>();
-        let waker = Arc::new(Waker(AtomicUsize::new(0), AtomicUsize::new(0)));
-        let (poster, posted) = (Arc::clone(&inbox), Arc::clone(&waker));
-        let thread = thread::spawn(move || drop(poster.post(Delivery::new(posted))));
-        let mut batch = Vec::new();
-        inbox.drain_into(&mut batch);
-        batch.drain(..).for_each(Delivery::run);
-        drop(inbox.close());
-        thread.join().unwrap();
-        // Run or abandoned, exactly once, refused ones by the drop of what came back.
-        assert_eq!(waker.0.load(Ordering::Relaxed) + waker.1.load(Ordering::Relaxed), 1);
-        assert_eq!(Arc::strong_count(&waker), 1);
+        let (calls, _handle) = calls();
+        let (callback, traces) = callback();
+        let poster = Arc::clone(&calls);
+        let thread = thread::spawn(move || poster.post(Location::caller(), callback).is_ok());
+        run_ready(&calls);
+        let ran = traces.runs.load(Ordering::Relaxed);
+        calls.close().for_each(drop);
+        let accepted = thread.join().unwrap();
+        assert!(accepted || ran == 0);
+        assert_eq!(traces.runs.load(Ordering::Relaxed), ran, "closing runs nothing");
+        assert_eq!(traces.drops.load(Ordering::Relaxed), 1);
     });
 }

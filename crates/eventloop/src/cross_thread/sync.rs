@@ -3,9 +3,15 @@
 //! `Arc` is std's in both: what is modelled is our protocol, not the counting.
 
 #[cfg(loom)]
-pub(super) use loom::sync::{Mutex, MutexGuard, atomic::AtomicU8};
+pub(super) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU8, AtomicU64},
+};
 #[cfg(not(loom))]
-pub(super) use std::sync::{Mutex, MutexGuard, atomic::AtomicU8};
+pub(super) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU8, AtomicU64},
+};
 
 pub(super) use std::sync::atomic::Ordering;
 

@@ -6,7 +6,8 @@ mod inbox;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use super::{Delivery, Inbox, ThreadsafeHandle, Wake};
+use super::inbox::{Inbox, News};
+use super::{Calls, ThreadsafeHandle, Wake};
 
 /// Where a test's loop sleeps: a wake-up before the wait ends the wait, as with an eventfd.
 #[derive(Default)]
@@ -43,48 +44,52 @@ fn inbox<T>() -> (Arc<Inbox<T>>, Arc<Bed>) {
     (Arc::new(Inbox::new(Arc::clone(&bed) as Arc<dyn Wake>)), bed)
 }
 
-/// A loop reduced to its inbox, on the calling thread.
-struct OnlyAnInbox {
-    inbox: Arc<Inbox<Delivery>>,
+/// A loop reduced to what other threads see of it, on the calling thread.
+struct BareLoop {
+    calls: Arc<Calls>,
     bed: Arc<Bed>,
-    batch: Vec<Delivery>,
 }
 
-impl OnlyAnInbox {
+impl BareLoop {
     fn new() -> (Self, ThreadsafeHandle) {
-        let (inbox, bed) = inbox();
-        let handle = ThreadsafeHandle::new(Arc::clone(&inbox));
-        (Self { inbox, bed, batch: Vec::new() }, handle)
+        let bed = Arc::new(Bed::default());
+        let calls = Arc::new(Calls::new(Arc::clone(&bed) as Arc<dyn Wake>));
+        let handle = ThreadsafeHandle::new(Arc::clone(&calls));
+        (Self { calls, bed }, handle)
+    }
+
+    /// One turn.
+    fn run_next(&self) {
+        if let Some(call) = self.calls.begin_next() {
+            call.run();
+        }
     }
 
     /// One batch, without waiting; how many calls it had, the cancelled ones included.
-    fn run_ready(&mut self) -> usize {
-        self.inbox.drain_into(&mut self.batch);
-        let count = self.batch.len();
-        self.batch.drain(..).for_each(Delivery::run);
+    fn run_ready(&self) -> usize {
+        let (count, _) = self.calls.collect();
+        (0..count).for_each(|_| self.run_next());
         count
     }
 
-    /// Runs what comes until somebody asks for a stop; returns how often it slept.
-    fn run_forever(&mut self) -> usize {
-        let mut sleeps = 0;
-        self.inbox.woke_up();
+    /// Runs what comes until somebody asks for a stop.
+    fn run_forever(&self) {
+        let inbox = self.calls.inbox();
+        inbox.woke_up();
         loop {
-            let news = self.inbox.drain_into(&mut self.batch);
-            self.batch.drain(..).for_each(Delivery::run);
+            let (count, news) = self.calls.collect();
+            (0..count).for_each(|_| self.run_next());
             if news.stop {
-                self.inbox.leave();
-                return sleeps;
+                return inbox.leave();
             }
-            if !self.inbox.has_news() && self.inbox.prepare_to_sleep() {
-                sleeps += 1;
+            if inbox.prepare_to_sleep() {
                 self.bed.wait();
-                self.inbox.woke_up();
+                inbox.woke_up();
             }
         }
     }
 
-    fn close(self) {
-        drop(self.inbox.close());
+    fn close(&self) {
+        self.calls.close().for_each(drop);
     }
 }

@@ -10,15 +10,19 @@
 //! every timer armed afterwards would be late.
 
 use std::cmp::Ordering;
+use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::TimerKey;
-use super::buckets::{Buckets, keep_live};
+use super::buckets::Buckets;
+use super::slots::Slots;
 
 /// A heap of so many entries is still faster than buckets.
 const SPILL: usize = 256;
 /// A bucket of so many entries is sorted at once rather than split.
 const SORT: usize = 512;
+/// Room for so many entries may be kept though it is not needed.
+pub(super) const LARGE: usize = 2048;
 
 /// Entries in the order of their deadlines, those without a timer among them.
 #[derive(Debug)]
@@ -58,6 +62,7 @@ impl Agenda {
     }
 
     /// Adds an entry; its order must be greater than that of all others.
+    #[inline]
     pub(super) fn add(&mut self, entry: Entry) {
         self.place(entry);
         if self.late.len() > self.spill_above {
@@ -66,75 +71,84 @@ impl Agenda {
     }
 
     /// Hears that an entry has lost its timer.
+    #[inline]
     pub(super) fn one_more_dead(&mut self) {
         self.dead += 1;
     }
 
     /// How many entries have lost their timer.
+    #[inline]
     pub(super) fn dead(&self) -> usize {
         self.dead
     }
 
-    /// The first deadline for which `is_live`.
-    pub(super) fn peek(&mut self, is_live: impl Fn(&Entry) -> bool) -> Option<u64> {
+    /// The deadline of the first armed timer.
+    #[inline]
+    pub(super) fn peek<T>(&mut self, slots: &Slots<T>) -> Option<u64> {
         while let Some(entry) = self.first_near() {
-            if is_live(&entry) {
+            if slots.is_armed(&entry) {
                 return Some(entry.due);
             }
             self.pop_near(u64::MAX);
             self.dead -= 1;
         }
         let mut dropped = 0;
-        let due = self.far.earliest(is_live, &mut dropped);
+        let due = self.far.earliest(|entry| slots.is_armed(entry), &mut dropped);
         self.dead -= dropped;
         due
     }
 
-    /// Takes the first entry that is due by `now` and that `claim` says is live.
-    pub(super) fn pop(
-        &mut self,
-        now: u64,
-        mut claim: impl FnMut(&Entry) -> bool,
-    ) -> Option<TimerKey> {
+    /// Makes the first armed timer due, if its deadline is `now` or earlier.
+    #[cfg(test)]
+    pub(super) fn pop<T>(&mut self, now: u64, slots: &mut Slots<T>) -> Option<TimerKey> {
         loop {
             match self.pop_near(now) {
-                Some(entry) if claim(&entry) => return Some(entry.key),
+                Some(entry) if slots.make_due(&entry) => return Some(entry.key),
                 Some(_) => self.dead -= 1,
-                None if self.open(now) => {}
+                None if self.open(now, slots) => {}
                 None => return None,
             }
         }
     }
 
-    /// Takes all entries that are due by `now`; `claim` says which of them are live.
-    pub(super) fn pop_all(&mut self, now: u64, mut claim: impl FnMut(&Entry) -> bool) {
+    /// Makes all armed timers due whose deadline is `now` or earlier; answers how many.
+    pub(super) fn pop_all<T>(
+        &mut self,
+        now: u64,
+        slots: &mut Slots<T>,
+        mut each: impl FnMut(TimerKey),
+    ) -> usize {
+        let mut popped = 0;
         loop {
-            if self.late.is_empty() {
-                let due = self.run.partition_point(|entry| entry.due <= now);
-                for entry in self.run.drain(..due) {
-                    self.dead -= usize::from(!claim(&entry));
-                }
-            } else {
-                while let Some(entry) = self.pop_near(now) {
-                    self.dead -= usize::from(!claim(&entry));
+            while let Some(entry) = self.pop_near(now) {
+                if slots.make_due(&entry) {
+                    popped += 1;
+                    each(entry.key);
+                } else {
+                    self.dead -= 1;
                 }
             }
-            if !self.open(now) {
-                return;
+            if !self.open(now, slots) {
+                return popped;
             }
         }
     }
 
-    /// Drops all entries that are not live.
+    /// Drops all entries without a timer.
     #[cold]
-    pub(super) fn purge(&mut self, is_live: impl Fn(&Entry) -> bool) {
+    pub(super) fn purge<T>(&mut self, slots: &Slots<T>) {
+        let is_live = |entry: &Entry| slots.is_armed(entry);
+        let clear_up = |entries: &mut Vec<Entry>| {
+            keep_live(entries, is_live);
+            entries.shrink_to(entries.len() * 2);
+        };
         let mut run = Vec::from(std::mem::take(&mut self.run));
-        keep_live(&mut run, &is_live);
+        clear_up(&mut run);
         self.run = run.into();
         let mut late = std::mem::take(&mut self.late).into_vec();
-        keep_live(&mut late, &is_live);
+        clear_up(&mut late);
         self.late = late.into();
-        self.far.retain(is_live);
+        self.far.for_each_pile(clear_up);
         self.dead = 0;
         self.widen();
     }
@@ -149,7 +163,6 @@ impl Agenda {
     pub(super) fn check(&self) -> (usize, usize) {
         assert!(self.run.iter().is_sorted_by(|a, b| a > b));
         assert!(self.run.iter().chain(&self.late).all(|entry| entry.due <= self.near_end));
-        assert!(self.far.len() > 0 || self.near_end == u64::MAX || self.far.origin() > 0);
         assert!(self.far.len() == 0 || self.far.first_start() > Some(self.near_end));
         self.far.check();
         let entries = self.run.len() + self.late.len() + self.far.len();
@@ -160,6 +173,12 @@ impl Agenda {
     #[cfg(test)]
     pub(super) fn near_capacity(&self) -> usize {
         self.run.capacity() + self.late.capacity()
+    }
+
+    /// How many entries there is memory for, those in buckets included.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.near_capacity() + self.far.capacity()
     }
 
     #[inline]
@@ -174,25 +193,35 @@ impl Agenda {
     }
 
     fn first_near(&self) -> Option<Entry> {
-        match (self.run.front(), self.late.peek()) {
-            (Some(run), Some(late)) if late.is_before(run) => Some(*late),
-            (Some(run), _) => Some(*run),
-            (None, late) => late.copied(),
-        }
+        if self.is_late_first() { self.late.peek() } else { self.run.front() }.copied()
     }
 
     #[inline]
     fn pop_near(&mut self, now: u64) -> Option<Entry> {
-        let first = self.first_near().filter(|entry| entry.due <= now)?;
-        if self.run.front() == Some(&first) { self.run.pop_front() } else { self.late.pop() }
+        if self.is_late_first() {
+            let first = self.late.peek_mut()?;
+            (first.due <= now).then(|| PeekMut::pop(first))
+        } else {
+            self.run.pop_front_if(|first| first.due <= now)
+        }
+    }
+
+    /// Whether the first of the near entries is in the heap.
+    #[inline]
+    fn is_late_first(&self) -> bool {
+        match (self.run.front(), self.late.peek()) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(run), Some(late)) => late.is_before(run),
+        }
     }
 
     /// Makes the next bucket near if that is empty and its time has come; false if there is none.
-    fn open(&mut self, now: u64) -> bool {
+    #[inline]
+    fn open<T>(&mut self, now: u64, slots: &Slots<T>) -> bool {
         self.now = self.now.max(now);
-        give_room_back(&mut self.run);
-        if self.late.capacity() > 4 * SPILL && self.late.len() < self.late.capacity() / 8 {
-            self.late.shrink_to(self.late.len() * 2);
+        if self.run.capacity().max(self.late.capacity()) > LARGE {
+            self.give_room_back();
         }
         if !self.run.is_empty() || !self.late.is_empty() {
             return false;
@@ -201,6 +230,12 @@ impl Agenda {
             self.widen();
             return false;
         }
+        self.open_first(slots);
+        true
+    }
+
+    #[inline(never)]
+    fn open_first<T>(&mut self, slots: &Slots<T>) {
         let (mut entries, start, end) = self.far.take_first().expect("it has a first bucket");
         self.far.set_origin(start);
         self.spill_above = SPILL;
@@ -209,11 +244,25 @@ impl Agenda {
             entries.into_iter().for_each(|entry| self.place(entry));
         } else {
             self.near_end = end;
+            // Looking at all the slots in a row, before their turns come one by one, lets the
+            // processor fetch many of them at a time.
+            let before = entries.len();
+            keep_live(&mut entries, |entry| slots.is_armed(entry));
+            self.dead -= before - entries.len();
             entries.sort_unstable_by(|a, b| b.cmp(a));
             self.run = entries.into();
         }
         self.widen();
-        true
+    }
+
+    /// Keeps what was long once from holding its memory for ever.
+    fn give_room_back(&mut self) {
+        if self.run.len() < self.run.capacity() / 8 {
+            self.run.shrink_to(self.run.len() * 2);
+        }
+        if self.late.len() < self.late.capacity() / 8 {
+            self.late.shrink_to(self.late.len() * 2);
+        }
     }
 
     /// Makes everything near that is armed from now on, if nothing is far.
@@ -268,9 +317,13 @@ impl PartialOrd for Entry {
     }
 }
 
-/// Keeps a queue that was long once from holding its memory for ever.
-fn give_room_back(run: &mut VecDeque<Entry>) {
-    if run.capacity() > 4 * SORT && run.len() < run.capacity() / 8 {
-        run.shrink_to(run.len() * 2);
+/// `entries.retain(is_live)`, without a jump that nobody can predict.
+fn keep_live(entries: &mut Vec<Entry>, is_live: impl Fn(&Entry) -> bool) {
+    let mut kept = 0;
+    for index in 0..entries.len() {
+        let entry = entries[index];
+        entries[kept] = entry;
+        kept += usize::from(is_live(&entry));
     }
+    entries.truncate(kept);
 }

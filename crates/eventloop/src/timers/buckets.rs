@@ -11,7 +11,7 @@
 
 use std::collections::BinaryHeap;
 
-use super::agenda::Entry;
+use super::agenda::{Entry, LARGE};
 
 const BITS: usize = 6;
 const WIDTH: usize = 1 << BITS;
@@ -98,6 +98,9 @@ impl Buckets {
                     return Some(entry.due);
                 }
                 heap.pop();
+                if heap.capacity() > LARGE && heap.len() < heap.capacity() / 8 {
+                    heap.shrink_to(heap.len() * 2);
+                }
                 *dropped += 1;
                 self.len -= 1;
             }
@@ -106,14 +109,14 @@ impl Buckets {
         }
     }
 
-    /// Keeps only the entries for which `is_live`.
-    pub(super) fn retain(&mut self, is_live: impl Fn(&Entry) -> bool) {
+    /// Lets `clear_up` drop entries from each bucket.
+    pub(super) fn for_each_pile(&mut self, clear_up: impl Fn(&mut Vec<Entry>)) {
         for level in 0..LEVELS {
             for digit in bits(self.in_use[level]) {
                 let bucket = &mut self.buckets[level * WIDTH + digit];
                 let mut entries = std::mem::take(bucket).into_entries();
                 self.len -= entries.len();
-                keep_live(&mut entries, &is_live);
+                clear_up(&mut entries);
                 self.len += entries.len();
                 let empty = entries.is_empty();
                 *bucket = Bucket::Pile(entries);
@@ -127,6 +130,16 @@ impl Buckets {
     /// All entries, in no order.
     pub(super) fn into_entries(self) -> impl Iterator<Item = Entry> {
         self.buckets.into_iter().flat_map(Bucket::into_entries)
+    }
+
+    /// How many entries there is memory for.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        let capacity = |bucket: &Bucket| match bucket {
+            Bucket::Pile(entries) => entries.capacity(),
+            Bucket::Heap(entries) => entries.capacity(),
+        };
+        self.buckets.iter().map(capacity).sum()
     }
 
     /// Panics if an entry is where it should not be.
@@ -198,18 +211,6 @@ impl Default for Bucket {
     fn default() -> Self {
         Bucket::Pile(Vec::new())
     }
-}
-
-/// `entries.retain(is_live)`, with room given back, and without a jump that nobody can predict.
-pub(super) fn keep_live(entries: &mut Vec<Entry>, is_live: impl Fn(&Entry) -> bool) {
-    let mut kept = 0;
-    for index in 0..entries.len() {
-        let entry = entries[index];
-        entries[kept] = entry;
-        kept += usize::from(is_live(&entry));
-    }
-    entries.truncate(kept);
-    entries.shrink_to(kept * 2);
 }
 
 /// A number of so many ones.

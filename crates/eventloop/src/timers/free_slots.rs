@@ -29,6 +29,7 @@ impl FreeSlots {
     }
 
     /// Takes the lowest free slot.
+    #[inline]
     pub(super) fn take_lowest(&mut self) -> Option<usize> {
         let word = match self.bits.get(self.lowest) {
             Some(&bits) if bits != 0 => self.lowest,
@@ -41,6 +42,7 @@ impl FreeSlots {
     }
 
     /// Makes `slot` free again.
+    #[inline]
     pub(super) fn put_back(&mut self, slot: usize) {
         let word = slot / 64;
         self.set_word(word, self.bits[word] | 1 << (slot % 64));
@@ -53,6 +55,7 @@ impl FreeSlots {
         }
     }
 
+    #[inline]
     fn set_word(&mut self, word: usize, bits: u64) {
         let was_zero = self.bits[word] == 0;
         self.bits[word] = bits;

@@ -63,6 +63,7 @@ impl<T> Slots<T> {
     }
 
     /// Puts an armed item into the lowest free slot.
+    #[inline]
     pub(super) fn insert(&mut self, due: u64, stamp: u32, item: T) -> TimerKey {
         let number = match self.free.take_lowest() {
             Some(number) => number,
@@ -84,16 +85,26 @@ impl<T> Slots<T> {
         TimerKey { slot: number as u32, generation: slot.generation }
     }
 
-    /// Takes an item out; answers too whether it was armed.
+    /// Takes an item out, armed or due; answers too whether it was armed.
     pub(super) fn remove(&mut self, key: TimerKey) -> Option<(T, bool)> {
+        self.remove_if(key, |_| true)
+    }
+
+    /// Takes the item of a timer that is due.
+    pub(super) fn remove_due(&mut self, key: TimerKey) -> Option<T> {
+        self.remove_if(key, |was_armed| !was_armed).map(|(item, _)| item)
+    }
+
+    #[inline]
+    fn remove_if(&mut self, key: TimerKey, wanted: impl Fn(bool) -> bool) -> Option<(T, bool)> {
         let number = key.slot as usize;
         let segment = self.segments.get_mut(number / SEGMENT)?;
         let slot = &mut segment.slots.as_mut()?[number % SEGMENT];
-        if slot.generation != key.generation {
+        let was_armed = slot.stamp != DUE;
+        if slot.generation != key.generation || !wanted(was_armed) {
             return None;
         }
         let item = slot.item.take()?;
-        let was_armed = slot.stamp != DUE;
         slot.stamp = DUE;
         // The last generation is not followed by the first one: that slot has done its duty.
         if key.generation < u32::MAX {
@@ -233,6 +244,7 @@ impl<T> Slot<T> {
     }
 }
 
+#[cold]
 fn new_slots<T>(generation: u32) -> Box<[Slot<T>; SEGMENT]> {
     let slot = |_| Slot { item: None, due: 0, generation, stamp: DUE };
     let slots: Box<[Slot<T>]> = (0..SEGMENT).map(slot).collect();

@@ -1,0 +1,36 @@
+//! A callback that may travel from one thread to another, because its closure may.
+#![allow(unsafe_code)]
+
+use std::panic::Location;
+
+use futures::Callback;
+
+/// A [`Callback`] around a closure that is `Send`: stored inline when small, as on the loop's own
+/// thread. A box per call would be freed by another thread than made it, which costs more than
+/// all the rest of a call.
+pub(crate) struct SentCallback(Callback);
+
+// SAFETY: a `Callback` consists of a `&'static Location`, which is `Send`, and of a closure, which
+// is `Send` here: the only constructor is `new`, which demands it. `Callback` is not `Send` only
+// because it has forgotten the type of its closure. (Should it ever carry more than these two,
+// such as a context of the thread that made it, this has to be argued again.)
+unsafe impl Send for SentCallback {}
+
+impl SentCallback {
+    #[inline]
+    pub(super) fn new(
+        location: &'static Location<'static>,
+        closure: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        Self(Callback::at(location, closure))
+    }
+
+    pub(super) fn location(&self) -> &'static Location<'static> {
+        self.0.location()
+    }
+
+    #[inline]
+    pub(super) fn run(self) {
+        self.0.run();
+    }
+}
