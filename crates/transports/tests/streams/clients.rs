@@ -141,9 +141,9 @@ fn n9_the_local_address_is_used_or_named() {
     transport.close();
     event_loop.run_ready_now();
 
-    let opening = event_loop.create_connection(Hooks::new, from("192.0.2.1:0"));
+    let opening = event_loop.create_connection(Hooks::new, from("203.0.113.1:0"));
     let text = event_loop.run_until_complete(&opening).err().unwrap().to_string();
-    assert!(text.contains("cannot bind to the local address 192.0.2.1:0"), "{text}");
+    assert!(text.contains("cannot bind to the local address 203.0.113.1:0"), "{text}");
     let opening = event_loop.create_connection(Hooks::new, from("[::1]:0"));
     let text = event_loop.run_until_complete(&opening).err().unwrap().to_string();
     assert!(text.contains("no matching local address"), "{text}");

@@ -67,6 +67,8 @@ struct World {
     successor: Slot<Option<LifeCycleLog>>,
     drained: Slot<Option<Future<()>>>,
     timer: Slot<Option<TimerHandle>>,
+    /// Whether a request to shut down is heeded.
+    ending: Slot<bool>,
 }
 
 impl World {
@@ -112,10 +114,17 @@ impl Protocol for Actor {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.world.reached("shutdown_requested", transport);
+        if self.world.ending.get() {
+            transport.close();
+        }
     }
 }
 
 impl BufferedProtocol for Actor {
+    fn shutdown_requested(&mut self, transport: &dyn Transport) {
+        Protocol::shutdown_requested(self, transport);
+    }
+
     fn get_buffer(&mut self, transport: &dyn Transport, _: Option<usize>) -> &mut [u8] {
         self.world.reached("get_buffer", transport);
         &mut self.buffer
@@ -142,6 +151,7 @@ fn run_row(context: &'static str, action: fn(&dyn Transport, &World)) {
         successor: Slot::new(),
         drained: Slot::new(),
         timer: Slot::new(),
+        ending: Slot::new(),
     });
     let log = LifeCycleLog::default();
     let actor = Actor { world: world.clone(), buffer: [0; 16] };
@@ -197,7 +207,10 @@ fn run_row(context: &'static str, action: fn(&dyn Transport, &World)) {
     event_loop.run_until_idle();
     match world.last_handle.take() {
         Some(left) => left.abort(),
-        None => pair.reset(),
+        None => {
+            world.ending.set(true);
+            pair.request_shutdown_of_left();
+        }
     }
     pair.right.abort();
     event_loop.run_until_idle(); // connection_lost

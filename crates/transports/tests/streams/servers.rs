@@ -144,16 +144,16 @@ fn n19_an_address_in_use_is_named_and_nothing_is_kept() {
 #[test]
 fn n19_addresses_that_the_system_does_not_have_are_left_out() {
     let event_loop = TestLoop::new();
-    let options = ServerOptions::from(("192.0.2.1", 0)).host("127.0.0.1");
+    let options = ServerOptions::from(("203.0.113.1", 0)).host("127.0.0.1");
     let server = event_loop.create_server(Hooks::new, options).result().unwrap();
     assert_eq!(server.addresses().len(), 1);
     server.close();
-    let options = ServerOptions::from(("192.0.2.1", 0)).host("192.0.2.2");
+    let options = ServerOptions::from(("203.0.113.1", 0)).host("203.0.113.2");
     let Err(exception) = event_loop.create_server(Hooks::new, options).result() else {
         panic!("it succeeded");
     };
     let text = exception.to_string();
-    assert!(text.contains("192.0.2.1:0") && text.contains("192.0.2.2:0"), "{text}");
+    assert!(text.contains("203.0.113.1:0") && text.contains("203.0.113.2:0"), "{text}");
     event_loop.run_ready_now();
 }
 
