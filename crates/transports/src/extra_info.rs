@@ -7,7 +7,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-use std::os::unix::net::SocketAddr as UnixAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Weak;
 use std::time::Duration;
@@ -86,21 +85,17 @@ impl Address {
         if let Some(address) = address.as_socket() {
             return Some(Address::Ip(address));
         }
-        address.as_unix().map(|address| Self::from_unix(&address))
-    }
-
-    fn from_unix(address: &UnixAddr) -> Self {
+        if !address.is_unix() {
+            return None;
+        }
         if let Some(path) = address.as_pathname() {
-            return Address::Path(path.to_owned());
+            return Some(Address::Path(path.to_owned()));
         }
         #[cfg(target_os = "linux")]
-        {
-            use std::os::linux::net::SocketAddrExt;
-            if let Some(name) = address.as_abstract_name() {
-                return Address::Abstract(name.to_owned());
-            }
+        if let Some(name) = address.as_abstract_namespace() {
+            return Some(Address::Abstract(name.to_owned()));
         }
-        Address::Unnamed
+        Some(Address::Unnamed)
     }
 }
 

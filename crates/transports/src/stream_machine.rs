@@ -439,6 +439,16 @@ impl StreamMachine {
         }
     }
 
+    /// Another protocol has taken over: what it is told of the marks begins anew, so that each
+    /// protocol sees pauses and resumes alternate (P-6, P-21).
+    pub(crate) fn protocol_replaced(&mut self) {
+        self.flow = match self.flow {
+            Flow::Paused => Flow::PauseOwed,
+            Flow::ResumeOwed => Flow::Open,
+            same @ (Flow::Open | Flow::PauseOwed) => same,
+        };
+    }
+
     fn owed_flow(&self) -> Option<Call> {
         match self.flow {
             Flow::PauseOwed => Some(Call::PauseWriting),

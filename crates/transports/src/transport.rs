@@ -128,7 +128,8 @@ pub trait Transport: ReadTransport + WriteTransport {
 pub trait TransportExt: Transport {
     /// Replaces the protocol. The new one is not told `connection_made`; what was handed over
     /// already stays with the old one; the one that is there at the end is told `connection_lost`
-    /// (P-21). A [`Buffered`](crate::Buffered) one may follow one that is not, and the reverse.
+    /// (P-21). If the output is over its mark, the new one is told `pause_writing` as well, so that
+    /// each sees pauses and resumes alternate. A [`Buffered`](crate::Buffered) one may follow one that is not, and the reverse.
     ///
     /// Called from inside the old protocol, it takes effect when its method returns.
     fn set_protocol(&self, protocol: impl Protocol) {

@@ -143,6 +143,7 @@ impl<B: Backend> StreamTransport<B> {
             None => self.protocol.set(Some(protocol)),
             Some(successor) => {
                 self.protocol.set(Some(successor));
+                self.with_machine(|machine| machine.protocol_replaced());
                 self.drop_protocol(protocol);
             }
         }
@@ -154,8 +155,10 @@ impl<B: Backend> StreamTransport<B> {
         } else if self.is(RUNNING) {
             self.rare(|rare| rare.successor.replace(protocol))
         } else {
+            self.with_machine(|machine| machine.protocol_replaced());
             self.protocol.replace(Some(protocol))
         };
+        self.requested();
         if let Some(before) = before {
             self.drop_protocol(before);
         }
