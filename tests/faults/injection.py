@@ -50,6 +50,8 @@ def traced(program, *faults, calls=()):
             assert tracer.poll() is None, f"strace: {tracer.stderr.read()}"
             yield trace
         finally:
+            # Let it come to rest: a call that is being refused when the tracer goes is answered ENOSYS.
+            time.sleep(0.2)
             tracer.send_signal(signal.SIGINT)
             tracer.wait()
             trace.read()

@@ -1,10 +1,11 @@
 """Accepting fails: out of descriptors or memory is one report and one second of patience; what concerns one
 connection alone concerns nobody else."""
+import resource
 import time
 
-from harness import ALL, ECHO, fresh_client, row, under_test
+from harness import ALL, ECHO, fresh_client, row, under_test, until
 from injection import descriptor_limit, traced
-from peers import quiet
+from peers import quiet, receive_all
 
 BACK_OFF = 1.0
 
@@ -75,3 +76,23 @@ def two_hundred_aborted_connections_in_a_row():
                 program.connect().close()
             with program.client() as client:
                 client.exchange()
+
+
+@row(*ALL)
+def beyond_the_limit_of_connections_newcomers_are_sent_away(service):
+    kept_back, most = 64, 20
+    preexec = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (kept_back + most, kept_back + most))
+    with under_test(service, preexec=preexec) as program:
+        known = [program.client() for _ in range(most)]
+        for client in known:
+            client.exchange()
+        for _ in range(200):
+            with program.connect() as newcomer:
+                assert receive_all(newcomer) == (b"", "eof")
+        for client in known:
+            client.exchange()
+        known.pop().peer.close()
+        until(lambda: program.connections() == most - 1, 2, "there is room again")
+        fresh_client(program)
+        for client in known:
+            client.peer.close()

@@ -140,7 +140,8 @@ def endless(program, start, piece, limit=64 * MIB):
                     sent += count
                     left = left[count:] or piece
             except (ConnectionResetError, BrokenPipeError):
-                return answer, "reset", sent
+                peer.settimeout(5)
+                return answer + receive_all(peer)[0], "reset", sent  # what came before it is still there
             assert readable or writable, "nothing moves"
         return answer, "endless", sent
 
