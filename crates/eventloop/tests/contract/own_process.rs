@@ -20,8 +20,8 @@ fn drivers() -> [fn() -> DriverKind; 2] {
 }
 
 #[test]
-fn l25_r6_ten_thousand_loops_leave_no_descriptor_and_no_thread() {
-    in_own_process!("l25_r6_ten_thousand_loops_leave_no_descriptor_and_no_thread", || {
+fn l25_ten_thousand_loops_leave_no_descriptor_and_no_thread() {
+    in_own_process!("l25_ten_thousand_loops_leave_no_descriptor_and_no_thread", || {
         let before = (open_descriptors(), threads());
         for round in 0..10_000 {
             let builder = EventLoop::builder().driver(drivers()[round % 2]());
@@ -66,8 +66,8 @@ fn l25_closing_gives_the_descriptors_back_although_handles_are_left() {
 }
 
 #[test]
-fn l42_r7_without_descriptors_a_loop_is_not_made_and_nothing_is_kept() {
-    in_own_process!("l42_r7_without_descriptors_a_loop_is_not_made_and_nothing_is_kept", || {
+fn l42_without_descriptors_a_loop_is_not_made_and_nothing_is_kept() {
+    in_own_process!("l42_without_descriptors_a_loop_is_not_made_and_nothing_is_kept", || {
         let before = open_descriptors();
         let limit = getrlimit(Resource::Nofile);
         let allow = |most: u64| {
@@ -101,25 +101,22 @@ fn l42_r7_without_descriptors_a_loop_is_not_made_and_nothing_is_kept() {
 }
 
 #[test]
-fn e10_r7_without_threads_a_job_is_refused_and_the_pool_works_again_later() {
-    in_own_process!(
-        "e10_r7_without_threads_a_job_is_refused_and_the_pool_works_again_later",
-        || {
-            // Root may have as many threads as it likes: take the address space away instead.
-            let limit = getrlimit(Resource::As);
-            let event_loop = EventLoop::new().unwrap();
-            event_loop.run_ready().unwrap();
-            let tiny = Rlimit { current: Some(1 << 20), ..limit };
-            setrlimit(Resource::As, tiny).unwrap();
-            let refused = event_loop.run_in_executor(None, || 1);
-            setrlimit(Resource::As, limit).unwrap();
-            let error = refused.exception().unwrap().unwrap();
-            assert!(error.to_string().contains("no thread can be started"), "{error}");
-            let job = event_loop.run_in_executor(None, || 2);
-            assert_eq!(event_loop.run_until_complete(&job).unwrap(), 2);
-            assert_eq!(event_loop.stats().executor_queue, 0);
-        }
-    );
+fn e10_without_threads_a_job_is_refused_and_the_pool_works_again_later() {
+    in_own_process!("e10_without_threads_a_job_is_refused_and_the_pool_works_again_later", || {
+        // Root may have as many threads as it likes: take the address space away instead.
+        let limit = getrlimit(Resource::As);
+        let event_loop = EventLoop::new().unwrap();
+        event_loop.run_ready().unwrap();
+        let tiny = Rlimit { current: Some(1 << 20), ..limit };
+        setrlimit(Resource::As, tiny).unwrap();
+        let refused = event_loop.run_in_executor(None, || 1);
+        setrlimit(Resource::As, limit).unwrap();
+        let error = refused.exception().unwrap().unwrap();
+        assert!(error.to_string().contains("no thread can be started"), "{error}");
+        let job = event_loop.run_in_executor(None, || 2);
+        assert_eq!(event_loop.run_until_complete(&job).unwrap(), 2);
+        assert_eq!(event_loop.stats().executor_queue, 0);
+    });
 }
 
 #[test]
