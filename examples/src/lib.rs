@@ -1,1 +1,15 @@
 //! What the example programs share.
+//!
+//! [`http`] answers HTTP/1.1 requests, [`mail`] receives mail by SMTP and keeps and shows it. Both are
+//! plain machines that take bytes and hand out bytes, without sockets and without a loop, so that a
+//! test can cut the same input wherever it likes. [`http_protocol`] and [`mail::SmtpProtocol`] carry
+//! the bytes between a machine and a transport.
+#![forbid(unsafe_code)]
+
+pub mod http;
+pub mod http_client;
+pub mod http_protocol;
+pub mod idle;
+pub mod mail;
+pub mod serving;
+mod work;

@@ -1,7 +1,10 @@
 //! [`Host`]: a loop under test, and the macro that runs a suite on each of them.
 
 use crate::{ExceptionHandler, MiniScheduler};
+use eventloop::{DriverKind, EventLoopBuilder, TestLoop};
 use futures::{ExceptionContext, Scheduler};
+use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 /// A loop under test. Its clock jumps to the next deadline when nothing else is to do.
@@ -47,7 +50,21 @@ macro_rules! on_every_host {
                 $crate::check($crate::MiniHost::new, super::$module::$check)
             })+)+
         }
-        // The event loop goes here: `mod on_event_loop`, the same with its own host.
+        mod on_event_loop {
+            $($(#[test] fn $check() {
+                $crate::check($crate::LoopHost::new, super::$module::$check)
+            })+)+
+        }
+        mod on_event_loop_that_polls_before_each_batch {
+            $($(#[test] fn $check() {
+                $crate::check($crate::LoopHost::with_single_batches, super::$module::$check)
+            })+)+
+        }
+        mod on_portable_event_loop {
+            $($(#[test] fn $check() {
+                $crate::check($crate::LoopHost::portable, super::$module::$check)
+            })+)+
+        }
     };
 }
 
@@ -81,5 +98,79 @@ impl Host for MiniHost {
 
     fn close(&self) {
         self.0.close();
+    }
+}
+
+/// The event loop as a host, on the clock of a test loop.
+pub struct LoopHost {
+    test_loop: TestLoop,
+    reports: Reports,
+}
+
+/// What a [`LoopHost`] was told.
+#[derive(Clone, Default)]
+struct Reports {
+    contexts: Rc<RefCell<Vec<ExceptionContext>>>,
+    also: Rc<RefCell<Option<ExceptionHandler>>>,
+}
+
+impl LoopHost {
+    /// With the usual settings.
+    #[expect(clippy::new_without_default, reason = "made by the suite only")]
+    pub fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// One that polls before each batch, as asyncio does.
+    pub fn with_single_batches() -> Self {
+        Self::with(|builder| builder.batches_between_polls(NonZeroU32::MIN))
+    }
+
+    /// On the driver for systems without a better one.
+    pub fn portable() -> Self {
+        Self::with(|builder| builder.driver(DriverKind::Portable))
+    }
+
+    fn with(settings: impl FnOnce(EventLoopBuilder) -> EventLoopBuilder) -> Self {
+        let host = Self { test_loop: TestLoop::with(settings), reports: Reports::default() };
+        host.record();
+        host
+    }
+
+    fn record(&self) {
+        let reports = self.reports.clone();
+        self.test_loop.set_exception_handler(Some(Rc::new(move |_, context| {
+            reports.contexts.borrow_mut().push(context.clone());
+            let also = reports.also.borrow().clone();
+            if let Some(also) = also {
+                also(context);
+            }
+        })));
+    }
+}
+
+impl Host for LoopHost {
+    fn scheduler(&self) -> Rc<dyn Scheduler> {
+        self.test_loop.to_rc()
+    }
+
+    fn run_until_idle(&self) {
+        if !self.test_loop.is_closed() {
+            self.test_loop.run_until_idle();
+        }
+    }
+
+    fn take_reports(&self) -> Vec<ExceptionContext> {
+        self.reports.contexts.take()
+    }
+
+    fn set_exception_handler(&self, handler: ExceptionHandler) {
+        drop(self.reports.also.replace(Some(handler)));
+    }
+
+    fn close(&self) {
+        self.test_loop.close().expect("nobody closes a host that runs");
+        // Closing forgot the handler, but what is reported later is wanted too.
+        self.record();
     }
 }

@@ -1,7 +1,7 @@
 //! What the tests across the crates share.
 //!
 //! - [`Host`] is a loop under test: a suite is written once, against it, and runs on every host.
-//! - [`MiniHost`] is the smallest one, around [`MiniScheduler`], which is not our event loop: whatever
+//! - [`LoopHost`] is the event loop. [`MiniHost`] is the smallest one, around [`MiniScheduler`], which is not our event loop: whatever
 //!   passes on it uses nothing but the public interface of a scheduler (I-1, I-17).
 //! - [`on_every_host!`](on_every_host) makes a test for each check and host; a new host is one more
 //!   line there.
@@ -10,6 +10,6 @@ mod host;
 mod mini_scheduler;
 mod probes;
 
-pub use host::{Host, MiniHost, check};
+pub use host::{Host, LoopHost, MiniHost, check};
 pub use mini_scheduler::{ExceptionHandler, MiniScheduler};
 pub use probes::{OnDrop, Trace, WakeCounter, local_waker, on_drop};

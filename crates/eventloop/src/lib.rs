@@ -55,6 +55,14 @@ pub use source::{Direction, Interest, Source, SourceKey, SourceKind};
 pub use stats::{IterationHook, Stats};
 pub use test_loop::{Leftover, TestLoop};
 
+/// The numbers of signals, for [`AbstractEventLoopExt::add_signal_handler`].
+pub mod signal {
+    pub use signal_hook::consts::signal::{
+        SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP,
+        SIGTTIN, SIGTTOU, SIGURG, SIGUSR1, SIGUSR2, SIGWINCH,
+    };
+}
+
 /// The traits whose methods a loop has.
 pub mod prelude {
     pub use crate::{AbstractEventLoop, AbstractEventLoopExt};

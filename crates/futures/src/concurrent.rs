@@ -16,6 +16,9 @@
 
 mod executor;
 mod future;
+#[cfg(all(test, loom))]
+mod models;
+mod sync;
 mod wait;
 
 pub use executor::{Executor, ExecutorExt, Job, Refused};

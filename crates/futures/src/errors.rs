@@ -88,3 +88,23 @@ impl From<TimeoutError> for std::io::Error {
         std::io::Error::new(std::io::ErrorKind::TimedOut, error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f6_errors_say_what_happened() {
+        assert_eq!(CancelledError::new().to_string(), "cancelled");
+        assert_eq!(CancelledError::new().message(), None);
+        let cancelled = CancelledError::with_message("shutdown");
+        assert_eq!(
+            (cancelled.to_string().as_str(), cancelled.message()),
+            ("cancelled: shutdown", Some("shutdown"))
+        );
+        assert_eq!(InvalidStateError::new("it is done").to_string(), "it is done");
+        let error = std::io::Error::from(TimeoutError::new("connecting"));
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "timed out: connecting");
+    }
+}

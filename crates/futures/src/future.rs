@@ -333,19 +333,25 @@ impl<T: 'static> Shared<T> {
 
     /// Wakes one who waits. A waker that panics is reported, and the others are told all the same.
     fn wake(&self, waker: Waker) {
-        if let Err(exception) = catch(|| waker.wake()) {
-            let mut context =
-                ExceptionContext::with_exception("waking who waits for a future", exception);
-            context.future = Some(format!("{self:?}"));
-            context.created_at = Some(self.created_at);
-            self.scheduler.call_exception_handler(context);
-        }
+        self.report_panic("waking who waits for a future", || waker.wake());
     }
 
     /// Queues `callback`; on a closed loop it is dropped silently, for nobody can hear it (F-21).
     fn schedule(&self, callback: Callback) {
         let refused = self.scheduler.schedule(callback);
-        drop(refused);
+        if refused.is_err() {
+            self.report_panic("dropping a callback of a closed event loop", || drop(refused));
+        }
+    }
+
+    /// Runs user code whose panic would keep others from being told.
+    fn report_panic(&self, doing: &'static str, user_code: impl FnOnce()) {
+        if let Err(exception) = catch(user_code) {
+            let mut context = ExceptionContext::with_exception(doing, exception);
+            context.future = Some(format!("{self:?}"));
+            context.created_at = Some(self.created_at);
+            self.scheduler.call_exception_handler(context);
+        }
     }
 }
 

@@ -67,6 +67,7 @@ mod tests {
             let error = PanicError::new(payload);
             assert_eq!(error.message(), message);
             assert_eq!(error.to_string(), format!("panicked: {message}"));
+            assert!(format!("{error:?}").contains(message));
             assert!(error.take_payload().is_some());
             assert!(error.take_payload().is_none());
         }

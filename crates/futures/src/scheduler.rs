@@ -31,6 +31,10 @@ pub trait Scheduler {
     /// Runs `callback` when [`time`](Scheduler::time) has reached `when`; at equal times in the order
     /// of creation (H-10). An instant in the past is due at once (H-6).
     ///
+    /// At [`Instant::NEVER`] it never runs, and is dropped when it is cancelled or the scheduler
+    /// closes: so [`wrap_future`](crate::wrap_future()) has the scheduler keep something. Such a timer
+    /// is no reason to wake up, or to think that there is still something to do.
+    ///
     /// # Errors
     /// [`Closed`] gives the callback back if the scheduler is closed.
     fn schedule_at(&self, when: Instant, callback: Callback) -> Result<TimerHandle, Closed>;
@@ -239,4 +243,29 @@ fn report_refused<S: Scheduler + ?Sized>(scheduler: &S, method: &str, closed: Cl
     context.created_at = Some(created_at);
     drop(closed);
     scheduler.call_exception_handler(context);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn no_two_schedulers_have_the_same_id() {
+        let (one, other) = (SchedulerId::unique(), SchedulerId::unique());
+        assert_ne!(one, other);
+        assert_ne!(one.to_string(), other.to_string());
+        assert!(one.to_string().parse::<u64>().is_ok());
+    }
+
+    #[test]
+    fn l26_a_closed_scheduler_gives_the_callback_back() {
+        let ran = Rc::new(Cell::new(false));
+        let flag = ran.clone();
+        let closed = Closed::new(Callback::new(move || flag.set(true)));
+        assert_eq!(closed.to_string(), "the event loop is closed");
+        assert_eq!(std::io::Error::from(ClosedError).to_string(), closed.to_string());
+        closed.into_callback().run();
+        assert!(ran.get());
+    }
 }

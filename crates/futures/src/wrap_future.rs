@@ -58,10 +58,12 @@ pub fn wrap_future<T: Send + 'static>(
     let listener = source.add_listener(move |source| messenger.deliver(source.clone()));
     let source = source.downgrade();
     wrapper.add_done_callback(move |wrapper| {
-        if wrapper.cancelled() {
-            release::<T>(key);
-            if let Some(source) = source.upgrade() {
-                source.remove_listener(listener);
+        // One that is still kept was ended by somebody else than its source.
+        if release::<T>(key).is_some()
+            && let Some(source) = source.upgrade()
+        {
+            source.remove_listener(listener);
+            if wrapper.cancelled() {
                 source.cancel();
             }
         }

@@ -1,1 +1,86 @@
-//! Protocols and transports of Tulipa: TCP and Unix streams, servers, testing helpers.
+//! Protocols and transports of Tulipa, after PEP 3156 and PEP 3153: a protocol says *which* bytes, a
+//! transport says *how*. TCP and Unix streams, servers, and helpers for tests.
+//!
+//! ```
+//! use eventloop::{EventLoop, prelude::*};
+//! use tulipa_transports::prelude::*;
+//!
+//! /// Sends back what it receives.
+//! struct Echo;
+//! impl Protocol for Echo {
+//!     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+//!         transport.write(data);
+//!     }
+//! }
+//!
+//! /// Says hello, and stops the loop when the answer is complete.
+//! struct Hello { event_loop: eventloop::LoopHandle, answer: Vec<u8> }
+//! impl Protocol for Hello {
+//!     fn connection_made(&mut self, transport: &dyn Transport) {
+//!         transport.write(b"hello");
+//!     }
+//!     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+//!         self.answer.extend_from_slice(data);
+//!         if self.answer == b"hello" {
+//!             transport.close();
+//!             self.event_loop.stop();
+//!         }
+//!     }
+//! }
+//!
+//! let event_loop = EventLoop::new()?;
+//! let server = event_loop.create_server(|| Echo, ("127.0.0.1", 0)).result()?;
+//! let port = server.addresses()[0].port().expect("a TCP server has a port");
+//! let client = Hello { event_loop: event_loop.handle(), answer: Vec::new() };
+//! event_loop.create_connection(move || client, ("127.0.0.1", port));
+//! event_loop.run_forever()?;
+//! # Ok::<(), futures::Exception>(())
+//! ```
+//!
+//! - [`Protocol`] and [`BufferedProtocol`] are the user's side; [`Transport`] is what they are given.
+//! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection` and
+//!   their Unix twins.
+//! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
+
+#![forbid(unsafe_code)]
+
+mod backend;
+mod connect;
+mod extra_info;
+mod into_protocol;
+mod limits;
+mod loop_shared;
+mod network_loop;
+mod protocol;
+mod report_limit;
+mod resolve;
+mod server;
+mod stream_machine;
+mod stream_socket;
+mod stream_transport;
+pub mod testing;
+mod transport;
+
+pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
+pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
+pub use into_protocol::IntoProtocol;
+pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
+pub use network_loop::NetworkLoop;
+pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
+pub use resolve::{Family, ResolveError};
+pub use server::{
+    BindError, Server, ServerOptions, ServerStats, ShutdownReport, UnixServerOptions,
+};
+pub use stream_socket::StreamSocket;
+pub use transport::{
+    BaseTransport, ProtocolUnavailable, ReadTransport, Transport, TransportExt, WriteRefusal,
+    WriteState, WriteTransport,
+};
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::{
+        BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol, ReadTransport,
+        Server, Transport, TransportExt, WriteTransport,
+    };
+}

@@ -18,4 +18,10 @@ pub use transports::*;
 pub mod prelude {
     pub use crate::{EventLoop, Exception, Instant, LoopHandle};
     pub use eventloop::prelude::*;
+    pub use transports::prelude::*;
 }
+
+/// The programs in the project's README, so that they are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

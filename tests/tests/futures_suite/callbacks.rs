@@ -237,3 +237,39 @@ pub(crate) fn f21_closing_the_loop_drops_callbacks_that_are_queued(host: &dyn Ho
     host.close();
     assert_eq!(trace.take(), ["0", "1"]);
 }
+
+pub(crate) fn f15_f16_a_destructor_that_panics_keeps_none_of_the_others_from_running(
+    host: &dyn Host,
+) {
+    // Those that were left to the outermost drop run all the same, and the next drop is unharmed.
+    for _ in 0..2 {
+        let (trace, outer) = (Trace::new(), host.scheduler().create_future::<u32>());
+        for number in 0..3 {
+            let inner = host.scheduler().create_future::<u32>();
+            let (mark, fails) = (trace.mark(number), number == 1);
+            let captured = on_drop(move || {
+                mark();
+                assert!(!fails, "expected");
+            });
+            inner.add_done_callback(move |_| drop(captured));
+            outer.add_done_callback(move |_| drop(inner));
+        }
+        let panic = futures::catch(|| drop(outer)).unwrap_err();
+        assert_eq!(panic.to_string(), "panicked: expected");
+        let mut ran = trace.take();
+        ran.sort();
+        assert_eq!(ran, ["0", "1", "2"]);
+    }
+    // On a closed loop nobody is there to unwind into.
+    let (trace, future) = (Trace::new(), host.scheduler().create_future::<u32>());
+    let captured = on_drop(|| panic!("expected"));
+    future.add_done_callback(move |_| drop(captured));
+    let captured = on_drop(trace.mark("the other one"));
+    future.add_done_callback(move |_| drop(captured));
+    host.close();
+    future.set_result(1).unwrap();
+    assert_eq!(trace.take(), ["the other one"]);
+    let reports = host.take_reports();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].exception.as_ref().unwrap().to_string(), "panicked: expected");
+}

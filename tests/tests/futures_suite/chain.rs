@@ -10,7 +10,7 @@ fn create<T: 'static>(host: &dyn Host) -> Future<T> {
     host.scheduler().create_future()
 }
 
-pub(crate) fn w29_map_applies_a_function(host: &dyn Host) {
+pub(crate) fn f31_map_applies_a_function(host: &dyn Host) {
     let source = create::<u32>(host);
     let mapped = source.clone().map(|value| value + 1).map(|value| value.to_string());
     source.set_result(1).unwrap();
@@ -20,7 +20,7 @@ pub(crate) fn w29_map_applies_a_function(host: &dyn Host) {
     assert!(source.result().unwrap_err().is::<InvalidStateError>(), "the value was moved");
 }
 
-pub(crate) fn w29_w30_then_waits_for_the_future_that_was_made(host: &dyn Host) {
+pub(crate) fn f31_then_waits_for_the_future_that_was_made(host: &dyn Host) {
     let (source, inner, trace) = (create::<u32>(host), create::<String>(host), Trace::new());
     let (made, seen) = (inner.clone(), trace.clone());
     let derived = source.clone().then(move |value| {
@@ -36,7 +36,7 @@ pub(crate) fn w29_w30_then_waits_for_the_future_that_was_made(host: &dyn Host) {
     assert_eq!(derived.result().unwrap(), "inner");
 }
 
-pub(crate) fn w29_or_else_replaces_a_failure(host: &dyn Host) {
+pub(crate) fn f31_or_else_replaces_a_failure(host: &dyn Host) {
     let [failing, fine] = [(); 2].map(|()| create::<u32>(host));
     let scheduler = host.scheduler();
     let replaced = failing.clone().or_else(move |exception| {
@@ -278,7 +278,7 @@ fn on_a_small_stack(body: fn(&dyn Host)) {
     thread.unwrap().join().unwrap();
 }
 
-pub(crate) fn w30_a_chain_of_ten_thousand_links_needs_no_stack(host: &dyn Host) {
+pub(crate) fn f31_a_chain_of_ten_thousand_links_needs_no_stack(host: &dyn Host) {
     let body = |host: &dyn Host| {
         let source = create::<u32>(host);
         let last = long_chain(&source);
@@ -290,7 +290,7 @@ pub(crate) fn w30_a_chain_of_ten_thousand_links_needs_no_stack(host: &dyn Host) 
     on_a_small_stack(body);
 }
 
-pub(crate) fn w30_a_pending_chain_is_dropped_without_stack(host: &dyn Host) {
+pub(crate) fn f31_a_pending_chain_is_dropped_without_stack(host: &dyn Host) {
     let body = |host: &dyn Host| {
         let trace = Trace::new();
         let source = create::<u32>(host);
@@ -306,7 +306,7 @@ pub(crate) fn w30_a_pending_chain_is_dropped_without_stack(host: &dyn Host) {
     on_a_small_stack(body);
 }
 
-pub(crate) fn w30_a_chain_is_cancelled_from_its_end(host: &dyn Host) {
+pub(crate) fn f31_a_chain_is_cancelled_from_its_end(host: &dyn Host) {
     let body = |host: &dyn Host| {
         let source = create::<u32>(host);
         let last = long_chain(&source);

@@ -145,6 +145,36 @@ pub(crate) fn f27_a_wrapper_that_was_cancelled_is_left_alone(host: &dyn Host) {
     assert_eq!(source.result(None).unwrap(), 7);
 }
 
+pub(crate) fn f27_each_wrapper_hears_for_itself(host: &dyn Host) {
+    let source = concurrent::Future::<u32>::new();
+    let wrappers = [(); 3].map(|()| wrap_future(&source, &*host.scheduler()));
+    assert!(source.set_running_or_notify_cancel());
+    assert!(wrappers[1].cancel());
+    wrappers[2].set_result(1).unwrap();
+    host.run_until_idle();
+    assert!(!source.done());
+    let producer = source.clone();
+    elsewhere(move || producer.set_result(7).unwrap());
+    host.run_until_idle();
+    assert_eq!(wrappers[0].result().unwrap(), 7);
+    assert!(wrappers[1].cancelled());
+    assert_eq!(wrappers[2].result().unwrap(), 1);
+}
+
+pub(crate) fn f27_a_wrapper_that_was_set_by_hand_is_kept_no_longer(host: &dyn Host) {
+    let (source, trace) = (concurrent::Future::<u32>::new(), Trace::new());
+    let wrapper = wrap_future(&source, &*host.scheduler());
+    let captured = on_drop(trace.mark("dropped"));
+    wrapper.add_done_callback(move |_| drop(captured));
+    wrapper.set_result(1).unwrap();
+    host.run_until_idle();
+    assert_eq!(trace.take(), ["dropped"]);
+    assert_eq!(wrapper.result().unwrap(), 1);
+    assert!(!source.done());
+    source.set_result(7).unwrap();
+    assert_eq!(source.result(None).unwrap(), 7);
+}
+
 pub(crate) fn f27_values_need_not_be_clone(host: &dyn Host) {
     struct Unique(u32);
     let source = concurrent::Future::new();
@@ -260,7 +290,7 @@ pub(crate) fn f27_closing_the_loop_cancels_the_thread_future(host: &dyn Host) {
     assert!(targets[1].cancelled());
 }
 
-pub(crate) fn f27_f27_f30_a_time_out_cancels_nothing(host: &dyn Host) {
+pub(crate) fn f27_f27_a_time_out_cancels_nothing(host: &dyn Host) {
     let source = host.scheduler().create_future::<u32>();
     let target = to_concurrent(&source);
     for timeout in [Duration::ZERO, Duration::from_millis(1)] {

@@ -1,10 +1,10 @@
 //! Handles and timers, as far as a scheduler without I/O goes.
 
-use futures::{HandleState, Instant, SchedulerExt, TimerHandle};
+use futures::{CallbackId, Handle, HandleState, Instant, Scheduler, SchedulerExt, TimerHandle};
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
-use tulipa_tests::{Host, Trace, on_drop};
+use tulipa_tests::{Host, MiniScheduler, Trace, on_drop};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -63,7 +63,7 @@ pub(crate) fn h4_cancelling_from_the_own_callback_changes_nothing(host: &dyn Hos
 
 pub(crate) fn h5_l8_cancelling_in_the_same_batch_prevents_the_run(host: &dyn Host) {
     let (scheduler, trace) = (host.scheduler(), Trace::new());
-    let victim = Rc::new(OnceCell::<futures::Handle>::new());
+    let victim = Rc::new(OnceCell::<Handle>::new());
     let known = victim.clone();
     scheduler.call_soon(move || assert!(known.get().unwrap().cancel()));
     victim.set(scheduler.call_soon(|| panic!("it was cancelled"))).unwrap();
@@ -163,6 +163,30 @@ pub(crate) fn h14_the_deadline_stays_readable(host: &dyn Host) {
     assert_eq!((fired.when(), cancelled.when()), (when, when));
     host.run_until_idle();
     assert_eq!((fired.when(), cancelled.when()), (when, when));
+}
+
+pub(crate) fn h15_handles_are_equal_if_they_are_for_the_same_callback(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    let (one, other) = (scheduler.call_soon(|| {}), scheduler.call_soon(|| {}));
+    let same = &one;
+    assert!(one == *same && one != other);
+    let when = scheduler.time() + SECOND;
+    let (timer, twin) = (scheduler.call_at(when, || {}), scheduler.call_at(when, || {}));
+    let same = &timer;
+    assert!(timer == *same && timer != twin);
+    let elsewhere = MiniScheduler::new();
+    let made = |id| Handle::new(Rc::downgrade(&scheduler), id);
+    let foreign = |id| Handle::new(Rc::downgrade(&elsewhere.to_rc()), id);
+    assert!(made(CallbackId::Soon(7)) == made(CallbackId::Soon(7)));
+    assert!(made(CallbackId::Soon(7)) != made(CallbackId::Timer(7)));
+    assert!(made(CallbackId::Soon(7)) != foreign(CallbackId::Soon(7)));
+    host.close();
+    let (dead, other) = (scheduler.call_soon(|| {}), scheduler.call_soon(|| {}));
+    let same = &dead;
+    assert!(dead == *same && dead != other);
+    assert!(dead != one);
+    assert!(one != dead);
+    assert_eq!(host.take_reports().len(), 2);
 }
 
 pub(crate) fn h17_a_timer_can_be_moved_until_it_ran(host: &dyn Host) {

@@ -24,7 +24,8 @@ tulipa_tests::on_every_host! {
         l25_closing_drops_what_is_queued_without_running_it,
         l31_another_thread_posts_in_order,
         l47_time_does_not_go_back,
-        l48_the_running_loop_is_the_current_one;
+        l48_the_running_loop_is_the_current_one,
+        l48_entering_a_scheduler_restores_the_one_before;
     handles:
         h1_dropping_a_handle_changes_nothing,
         h2_cancelling_frees_the_captures_at_once,
@@ -38,6 +39,7 @@ tulipa_tests::on_every_host! {
         h10_equal_deadlines_run_in_the_order_of_their_creation,
         h11_late_timers_are_neither_skipped_nor_merged,
         h14_the_deadline_stays_readable,
+        h15_handles_are_equal_if_they_are_for_the_same_callback,
         h17_a_timer_can_be_moved_until_it_ran,
         h17_a_moved_timer_counts_as_new_among_equals,
         h2_l25_handles_outlive_the_loop;
@@ -70,7 +72,8 @@ tulipa_tests::on_every_host! {
         f16_a_failing_callback_is_reported_and_the_others_run,
         f17_a_callback_may_add_drop_and_query,
         f21_on_a_closed_loop_callbacks_are_dropped,
-        f21_closing_the_loop_drops_callbacks_that_are_queued;
+        f21_closing_the_loop_drops_callbacks_that_are_queued,
+        f15_f16_a_destructor_that_panics_keeps_none_of_the_others_from_running;
     unretrieved:
         f18_an_exception_that_nobody_asked_for_is_reported_once,
         f18_the_report_waits_for_the_last_handle,
@@ -89,14 +92,14 @@ tulipa_tests::on_every_host! {
         f23_polling_again_replaces_the_waker_in_its_place,
         f23_one_who_left_is_not_woken,
         f23_many_come_and_go,
-        f24_awaiting_from_inside_another_loop_is_an_error,
+        awaiting_from_inside_another_loop_is_an_error,
         f12_f15_what_a_waker_adds_comes_last,
         f15_f16_a_waker_that_panics_is_reported_and_the_others_are_told,
         f15_a_waker_that_runs_the_loop_disturbs_nobody;
     chain:
-        w29_map_applies_a_function,
-        w29_w30_then_waits_for_the_future_that_was_made,
-        w29_or_else_replaces_a_failure,
+        f31_map_applies_a_function,
+        f31_then_waits_for_the_future_that_was_made,
+        f31_or_else_replaces_a_failure,
         f3_a_chain_moves_values_that_are_not_clone,
         f18_a_failure_travels_along_and_is_reported_once,
         d11_a_panic_in_a_function_becomes_the_exception,
@@ -108,9 +111,9 @@ tulipa_tests::on_every_host! {
         f2_a_derived_future_that_was_set_by_hand_stays_so,
         f1_a_future_cannot_wait_for_itself,
         f21_an_inner_future_that_nobody_completes_is_not_leaked,
-        w30_a_chain_of_ten_thousand_links_needs_no_stack,
-        w30_a_pending_chain_is_dropped_without_stack,
-        w30_a_chain_is_cancelled_from_its_end;
+        f31_a_chain_of_ten_thousand_links_needs_no_stack,
+        f31_a_pending_chain_is_dropped_without_stack,
+        f31_a_chain_is_cancelled_from_its_end;
     reentrancy:
         f15_f17_user_code_may_do_anything_wherever_it_runs;
     conversion:
@@ -124,6 +127,8 @@ tulipa_tests::on_every_host! {
         f27_a_wrapper_made_on_a_closed_loop_does_no_harm,
         f27_a_source_that_is_dropped_cancels_the_wrapper,
         f27_a_wrapper_that_was_cancelled_is_left_alone,
+        f27_each_wrapper_hears_for_itself,
+        f27_a_wrapper_that_was_set_by_hand_is_kept_no_longer,
         f27_values_need_not_be_clone,
         f27_e11_a_job_comes_home,
         f27_a_loop_future_becomes_a_thread_future,
@@ -131,8 +136,8 @@ tulipa_tests::on_every_host! {
         f27_f6_cancelling_the_loop_future_cancels_the_thread_future,
         f27_a_loop_future_that_is_dropped_cancels_the_thread_future,
         f27_closing_the_loop_cancels_the_thread_future,
-        f27_f27_f30_a_time_out_cancels_nothing,
+        f27_f27_a_time_out_cancels_nothing,
         f29_blocking_on_a_loop_is_refused;
     model:
-        f1_f20_random_programs_behave_like_the_model;
+        i1_i17_f1_f20_random_programs_behave_like_the_model;
 }

@@ -110,8 +110,8 @@ impl Pair {
     }
 }
 
-pub(crate) fn f1_f20_random_programs_behave_like_the_model(host: &dyn Host) {
-    let config = Config { cases: 500, failure_persistence: None, ..Config::default() };
+pub(crate) fn i1_i17_f1_f20_random_programs_behave_like_the_model(host: &dyn Host) {
+    let config = Config { cases: 256, failure_persistence: None, ..Config::default() };
     let programs = prop::collection::vec(any_step(), 0..60);
     TestRunner::new(config).run(&programs, |program| run(host, &program)).unwrap();
 }

@@ -1,10 +1,10 @@
 //! The order in which a scheduler runs things, and what it does with failures.
 
-use futures::{HandleState, SchedulerExt, current, try_current};
+use futures::{EnteredScheduler, HandleState, Scheduler, SchedulerExt, current, try_current};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-use tulipa_tests::{Host, Trace, on_drop};
+use tulipa_tests::{Host, MiniScheduler, Trace, on_drop};
 
 pub(crate) fn l1_l3_nothing_runs_from_inside_a_request(host: &dyn Host) {
     let (scheduler, trace) = (host.scheduler(), Trace::new());
@@ -151,5 +151,17 @@ pub(crate) fn l48_the_running_loop_is_the_current_one(host: &dyn Host) {
     scheduler.call_soon(move || inside.set(Some(current().id())));
     host.run_until_idle();
     assert_eq!(seen.get(), Some(scheduler.id()));
+    assert!(try_current().is_none());
+}
+
+pub(crate) fn l48_entering_a_scheduler_restores_the_one_before(host: &dyn Host) {
+    let (scheduler, other) = (host.scheduler(), MiniScheduler::new());
+    let outer = EnteredScheduler::new(scheduler.clone());
+    assert_eq!(current().id(), scheduler.id());
+    let inner = EnteredScheduler::new(other.clone());
+    assert_eq!(current().id(), other.id());
+    drop(inner);
+    assert_eq!(current().id(), scheduler.id());
+    drop(outer);
     assert!(try_current().is_none());
 }

@@ -5,14 +5,14 @@
 //! without the lock, and without asking for `T: Sync`, it is *lent* to the thread that clones it: the
 //! others wait for its return.
 
+use super::sync::{self, Condvar, Mutex, MutexGuard, ThreadId, thread};
 use crate::catch::catch;
 use crate::{CancelledError, Exception, InvalidStateError, TimeoutError, current};
 use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::{self, ThreadId};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// A result that will come, for any thread: the Future of PEP 3148.
@@ -343,17 +343,8 @@ impl<T: 'static> Future<T> {
         let mut inner = self.lock();
         if !inner.state.is_done() && timeout != Some(Duration::ZERO) {
             refuse_to_block(operation)?;
-            let unfinished = |inner: &mut Inner<T>| inner.state.is_unfinished();
-            let changed = &self.shared.changed;
-            inner = match timeout {
-                None => {
-                    changed.wait_while(inner, unfinished).unwrap_or_else(PoisonError::into_inner)
-                }
-                Some(timeout) => {
-                    let waited = changed.wait_timeout_while(inner, timeout, unfinished);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            let unfinished = |inner: &Inner<T>| inner.state.is_unfinished();
+            inner = sync::wait_while(&self.shared.changed, inner, timeout, unfinished);
         }
         match inner.state.is_done() {
             true => Ok(inner),
@@ -366,10 +357,8 @@ impl<T: 'static> Future<T> {
     /// Waits while another thread clones the value: as short as that is, and no reason for a timeout.
     fn wait_until_returned<'a>(&self, inner: MutexGuard<'a, Inner<T>>) -> MutexGuard<'a, Inner<T>> {
         let me = thread::current().id();
-        let elsewhere =
-            |inner: &mut Inner<T>| matches!(inner.state, State::Lent { to } if to != me);
-        let inner = self.shared.changed.wait_while(inner, elsewhere);
-        inner.unwrap_or_else(PoisonError::into_inner)
+        let elsewhere = |inner: &Inner<T>| matches!(inner.state, State::Lent { to } if to != me);
+        sync::wait_while(&self.shared.changed, inner, None, elsewhere)
     }
 
     fn already_done(&self, operation: &str) -> InvalidStateError {
@@ -378,8 +367,7 @@ impl<T: 'static> Future<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        // Nothing that could panic runs under the lock; if it did, the state is whole.
-        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.shared.inner)
     }
 }
 

@@ -4,10 +4,11 @@
 //! callbacks are taken back when the waiting ends, so that asking again and again leaves nothing.
 
 use super::future::{Future, ListenerId, refuse_to_block};
+use super::sync::{self, Condvar, Mutex};
 use crate::{Exception, InvalidStateError, TimeoutError};
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// When [`wait`] has waited long enough.
@@ -173,7 +174,7 @@ struct Arrivals {
 
 impl Arrivals {
     fn note(&self, index: usize) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(index);
+        sync::lock(&self.queue).push_back(index);
         self.arrived.notify_one();
     }
 
@@ -183,21 +184,11 @@ impl Arrivals {
         operation: &str,
         deadline: &Deadline,
     ) -> Result<Option<usize>, InvalidStateError> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = sync::lock(&self.queue);
         let remaining = deadline.remaining();
         if queue.is_empty() && remaining != Some(Duration::ZERO) {
             refuse_to_block(operation)?;
-            queue = match remaining {
-                None => self
-                    .arrived
-                    .wait_while(queue, |queue| queue.is_empty())
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(remaining) => {
-                    let waited =
-                        self.arrived.wait_timeout_while(queue, remaining, |queue| queue.is_empty());
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            queue = sync::wait_while(&self.arrived, queue, remaining, VecDeque::is_empty);
         }
         Ok(queue.pop_front())
     }
@@ -214,5 +205,20 @@ impl Deadline {
 
     fn remaining(&self) -> Option<Duration> {
         self.0.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f29_waiting_takes_its_callbacks_back() {
+        let future = Future::<u32>::new();
+        let watch = Watch::new([future.clone(), future.clone()]);
+        let arrivals = watch.arrivals.clone();
+        assert_eq!(Arc::strong_count(&arrivals), 3);
+        drop(watch);
+        assert_eq!(Arc::strong_count(&arrivals), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! Chaining: a [`Future`] made from another one, where Twisted's Deferred would add a callback.
 //!
-//! Each link takes one iteration, so that a chain of any length uses no stack (W-30). What is to come
+//! Each link takes one iteration, so that a chain of any length uses no stack (F-31). What is to come
 //! owns what waits for it: a derived future refers to its source, which it cancels when it is
 //! cancelled, only weakly.
 

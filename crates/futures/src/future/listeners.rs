@@ -187,3 +187,26 @@ fn next_token() -> CallbackToken {
     // to 2⁶⁴, where the token of no listener is.
     NEXT.with(|next| CallbackToken(next.replace(next.get().saturating_add(1))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f15_places_are_closed_up_as_a_crowd_leaves() {
+        for crowd in [3, 10, 999, 1000] {
+            let mut listeners = Listeners::<u32>::default();
+            let waiter = || Listener::Waiter(Waker::noop().clone());
+            let tokens: Vec<_> = (0..crowd).map(|_| listeners.push(waiter())).collect();
+            for (gone, token) in tokens.iter().enumerate() {
+                assert!(listeners.remove(*token).is_some());
+                assert!(listeners.remove(*token).is_none());
+                let List::Many(map) = &listeners.list else { panic!("a crowd stays one") };
+                let left = crowd - gone - 1;
+                assert!((left..=2 * left + 1).contains(&map.len()), "{left} in {}", map.len());
+            }
+            listeners.close();
+            assert!(!listeners.is_announcing() && listeners.announce().is_none());
+        }
+    }
+}

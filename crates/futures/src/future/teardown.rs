@@ -5,46 +5,42 @@
 //! thread does the work, and those inside of it only leave their part for it.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 
 thread_local! {
-    /// Whether a `drop_flat` is at work on this thread.
-    static AT_WORK: Cell<bool> = const { Cell::new(false) };
-    /// What was left to the one that is at work.
-    static LEFT: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
+    /// What was left to the drop that is at work on this thread; `None` if none is.
+    static LEFT: RefCell<Option<Vec<Box<dyn Any>>>> = const { RefCell::new(None) };
 }
 
 /// Drops `value` and all that its destructors hand to this function.
+///
+/// A destructor that panics keeps none of the others from running; the first such panic goes on when
+/// all is done.
 pub(super) fn drop_flat<V: 'static>(value: V) {
-    if AT_WORK.try_with(Cell::get).unwrap_or(false) {
-        let mut value = Some(Box::new(value) as Box<dyn Any>);
-        // On a thread that is ending it is dropped here.
-        let left = LEFT.try_with(|left| left.borrow_mut().extend(value.take()));
-        drop((left, value));
-        return;
+    let mut value = Some(value);
+    let begins = LEFT.try_with(|left| match &mut *left.borrow_mut() {
+        Some(left) => {
+            left.extend(value.take().map(|value| Box::new(value) as Box<dyn Any>));
+            false
+        }
+        idle @ None => {
+            *idle = Some(Vec::new());
+            true
+        }
+    });
+    if begins != Ok(true) {
+        return; // On a thread that is ending, with the value.
     }
-    let at_work = AtWork::new();
-    drop(value);
-    while let Some(next) = LEFT.try_with(|left| left.borrow_mut().pop()).ok().flatten() {
-        drop(next);
+    let mut outcome = catch_unwind(AssertUnwindSafe(|| drop(value)));
+    while let Some(next) = LEFT.with_borrow_mut(|left| left.as_mut().and_then(Vec::pop)) {
+        outcome = outcome.and(catch_unwind(AssertUnwindSafe(|| drop(next))));
     }
-    drop(at_work);
-}
-
-/// Marks this thread as being at work until dropped, also when a destructor panics; what is left then
-/// is taken care of by the next one.
-struct AtWork;
-
-impl AtWork {
-    fn new() -> Self {
-        // An ending thread has no mark, and nests.
-        let _ = AT_WORK.try_with(|at_work| at_work.set(true));
-        Self
-    }
-}
-
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        let _ = AT_WORK.try_with(|at_work| at_work.set(false));
+    LEFT.set(None);
+    if let Err(panic) = outcome
+        && !thread::panicking()
+    {
+        resume_unwind(panic);
     }
 }

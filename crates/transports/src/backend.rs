@@ -1,0 +1,47 @@
+//! [`Backend`]: the I/O under a stream transport (D6). A socket, or memory in tests.
+//!
+//! A back end moves bytes and reports what the system says; it decides nothing. No method blocks, and
+//! none calls user code.
+
+mod socket;
+
+pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress};
+
+use crate::ExtraInfo;
+use crate::stream_transport::StreamTransport;
+use eventloop::Interest;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+/// The I/O under a stream transport.
+pub(crate) trait Backend: Sized + 'static {
+    /// Reads what is there. Zero is the end of file; `WouldBlock` is "nothing now".
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends as much as is taken now, at least one byte.
+    fn send(&self, data: &[u8]) -> io::Result<usize>;
+
+    /// As [`send`](Backend::send), from several parts in order.
+    fn send_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Tells the peer that nothing more will be sent.
+    fn shutdown_write(&self) -> io::Result<()>;
+
+    /// Puts the connection into the loop, which owns it from then on, without watching anything.
+    fn attach(connection: &Rc<StreamTransport<Self>>) -> io::Result<()>;
+
+    /// Sets what is watched. It reaches the kernel at once (D5).
+    fn watch(connection: &Rc<StreamTransport<Self>>, interest: Interest) -> io::Result<()>;
+
+    /// Has [`StreamTransport::flush_now`] called before the loop next waits.
+    fn flush_later(connection: &Rc<StreamTransport<Self>>);
+
+    /// Takes the connection out of the loop. The descriptor closes with the connection's last count.
+    fn detach(connection: &Rc<StreamTransport<Self>>);
+
+    /// What is known about the connection.
+    fn extra_info(connection: &Rc<StreamTransport<Self>>) -> ExtraInfo;
+
+    /// What this is, with its addresses, for people.
+    fn describe(&self) -> String;
+}

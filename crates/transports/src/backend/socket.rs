@@ -1,0 +1,165 @@
+//! [`SocketBackend`]: TCP and Unix stream sockets.
+
+use super::Backend;
+use crate::extra_info::PeerName;
+use crate::stream_transport::StreamTransport;
+use crate::{Address, ExtraInfo, SocketView};
+use eventloop::{Direction, Interest, Source, SourceKind};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use socket2::SockRef;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::{Rc, Weak};
+
+/// A non-blocking stream socket, owned; it closes when this is dropped, and not before.
+pub(crate) struct SocketBackend {
+    socket: OwnedFd,
+    kind: SocketKind,
+    peer: PeerName,
+}
+
+/// What a socket is, for reports and for what differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SocketKind {
+    Tcp,
+    Unix,
+}
+
+/// A peer that is gone must not kill the process.
+const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+
+impl SocketBackend {
+    /// `peer` is kept: the system forgets it when the connection ends.
+    pub(crate) fn new(socket: OwnedFd, kind: SocketKind, peer: Option<Address>) -> Self {
+        Self { socket, kind, peer: PeerName::new(peer) }
+    }
+
+    /// The error with which a connect ended, if it did (SO_ERROR).
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        SockRef::from(&self.socket).take_error()
+    }
+
+    /// Whether the system connected the socket to itself, which happens when a port of this machine
+    /// that nobody listens on is picked as our own: nobody is there.
+    pub(crate) fn is_connected_to_itself(&self) -> bool {
+        let peer = self.peer.address();
+        peer.is_some() && peer == self.local_address()
+    }
+
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn local_address(&self) -> Option<Address> {
+        let address = SockRef::from(&self.socket).local_addr().ok()?;
+        Address::from_sock_addr(&address)
+    }
+}
+
+impl Backend for SocketBackend {
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (count, _) =
+            retry_on_intr(|| rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()))?;
+        Ok(count)
+    }
+
+    fn send(&self, data: &[u8]) -> io::Result<usize> {
+        Ok(retry_on_intr(|| rustix::net::send(&self.socket, data, SEND_FLAGS))?)
+    }
+
+    fn send_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut control = SendAncillaryBuffer::default();
+        let sent =
+            retry_on_intr(|| rustix::net::sendmsg(&self.socket, parts, &mut control, SEND_FLAGS))?;
+        Ok(sent)
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        Ok(rustix::net::shutdown(&self.socket, Shutdown::Write)?)
+    }
+
+    fn attach(connection: &Rc<StreamTransport<Self>>) -> io::Result<()> {
+        let event_loop = connection.event_loop();
+        let key = event_loop.watch(connection.clone(), Interest::NONE)?;
+        connection.set_key(Some(key));
+        Ok(())
+    }
+
+    fn watch(connection: &Rc<StreamTransport<Self>>, interest: Interest) -> io::Result<()> {
+        match connection.key() {
+            Some(key) => connection.event_loop().set_interest(key, interest),
+            None => Ok(()),
+        }
+    }
+
+    fn flush_later(connection: &Rc<StreamTransport<Self>>) {
+        if let Some(key) = connection.key() {
+            connection.event_loop().flush_later(key);
+        }
+    }
+
+    fn detach(connection: &Rc<StreamTransport<Self>>) {
+        if let Some(key) = connection.key() {
+            connection.set_key(None);
+            // The caller holds a count of its own, so this is not the last one.
+            drop(connection.event_loop().unwatch(key));
+        }
+    }
+
+    fn extra_info(connection: &Rc<StreamTransport<Self>>) -> ExtraInfo {
+        let backend = connection.backend();
+        let owner: Weak<StreamTransport<Self>> = Rc::downgrade(connection);
+        ExtraInfo {
+            peername: backend.peer.address(),
+            sockname: backend.local_address(),
+            socket: Some(SocketView::new(owner)),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let kind = match self.kind {
+            SocketKind::Tcp => "TCP",
+            SocketKind::Unix => "Unix",
+        };
+        let show = |address: Option<Address>| address.map_or("?".into(), |a| a.to_string());
+        let (local, peer) = (show(self.local_address()), show(self.peer.address()));
+        format!("{kind} transport {local} to {peer}")
+    }
+}
+
+/// The connection is what the loop watches: one object, one allocation.
+impl Source for StreamTransport<SocketBackend> {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.backend().descriptor()
+    }
+
+    fn ready(self: Rc<Self>, direction: Direction) {
+        match direction {
+            Direction::Read => self.ready_to_read(),
+            Direction::Write => self.ready_to_write(),
+        }
+    }
+
+    fn flush(self: Rc<Self>) {
+        self.flush_now();
+    }
+
+    fn loop_closed(self: Rc<Self>) {
+        self.forget_loop();
+    }
+
+    fn kind(&self) -> SourceKind {
+        SourceKind::Transport
+    }
+
+    fn describe(&self) -> String {
+        self.backend().describe()
+    }
+}
+
+/// Whether a connect goes on in the background.
+pub(crate) fn is_in_progress(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code == Some(Errno::INPROGRESS.raw_os_error()) || code == Some(Errno::INTR.raw_os_error())
+}

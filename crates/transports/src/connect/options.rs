@@ -1,0 +1,210 @@
+//! [`ConnectOptions`] and [`UnixConnectOptions`]: where to connect to, and how.
+
+use crate::limits::OutputLimits;
+use crate::{Family, StreamSocket, WriteBufferCap, WriteBufferLimits};
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What both kinds of connections have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommonOptions {
+    pub(crate) deadline: Duration,
+    pub(crate) limits: OutputLimits,
+}
+
+impl Default for CommonOptions {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(30), limits: OutputLimits::default() }
+    }
+}
+
+/// The builder methods that both kinds of options have.
+macro_rules! common_options {
+    () => {
+        /// How long it may take, all addresses and the look-up included. 30 seconds by default.
+        #[must_use]
+        pub fn deadline(mut self, deadline: Duration) -> Self {
+            self.common.deadline = deadline;
+            self
+        }
+
+        /// How long sending the rest may take after a close (X-5). By default as long as it takes.
+        #[must_use]
+        pub fn linger(mut self, limit: Option<Duration>) -> Self {
+            self.common.limits.linger = limit;
+            self
+        }
+
+        /// The water marks of the connection.
+        #[must_use]
+        pub fn write_buffer_limits(mut self, limits: WriteBufferLimits) -> Self {
+            self.common.limits.marks = limits;
+            self
+        }
+
+        /// The hard limit of the connection's output.
+        #[must_use]
+        pub fn write_buffer_cap(mut self, cap: WriteBufferCap) -> Self {
+            self.common.limits.cap = cap;
+            self
+        }
+    };
+}
+
+/// Where to connect to, and how.
+///
+/// Made from a host and a port, an address, or a connected socket, which the transport then owns.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use tulipa_transports::{ConnectOptions, Family};
+/// let options = ConnectOptions::from(("localhost", 80))
+///     .family(Family::V4)
+///     .local_addr("127.0.0.1:0".parse().unwrap())
+///     .deadline(Duration::from_secs(5));
+/// ```
+#[derive(Debug)]
+pub struct ConnectOptions {
+    pub(crate) target: Target,
+    pub(crate) family: Option<Family>,
+    pub(crate) local_addr: Option<SocketAddr>,
+    pub(crate) common: CommonOptions,
+}
+
+/// Whereto: exactly one of these, by type (N-7).
+#[derive(Debug)]
+pub(crate) enum Target {
+    Host { host: String, port: u16 },
+    Address(SocketAddr),
+    Socket(StreamSocket),
+}
+
+impl ConnectOptions {
+    fn to(target: Target) -> Self {
+        Self { target, family: None, local_addr: None, common: CommonOptions::default() }
+    }
+
+    /// Connects to addresses of this family only (N-13).
+    #[must_use]
+    pub fn family(mut self, family: Family) -> Self {
+        self.family = Some(family);
+        self
+    }
+
+    /// The address to connect from; port 0 for any. Addresses of the other family are left out
+    /// (N-9).
+    #[must_use]
+    pub fn local_addr(mut self, address: SocketAddr) -> Self {
+        self.local_addr = Some(address);
+        self
+    }
+
+    common_options!();
+}
+
+impl From<(&str, u16)> for ConnectOptions {
+    fn from((host, port): (&str, u16)) -> Self {
+        (host.to_owned(), port).into()
+    }
+}
+
+impl From<(String, u16)> for ConnectOptions {
+    fn from((host, port): (String, u16)) -> Self {
+        Self::to(Target::Host { host, port })
+    }
+}
+
+impl From<SocketAddr> for ConnectOptions {
+    fn from(address: SocketAddr) -> Self {
+        Self::to(Target::Address(address))
+    }
+}
+
+impl From<(IpAddr, u16)> for ConnectOptions {
+    fn from(address: (IpAddr, u16)) -> Self {
+        Self::to(Target::Address(address.into()))
+    }
+}
+
+impl From<StreamSocket> for ConnectOptions {
+    fn from(socket: StreamSocket) -> Self {
+        Self::to(Target::Socket(socket))
+    }
+}
+
+impl From<TcpStream> for ConnectOptions {
+    fn from(socket: TcpStream) -> Self {
+        Self::to(Target::Socket(socket.into()))
+    }
+}
+
+/// Which Unix socket to connect to, and how.
+///
+/// Made from a path, or a connected socket. A path that begins with a zero byte is an abstract name
+/// (Linux).
+///
+/// # Examples
+/// ```
+/// use tulipa_transports::UnixConnectOptions;
+/// let options = UnixConnectOptions::from("/run/mail.sock");
+/// ```
+#[derive(Debug)]
+pub struct UnixConnectOptions {
+    pub(crate) target: UnixTarget,
+    pub(crate) common: CommonOptions,
+}
+
+#[derive(Debug)]
+pub(crate) enum UnixTarget {
+    Path(PathBuf),
+    Socket(StreamSocket),
+}
+
+impl UnixConnectOptions {
+    fn to(target: UnixTarget) -> Self {
+        Self { target, common: CommonOptions::default() }
+    }
+
+    common_options!();
+}
+
+impl From<&str> for UnixConnectOptions {
+    fn from(path: &str) -> Self {
+        Self::to(UnixTarget::Path(path.into()))
+    }
+}
+
+impl From<&[u8]> for UnixConnectOptions {
+    fn from(path: &[u8]) -> Self {
+        Self::to(UnixTarget::Path(OsString::from_vec(path.to_vec()).into()))
+    }
+}
+
+impl From<&Path> for UnixConnectOptions {
+    fn from(path: &Path) -> Self {
+        Self::to(UnixTarget::Path(path.to_owned()))
+    }
+}
+
+impl From<PathBuf> for UnixConnectOptions {
+    fn from(path: PathBuf) -> Self {
+        Self::to(UnixTarget::Path(path))
+    }
+}
+
+impl From<UnixStream> for UnixConnectOptions {
+    fn from(socket: UnixStream) -> Self {
+        Self::to(UnixTarget::Socket(socket.into()))
+    }
+}
+
+impl From<StreamSocket> for UnixConnectOptions {
+    fn from(socket: StreamSocket) -> Self {
+        Self::to(UnixTarget::Socket(socket))
+    }
+}

@@ -1,0 +1,131 @@
+//! [`LoopShared`]: what all transports of one loop have in common: the buffer that is read into, spare
+//! output buffers, the budget of all output together, the count of open connections.
+
+use crate::limits::Bytes;
+use crate::stream_machine::Output;
+use eventloop::{AbstractEventLoop, AbstractEventLoopExt};
+use indexmap::IndexMap;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+/// What all transports of one loop share. It is kept by the loop itself; the circle is broken when
+/// the loop closes and drops what it keeps.
+pub(crate) struct LoopShared {
+    event_loop: Rc<dyn AbstractEventLoop>,
+    /// Taken out while it is in use.
+    read_buffer: Cell<Option<Box<[u8]>>>,
+    #[expect(clippy::vec_box, reason = "the box is what is kept: a transport holds one in a word")]
+    spare_outputs: RefCell<Vec<Box<Output>>>,
+    /// All output of all transports, in bytes.
+    output_total: Cell<usize>,
+    output_budget: Cell<usize>,
+    /// The transports whose output waits for the peer, by their address in memory.
+    waiting: RefCell<IndexMap<usize, Weak<dyn Waiting>>>,
+    connections: Cell<usize>,
+}
+
+/// A transport whose output waits for the peer.
+pub(crate) trait Waiting {
+    /// How much waits.
+    fn output_size(&self) -> usize;
+
+    /// Ends the connection: it holds most of what the loop holds, and that is too much.
+    fn cut(self: Rc<Self>);
+}
+
+/// One read takes at most this much. Large enough that a call is worth its cost, small enough to
+/// stay in the cache.
+const READ_BUFFER: usize = 64 * 1024;
+const MOST_SPARE_OUTPUTS: usize = 32;
+const OUTPUT_BUDGET: Bytes = Bytes::mib(256);
+
+impl LoopShared {
+    /// Those of `event_loop`, made at first use.
+    pub(crate) fn of<L: AbstractEventLoop + ?Sized>(event_loop: &L) -> Rc<Self> {
+        event_loop.local(|| Self {
+            event_loop: event_loop.to_event_loop(),
+            read_buffer: Cell::new(None),
+            spare_outputs: RefCell::default(),
+            output_total: Cell::new(0),
+            output_budget: Cell::new(OUTPUT_BUDGET.0),
+            waiting: RefCell::default(),
+            connections: Cell::new(0),
+        })
+    }
+
+    pub(crate) fn event_loop(&self) -> &Rc<dyn AbstractEventLoop> {
+        &self.event_loop
+    }
+
+    /// The buffer to read into. To be given back.
+    pub(crate) fn take_read_buffer(&self) -> Box<[u8]> {
+        self.read_buffer.take().unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
+    }
+
+    pub(crate) fn give_back_read_buffer(&self, buffer: Box<[u8]>) {
+        self.read_buffer.set(Some(buffer));
+    }
+
+    /// An empty output buffer, used before if possible.
+    pub(crate) fn take_output(&self) -> Box<Output> {
+        self.spare_outputs.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_back_output(&self, mut output: Box<Output>) {
+        let mut spare = self.spare_outputs.borrow_mut();
+        if output.is_worth_keeping() && spare.len() < MOST_SPARE_OUTPUTS {
+            output.clear();
+            spare.push(output);
+        }
+    }
+
+    /// The one place where output is counted: a transport's has changed from `before` to `after`.
+    pub(crate) fn account(&self, before: usize, after: usize) {
+        self.output_total.set(self.output_total.get() + after - before);
+    }
+
+    pub(crate) fn output_total(&self) -> Bytes {
+        Bytes(self.output_total.get())
+    }
+
+    pub(crate) fn set_output_budget(&self, budget: Bytes) {
+        self.output_budget.set(budget.0);
+    }
+
+    pub(crate) fn is_over_budget(&self) -> bool {
+        self.output_total.get() >= self.output_budget.get()
+    }
+
+    pub(crate) fn add_waiting(&self, address: usize, transport: Weak<dyn Waiting>) {
+        self.waiting.borrow_mut().insert(address, transport);
+    }
+
+    pub(crate) fn remove_waiting(&self, address: usize) {
+        let removed = self.waiting.borrow_mut().swap_remove(&address);
+        drop(removed);
+    }
+
+    /// Cuts the transport whose output is the largest (R4).
+    pub(crate) fn cut_largest(&self) {
+        let largest = {
+            let waiting = self.waiting.borrow();
+            let alive = waiting.values().filter_map(Weak::upgrade);
+            alive.max_by_key(|transport| transport.output_size())
+        };
+        if let Some(transport) = largest {
+            transport.cut();
+        }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.get()
+    }
+
+    pub(crate) fn connection_began(&self) {
+        self.connections.set(self.connections.get() + 1);
+    }
+
+    pub(crate) fn connection_ended(&self) {
+        self.connections.set(self.connections.get() - 1);
+    }
+}

@@ -1,0 +1,145 @@
+//! [`NetworkLoop`]: the creators of connections and servers, as methods of every event loop.
+
+use crate::connect::{self, boxed_factory_once};
+use crate::into_protocol::boxed_factory;
+use crate::loop_shared::LoopShared;
+use crate::server;
+use crate::{
+    Bytes, ConnectOptions, IntoProtocol, Server, ServerOptions, StreamSocket, Transport,
+    UnixConnectOptions, UnixServerOptions,
+};
+use eventloop::AbstractEventLoop;
+use futures::Future;
+use std::rc::Rc;
+
+/// Connections and servers, on every [`AbstractEventLoop`].
+///
+/// Each creator gives a future at once, which is done when there is something to use. Where nothing
+/// has to be waited for, it is done already when it is returned: for servers on addresses that need
+/// no look-up, so that a program may write `event_loop.create_server(…).result()?` before it runs.
+///
+/// Factories return anything that is [`IntoProtocol`]. A creator that fails, or whose future is
+/// cancelled, leaves nothing behind.
+pub trait NetworkLoop: AbstractEventLoop {
+    /// Listens for TCP connections, and makes a protocol for each with `factory`.
+    ///
+    /// `address` is a host and a port, a port alone (all interfaces), an address, a listening
+    /// socket, or [`ServerOptions`] with everything else. Host names are looked up in the executor;
+    /// all of their addresses are listened on. The future fails with an `io::Error` that names the
+    /// address, and then nothing is kept (N-19).
+    ///
+    /// # Examples
+    /// ```
+    /// use eventloop::EventLoop;
+    /// use tulipa_transports::{NetworkLoop, Protocol, Transport};
+    /// struct Discard;
+    /// impl Protocol for Discard {
+    ///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    /// }
+    /// let event_loop = EventLoop::new()?;
+    /// let server = event_loop.create_server(|| Discard, ("127.0.0.1", 0)).result()?;
+    /// assert!(server.is_serving());
+    /// # Ok::<(), futures::Exception>(())
+    /// ```
+    #[track_caller]
+    fn create_server<T: IntoProtocol + 'static>(
+        &self,
+        factory: impl FnMut() -> T + 'static,
+        address: impl Into<ServerOptions>,
+    ) -> Future<Server> {
+        let event_loop = self.to_event_loop();
+        server::create_server(&*event_loop, boxed_factory(factory), address.into())
+    }
+
+    /// Connects by TCP, and makes the protocol with `factory` once that has succeeded (N-5). The
+    /// future is done after `connection_made` (N-6), with the transport.
+    ///
+    /// `target` is a host and a port, an address, a connected socket, or [`ConnectOptions`] with
+    /// everything else. Addresses are tried in the resolver's order. The future fails with an
+    /// `io::Error` around a [`ConnectError`](crate::ConnectError), or with the factory's error.
+    /// Cancelling it ends what is under way (N-12).
+    ///
+    /// # Examples
+    /// ```
+    /// use eventloop::{EventLoop, prelude::*};
+    /// use tulipa_transports::{NetworkLoop, Protocol, Transport};
+    /// struct Quiet;
+    /// impl Protocol for Quiet {
+    ///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    /// }
+    /// let event_loop = EventLoop::new()?;
+    /// let server = event_loop.create_server(|| Quiet, ("127.0.0.1", 0)).result()?;
+    /// let port = server.addresses()[0].port().unwrap();
+    /// let connecting = event_loop.create_connection(|| Quiet, ("127.0.0.1", port));
+    /// let transport = event_loop.run_until_complete(&connecting)?;
+    /// assert_eq!(transport.extra_info().peername, Some(server.addresses()[0].clone()));
+    /// # Ok::<(), futures::Exception>(())
+    /// ```
+    #[track_caller]
+    fn create_connection<T: IntoProtocol + 'static>(
+        &self,
+        factory: impl FnOnce() -> T + 'static,
+        target: impl Into<ConnectOptions>,
+    ) -> Future<Rc<dyn Transport>> {
+        let event_loop = self.to_event_loop();
+        connect::create_connection(&*event_loop, boxed_factory_once(factory), target.into())
+    }
+
+    /// As [`create_server`](NetworkLoop::create_server), for Unix sockets: at a path, at an abstract
+    /// name, or over a listening socket (N-39).
+    ///
+    /// A socket's file that is left over at the path is replaced; any other file is an error. The
+    /// file is removed when the server closes, if it is still the same one (N-40).
+    #[track_caller]
+    fn create_unix_server<T: IntoProtocol + 'static>(
+        &self,
+        factory: impl FnMut() -> T + 'static,
+        path: impl Into<UnixServerOptions>,
+    ) -> Future<Server> {
+        let event_loop = self.to_event_loop();
+        server::create_unix_server(&*event_loop, boxed_factory(factory), path.into())
+    }
+
+    /// As [`create_connection`](NetworkLoop::create_connection), for Unix sockets (N-38). While the
+    /// server's queue is full, it is tried again until the deadline.
+    #[track_caller]
+    fn create_unix_connection<T: IntoProtocol + 'static>(
+        &self,
+        factory: impl FnOnce() -> T + 'static,
+        path: impl Into<UnixConnectOptions>,
+    ) -> Future<Rc<dyn Transport>> {
+        let event_loop = self.to_event_loop();
+        connect::create_unix_connection(&*event_loop, boxed_factory_once(factory), path.into())
+    }
+
+    /// A transport over a connection that something else accepted (N-32). From here on the transport
+    /// owns the socket.
+    #[track_caller]
+    fn connect_accepted_socket<T: IntoProtocol + 'static>(
+        &self,
+        factory: impl FnOnce() -> T + 'static,
+        socket: impl Into<StreamSocket>,
+    ) -> Future<Rc<dyn Transport>> {
+        let event_loop = self.to_event_loop();
+        let factory = boxed_factory_once(factory);
+        connect::over_socket(&*event_loop, factory, socket.into(), Default::default())
+    }
+
+    /// How much output all transports of this loop hold together, waiting for their peers.
+    fn output_total(&self) -> Bytes {
+        LoopShared::of(self).output_total()
+    }
+
+    /// Sets how much output all transports of this loop may hold together: 256 MiB by default. When
+    /// that is reached, the one that holds most is aborted (R4).
+    fn set_output_budget(&self, budget: Bytes) {
+        LoopShared::of(self).set_output_budget(budget);
+    }
+
+    /// How many connections this loop has, those that are being made included.
+    fn open_connections(&self) -> usize {
+        LoopShared::of(self).connections()
+    }
+}
+
+impl<L: AbstractEventLoop + ?Sized> NetworkLoop for L {}

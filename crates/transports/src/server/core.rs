@@ -1,0 +1,354 @@
+//! [`ServerCore`]: what a server knows: its listeners, its connections, and who waits for what.
+
+use super::binding::Bound;
+use super::listener::Listener;
+use super::options::CommonOptions;
+use super::shutdown::{Shutdown, ShutdownReport};
+use crate::backend::SocketBackend;
+use crate::into_protocol::Factory;
+use crate::limits::OutputLimits;
+use crate::loop_shared::LoopShared;
+use crate::report_limit::ReportLimit;
+use crate::stream_transport::StreamTransport;
+use crate::{Address, SocketView};
+use eventloop::AbstractEventLoop;
+use futures::{
+    Exception, ExceptionContext, Future, InvalidStateError, SchedulerExt, TimeoutError, catch,
+};
+use rustix::process::{Resource, getrlimit};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+/// The part of a server that its listeners, its connections and its handles share.
+pub(crate) struct ServerCore {
+    shared: Rc<LoopShared>,
+    /// Out of its place while it runs; gone when the server is closed.
+    factory: Cell<Option<Factory>>,
+    limits: Rc<OutputLimits>,
+    backlog: u32,
+    max_connections: usize,
+    state: Cell<State>,
+    listeners: RefCell<Vec<Weak<Listener>>>,
+    /// Each connection knows its place in here.
+    connections: RefCell<Vec<Weak<StreamTransport<SocketBackend>>>>,
+    wait_closed: RefCell<Vec<Future<()>>>,
+    forever: RefCell<Option<Future<()>>>,
+    shutdowns: RefCell<Vec<Shutdown>>,
+    counts: Cell<ServerStats>,
+    reports: ReportLimit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The addresses are taken, nobody can connect yet (N-20).
+    Bound,
+    Serving,
+    Closed,
+}
+
+/// What a server did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerStats {
+    /// Connections that were accepted, whatever became of them.
+    pub accepted: u64,
+    /// Of these, closed at once because there were too many.
+    pub shed: u64,
+    /// Of these, refused by the factory, which returned `None`.
+    pub refused: u64,
+    /// Of these, dropped because the factory failed.
+    pub failed: u64,
+}
+
+/// So many descriptors are kept back for files, pipes and look-ups.
+const KEPT_BACK: u64 = 64;
+
+impl ServerCore {
+    pub(super) fn new(shared: Rc<LoopShared>, factory: Factory, options: &CommonOptions) -> Self {
+        Self {
+            shared,
+            factory: Cell::new(Some(factory)),
+            limits: options.limits(),
+            backlog: options.backlog,
+            max_connections: options.max_connections.unwrap_or_else(default_max_connections),
+            state: Cell::new(State::Bound),
+            listeners: RefCell::default(),
+            connections: RefCell::default(),
+            wait_closed: RefCell::default(),
+            forever: RefCell::default(),
+            shutdowns: RefCell::default(),
+            counts: Cell::default(),
+            reports: ReportLimit::default(),
+        }
+    }
+
+    pub(crate) fn event_loop(&self) -> &dyn AbstractEventLoop {
+        &**self.shared.event_loop()
+    }
+
+    pub(super) fn event_loop_rc(&self) -> Rc<dyn AbstractEventLoop> {
+        self.shared.event_loop().clone()
+    }
+
+    // Listening
+
+    /// Takes the sockets over; if one fails, all are given up.
+    pub(super) fn attach(self: &Rc<Self>, bound: Vec<Bound>) -> io::Result<()> {
+        for one in bound {
+            match Listener::attach(one, self) {
+                Ok(listener) => self.listeners.borrow_mut().push(Rc::downgrade(&listener)),
+                Err(error) => {
+                    self.close();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.state.get() == State::Serving
+    }
+
+    pub(super) fn start_serving(&self) -> io::Result<()> {
+        match self.state.get() {
+            State::Serving => return Ok(()),
+            State::Closed => return Err(io::Error::other(closed())),
+            State::Bound => {}
+        }
+        for listener in self.listeners() {
+            listener.listen(self.backlog)?;
+        }
+        self.state.set(State::Serving);
+        Ok(())
+    }
+
+    pub(super) fn addresses(&self) -> Vec<Address> {
+        self.listeners().iter().map(|listener| listener.address.clone()).collect()
+    }
+
+    pub(super) fn sockets(&self) -> Vec<SocketView> {
+        let listeners = self.listeners.borrow();
+        listeners.iter().map(|listener| SocketView::new(listener.clone())).collect()
+    }
+
+    fn listeners(&self) -> Vec<Rc<Listener>> {
+        self.listeners.borrow().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    // Connections
+
+    /// A connection came: it gets its protocol, or is dropped. Nothing that goes wrong with it
+    /// concerns the listener (N-27).
+    pub(super) fn take_in(self: &Rc<Self>, backend: SocketBackend) {
+        self.count(|counts| counts.accepted += 1);
+        if self.shared.connections() >= self.max_connections {
+            return self.count(|counts| counts.shed += 1);
+        }
+        let Some(mut factory) = self.factory.take() else { return };
+        let made = factory();
+        if self.state.get() == State::Closed {
+            self.drop_factory(factory); // the factory closed its own server
+        } else {
+            self.factory.set(Some(factory));
+        }
+        let protocol = match made {
+            Ok(Some(protocol)) => protocol,
+            Ok(None) => return self.count(|counts| counts.refused += 1),
+            Err(exception) => return self.connection_failed("the factory failed", exception),
+        };
+        let limits = Some(self.limits.clone());
+        match StreamTransport::attach(self.shared.clone(), backend, limits, Some(self.clone())) {
+            Err(error) => self.connection_failed("cannot be watched", error.into()),
+            Ok(connection) => {
+                let mut connections = self.connections.borrow_mut();
+                connection.set_index(u32::try_from(connections.len()).unwrap_or(u32::MAX));
+                connections.push(Rc::downgrade(&connection));
+                drop(connections);
+                connection.open(protocol, None);
+            }
+        }
+    }
+
+    /// Reports a connection that came to nothing: ten a second, then a count.
+    fn connection_failed(&self, what: &str, exception: Exception) {
+        self.count(|counts| counts.failed += 1);
+        let Some(held_back) = self.reports.pass(self.event_loop().time()) else { return };
+        let mut message = format!("an incoming connection was dropped: {what}");
+        if held_back > 0 {
+            message.push_str(&format!(" ({held_back} more were not reported)"));
+        }
+        let mut context = ExceptionContext::with_exception(message, exception);
+        context.server = Some(self.describe());
+        self.event_loop().call_exception_handler(context);
+    }
+
+    /// A connection has ended, whatever its protocol did about it (N-31, N-33).
+    pub(crate) fn connection_ended(&self, index: u32) {
+        let mut connections = self.connections.borrow_mut();
+        let index_in_list = index as usize;
+        if index_in_list >= connections.len() {
+            return;
+        }
+        let ended = connections.swap_remove(index_in_list);
+        if let Some(moved) = connections.get(index_in_list).and_then(Weak::upgrade) {
+            moved.set_index(index);
+        }
+        drop(connections);
+        drop(ended);
+        self.check_all_gone();
+    }
+
+    pub(super) fn connection_count(&self) -> usize {
+        self.connections.borrow().len()
+    }
+
+    fn live(&self) -> Vec<Rc<StreamTransport<SocketBackend>>> {
+        self.connections.borrow().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(super) fn close_clients(&self) {
+        self.live().iter().for_each(|connection| connection.close());
+    }
+
+    pub(super) fn abort_clients(&self) {
+        self.live().iter().for_each(|connection| connection.abort(None));
+    }
+
+    // The end
+
+    /// Stops listening at once (N-24).
+    pub(super) fn close(&self) {
+        if self.state.replace(State::Closed) == State::Closed {
+            return;
+        }
+        for listener in self.listeners() {
+            listener.close();
+        }
+        self.listeners.borrow_mut().clear();
+        if let Some(factory) = self.factory.take() {
+            self.drop_factory(factory);
+        }
+        let forever = self.forever.borrow_mut().take();
+        if let Some(forever) = forever {
+            forever.cancel();
+        }
+        self.check_all_gone();
+    }
+
+    pub(super) fn loop_closed(&self) {
+        self.state.set(State::Closed);
+    }
+
+    pub(super) fn wait_closed(&self) -> Future<()> {
+        let future = self.event_loop().create_future();
+        self.wait_closed.borrow_mut().push(future.clone());
+        self.check_all_gone();
+        future
+    }
+
+    pub(super) fn serve_forever(self: &Rc<Self>) -> Future<()> {
+        let future: Future<()> = self.event_loop().create_future();
+        let refusal = if self.state.get() == State::Closed {
+            Some(Exception::from(closed()))
+        } else if self.forever.borrow().is_some() {
+            Some(InvalidStateError::new("serve_forever() is under way already").into())
+        } else {
+            self.start_serving().err().map(Exception::from)
+        };
+        if let Some(refusal) = refusal {
+            // It is new, hence pending.
+            let _ = future.set_exception(refusal);
+            return future;
+        }
+        *self.forever.borrow_mut() = Some(future.clone());
+        let server = Rc::downgrade(self);
+        future.add_done_callback(move |_| {
+            if let Some(server) = server.upgrade() {
+                server.close();
+            }
+        });
+        future
+    }
+
+    /// Asks every connection to end, and cuts off those that have not by the deadline (R14).
+    pub(super) fn shut_down(self: &Rc<Self>, deadline: Duration) -> Future<ShutdownReport> {
+        self.close();
+        let future = self.event_loop().create_future();
+        let live = self.live();
+        let server = Rc::downgrade(self);
+        let timer = self.event_loop().call_later(deadline, move || {
+            if let Some(server) = server.upgrade() {
+                server.cut_off();
+            }
+        });
+        let shutdown = Shutdown::new(future.clone(), self.connection_count(), timer);
+        self.shutdowns.borrow_mut().push(shutdown);
+        live.iter().for_each(|connection| connection.shut_down_soon());
+        self.check_all_gone();
+        future
+    }
+
+    /// The deadline of a shutdown is over.
+    fn cut_off(&self) {
+        let live = self.live();
+        self.shutdowns.borrow_mut().iter_mut().for_each(|shutdown| shutdown.cut_off(live.len()));
+        for connection in &live {
+            connection.abort(Some(TimeoutError::new("shutting the server down").into()));
+        }
+    }
+
+    /// Tells those who wait for it that the server is closed and its last connection gone (N-25).
+    fn check_all_gone(&self) {
+        if self.state.get() != State::Closed || !self.connections.borrow().is_empty() {
+            return;
+        }
+        let waiting = self.wait_closed.take();
+        let shutdowns = self.shutdowns.take();
+        for future in waiting {
+            // One that was cancelled waits no more.
+            let _ = future.set_result(());
+        }
+        for shutdown in shutdowns {
+            shutdown.finish();
+        }
+    }
+
+    pub(super) fn stats(&self) -> ServerStats {
+        self.counts.get()
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let addresses: Vec<String> = self.addresses().iter().map(Address::to_string).collect();
+        match (self.state.get(), &addresses[..]) {
+            (State::Closed, _) => "closed server".into(),
+            (State::Bound | State::Serving, all) => format!("server on {}", all.join(", ")),
+        }
+    }
+
+    fn count(&self, change: impl FnOnce(&mut ServerStats)) {
+        let mut counts = self.counts.get();
+        change(&mut counts);
+        self.counts.set(counts);
+    }
+
+    /// Drops the factory, whose destructor is user code.
+    fn drop_factory(&self, factory: Factory) {
+        if let Err(exception) = catch(move || drop(factory)) {
+            let message = "the destructor of a protocol factory panicked";
+            let context = ExceptionContext::with_exception(message, exception);
+            self.event_loop().call_exception_handler(context);
+        }
+    }
+}
+
+fn closed() -> InvalidStateError {
+    InvalidStateError::new("the server is closed")
+}
+
+fn default_max_connections() -> usize {
+    let soft = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(soft.saturating_sub(KEPT_BACK).max(1)).unwrap_or(usize::MAX)
+}

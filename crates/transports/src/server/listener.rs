@@ -1,0 +1,179 @@
+//! [`Listener`]: one listening socket of a server, and how it takes connections in (N-21, N-22).
+
+use super::ServerCore;
+use super::binding::SocketFile;
+use crate::Address;
+use crate::backend::{SocketBackend, SocketKind};
+use eventloop::{Direction, Interest, Source, SourceKey, SourceKind};
+use futures::{ExceptionContext, SchedulerExt, TimerHandle};
+use rustix::io::Errno;
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
+use socket2::Socket;
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A listening socket. The loop owns it, from the server's creation until its close.
+pub(super) struct Listener {
+    socket: Socket,
+    kind: SocketKind,
+    pub(super) address: Address,
+    pub(super) file: Option<SocketFile>,
+    key: Cell<Option<SourceKey>>,
+    retry: Cell<Option<TimerHandle>>,
+    server: Rc<ServerCore>,
+}
+
+/// So many connections are accepted, then the others of the loop get their turn (R5).
+const ACCEPTS_A_TURN: usize = 64;
+/// How long to wait when the system is out of descriptors or memory.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+impl Listener {
+    /// Puts a bound socket into the loop.
+    pub(super) fn attach(
+        bound: super::binding::Bound,
+        server: &Rc<ServerCore>,
+    ) -> io::Result<Rc<Self>> {
+        let address = Address::from_sock_addr(&bound.socket.local_addr()?);
+        let listener = Rc::new(Self {
+            socket: bound.socket,
+            kind: bound.kind,
+            address: address.unwrap_or(Address::Unnamed),
+            file: bound.file,
+            key: Cell::new(None),
+            retry: Cell::new(None),
+            server: server.clone(),
+        });
+        let key = server.event_loop().watch(listener.clone(), Interest::NONE)?;
+        listener.key.set(Some(key));
+        Ok(listener)
+    }
+
+    /// Begins to listen (N-20).
+    pub(super) fn listen(&self, backlog: u32) -> io::Result<()> {
+        self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        self.watch(Interest::READ)
+    }
+
+    /// Ends it. The descriptor closes when the turn that runs has ended.
+    pub(super) fn close(&self) {
+        if let Some(timer) = self.retry.take() {
+            timer.cancel(); // N-22: the retry must not outlive the server
+        }
+        if let Some(file) = &self.file {
+            file.remove();
+        }
+        if let Some(key) = self.key.take() {
+            drop(self.server.event_loop().unwatch(key));
+        }
+    }
+
+    fn watch(&self, interest: Interest) -> io::Result<()> {
+        match self.key.get() {
+            Some(key) => self.server.event_loop().set_interest(key, interest),
+            None => Ok(()),
+        }
+    }
+
+    fn accept(self: &Rc<Self>) {
+        for _ in 0..ACCEPTS_A_TURN {
+            if !self.server.is_serving() {
+                return;
+            }
+            match acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((socket, peer)) => self.take_in(socket, peer),
+                Err(Errno::AGAIN) => return,
+                Err(error) if is_about_one_connection(error) => {}
+                Err(error) => return self.back_off(error.into()),
+            }
+        }
+    }
+
+    fn take_in(&self, socket: OwnedFd, peer: Option<SocketAddrAny>) {
+        let peer = match self.kind {
+            SocketKind::Unix => Some(Address::Unnamed),
+            SocketKind::Tcp => {
+                peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map(Address::Ip)
+            }
+        };
+        self.server.take_in(SocketBackend::new(socket, self.kind, peer));
+    }
+
+    /// Out of descriptors or memory: one report, then silence for a second. Watching on would spin,
+    /// since the connections that wait make the socket readable (R3).
+    fn back_off(self: &Rc<Self>, error: io::Error) {
+        let mut context =
+            ExceptionContext::with_exception("socket.accept() out of system resource", error);
+        context.socket = Some(self.address.to_string());
+        let watched = self.watch(Interest::NONE);
+        let listener = Rc::downgrade(self);
+        let timer = self.server.event_loop().call_later(BACK_OFF, move || {
+            if let Some(listener) = listener.upgrade() {
+                listener.retry.set(None);
+                listener.resume();
+            }
+        });
+        self.retry.set(Some(timer));
+        if let Err(error) = watched {
+            log::debug!("{}: {error}", self.describe());
+        }
+        self.server.event_loop().call_exception_handler(context);
+    }
+
+    fn resume(self: &Rc<Self>) {
+        if self.server.is_serving()
+            && let Err(error) = self.watch(Interest::READ)
+        {
+            self.back_off(error);
+        }
+    }
+}
+
+/// Errors of accept(2) that concern the connection that was to be accepted, not the listener.
+fn is_about_one_connection(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::CONNABORTED
+            | Errno::INTR
+            | Errno::PROTO
+            | Errno::NETDOWN
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH
+            | Errno::PERM
+            | Errno::TIMEDOUT
+    )
+}
+
+impl Source for Listener {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn ready(self: Rc<Self>, _direction: Direction) {
+        self.accept();
+    }
+
+    fn loop_closed(self: Rc<Self>) {
+        self.key.set(None);
+        self.server.loop_closed();
+        if let Some(file) = &self.file {
+            file.remove();
+        }
+    }
+
+    fn kind(&self) -> SourceKind {
+        SourceKind::Listener
+    }
+
+    fn describe(&self) -> String {
+        format!("listener on {}", self.address)
+    }
+}

@@ -1,0 +1,464 @@
+//! [`StreamMachine`]: the state of one stream transport, without a descriptor and without user code
+//! (D6).
+//!
+//! It is told what happened (a write, a close, bytes sent, the peer's end of file) and answers what
+//! may be done now: read, send, shut, and which method of the protocol is owed next. Whoever drives
+//! it does the I/O and makes the calls, one at a time.
+//!
+//! Invariants: [`StreamMachine::next_call`] gives the grammar of P-1, P-6 and P-7, whatever happens;
+//! bytes leave in the order in which they were taken, each once, or the end is [`End::Failed`] or
+//! was asked for with `abort` (R2).
+
+mod output;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use output::Output;
+
+use crate::limits::{DEFAULT_LIMITS, OutputLimits};
+use crate::{CapPolicy, Eof, WriteRefusal};
+use eventloop::Interest;
+use std::rc::Rc;
+
+/// The state of one stream transport.
+pub(crate) struct StreamMachine {
+    phase: Phase,
+    /// Whether the protocol was told `connection_made`. Before that it is told nothing at all.
+    made: bool,
+    flow: Flow,
+    /// Whether the last send left something over: the next one waits for readiness.
+    blocked: bool,
+    /// Whether reading waits because the output reached its hard limit.
+    held: bool,
+    /// What waits to be sent; `None` when nothing does, so that idle connections hold no buffer.
+    output: Option<Box<Output>>,
+    /// `None`: those that all share.
+    limits: Option<Rc<OutputLimits>>,
+}
+
+/// The life of a transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Each direction goes its own way.
+    Open { input: Input, writing: Writing },
+    /// It was closed with something left to send. `writing` tells whether more is taken.
+    Draining { writing: Writing },
+    /// Sending failed: what the system had received before is still delivered.
+    Salvaging,
+    /// Nothing more happens but `connection_lost`.
+    Ending(End),
+    /// It was told, or there was nobody to tell.
+    Lost,
+}
+
+/// The direction from the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    Flowing,
+    Paused,
+    /// The peer has ended it; the protocol has yet to be told.
+    EofOwed,
+    /// The protocol was told, and keeps our direction open.
+    Ended,
+}
+
+/// The direction to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Open,
+    /// `write_eof` was called; what waits goes out first.
+    Finishing,
+    /// The peer was told.
+    Shut,
+}
+
+/// What the protocol knows about the water marks. Crossing back before it was told owes it nothing,
+/// so the two calls alternate (P-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Open,
+    PauseOwed,
+    Paused,
+    ResumeOwed,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Our own close or abort, or the peer's end of file (P-16).
+    Orderly,
+    /// There is a reason, which the driver keeps.
+    Failed,
+}
+
+/// A method of the protocol that is to be called now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    ConnectionMade,
+    PauseWriting,
+    ResumeWriting,
+    /// The answer goes to [`StreamMachine::eof_answered`].
+    EofReceived,
+    ConnectionLost(End),
+    /// It ended before `connection_made`: nobody is told (P-7).
+    Vanished(End),
+}
+
+impl StreamMachine {
+    /// A connection that the protocol does not know of yet.
+    pub(crate) fn new(limits: Option<Rc<OutputLimits>>) -> Self {
+        Self {
+            phase: Phase::Open { input: Input::Flowing, writing: Writing::Open },
+            made: false,
+            flow: Flow::Open,
+            blocked: false,
+            held: false,
+            output: None,
+            limits,
+        }
+    }
+
+    // Questions
+
+    pub(crate) fn is_closing(&self) -> bool {
+        !matches!(self.phase, Phase::Open { .. })
+    }
+
+    /// Whether it was closed and what was written is still being sent.
+    pub(crate) fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. })
+    }
+
+    pub(crate) fn is_salvaging(&self) -> bool {
+        self.phase == Phase::Salvaging
+    }
+
+    /// Whether the end has come: only `connection_lost` may be owed.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Ending(_) | Phase::Lost)
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.phase == Phase::Lost
+    }
+
+    /// As the user sees it: not while paused, not when closing, not after the end of file.
+    pub(crate) fn is_reading(&self) -> bool {
+        matches!(self.phase, Phase::Open { input: Input::Flowing, .. })
+    }
+
+    /// Whether bytes may be read and delivered now (P-20, X-12).
+    pub(crate) fn may_read(&self) -> bool {
+        self.made && !self.held && (self.is_reading() || self.is_salvaging())
+    }
+
+    /// Whether something waits and may be sent now.
+    pub(crate) fn may_send(&self) -> bool {
+        self.made && !self.blocked && self.size() > 0
+    }
+
+    /// Whether our direction is to be shut now: `write_eof` was called and nothing waits.
+    pub(crate) fn may_shut(&self) -> bool {
+        let finishing = matches!(self.phase, Phase::Open { writing: Writing::Finishing, .. });
+        self.made && finishing && self.size() == 0
+    }
+
+    /// What is to be watched.
+    pub(crate) fn interest(&self) -> Interest {
+        let readable = self.made && !self.held && self.is_reading();
+        Interest { readable, writable: self.blocked && self.size() > 0 }
+    }
+
+    /// How much waits to be sent.
+    pub(crate) fn size(&self) -> usize {
+        self.output.as_ref().map_or(0, |output| output.len())
+    }
+
+    pub(crate) fn limits(&self) -> &OutputLimits {
+        self.limits.as_deref().unwrap_or(&DEFAULT_LIMITS)
+    }
+
+    /// Whether more waits than the high mark allows.
+    pub(crate) fn is_over_high_mark(&self) -> bool {
+        self.size() > self.limits().marks.high.0
+    }
+
+    // The output
+
+    /// Whether a write is taken now. Every way to write asks here first.
+    pub(crate) fn admit(&mut self) -> Result<(), WriteRefusal> {
+        match self.phase {
+            Phase::Open { writing, .. } if writing != Writing::Open => {
+                return Err(WriteRefusal::AfterEof);
+            }
+            Phase::Open { .. } => {}
+            Phase::Draining { writing: Writing::Open } => {}
+            Phase::Draining { .. } | Phase::Salvaging | Phase::Ending(_) | Phase::Lost => {
+                return Err(WriteRefusal::Closed);
+            }
+        }
+        let cap = self.limits().cap;
+        if self.size() < cap.size.0 || self.size() == 0 {
+            return Ok(());
+        }
+        match cap.policy {
+            CapPolicy::Refuse | CapPolicy::Abort => {}
+            CapPolicy::PauseReading => self.held = true,
+        }
+        Err(WriteRefusal::OverCap)
+    }
+
+    /// Whether `more` bytes are better sent at once with what waits than collected (D8).
+    pub(crate) fn passes_high_mark(&self, more: usize) -> bool {
+        self.made && !self.blocked && self.size() + more > self.limits().marks.high.0
+    }
+
+    /// Puts `data` behind what waits. `spare` gives the buffer, if there is none yet.
+    pub(crate) fn push(&mut self, data: &[u8], spare: impl FnOnce() -> Box<Output>) {
+        if !data.is_empty() {
+            self.output.get_or_insert_with(spare).push(data);
+        }
+        if self.blocked {
+            self.review_flow();
+        }
+    }
+
+    /// As [`push`](StreamMachine::push), without a copy where nothing waits.
+    pub(crate) fn push_vec(&mut self, data: Vec<u8>, spare: impl FnOnce() -> Box<Output>) {
+        if self.size() > 0 || data.is_empty() {
+            return self.push(&data, spare);
+        }
+        self.output.get_or_insert_with(spare).adopt(data);
+        if self.blocked {
+            self.review_flow();
+        }
+    }
+
+    /// What waits to be sent.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        self.output.as_ref().map_or(&[], |output| output.unsent())
+    }
+
+    /// The next `count` bytes were handed to the system.
+    pub(crate) fn sent(&mut self, count: usize) {
+        if let Some(output) = &mut self.output {
+            output.sent(count);
+        }
+    }
+
+    /// The system takes no more for now.
+    pub(crate) fn block(&mut self) {
+        self.blocked = true;
+    }
+
+    /// The system may take more again.
+    pub(crate) fn unblock(&mut self) {
+        self.blocked = false;
+    }
+
+    /// To be called after sending, whether all went out or not: looks at the marks, and ends what
+    /// only waited for the output. Gives back the buffer that is not needed any more.
+    pub(crate) fn after_sending(&mut self) -> Option<Box<Output>> {
+        self.review_flow();
+        if self.size() > 0 {
+            return None;
+        }
+        self.blocked = false;
+        self.finish_draining();
+        self.output.take()
+    }
+
+    /// Ends what was closed once nothing is left to be sent. A `resume_writing` that is owed comes
+    /// before, and may write more: then this is called again after it.
+    pub(crate) fn finish_draining(&mut self) {
+        if self.is_draining() && self.size() == 0 && self.flow == Flow::Open {
+            self.phase = Phase::Ending(End::Orderly);
+        }
+    }
+
+    /// Our direction was shut.
+    pub(crate) fn shut(&mut self) {
+        if let Phase::Open { input, writing: Writing::Finishing } = self.phase {
+            self.phase = match input {
+                Input::Ended => Phase::Ending(End::Orderly),
+                _ => Phase::Open { input, writing: Writing::Shut },
+            };
+        }
+    }
+
+    /// Sets the limits; both marks are looked at anew.
+    pub(crate) fn set_limits(&mut self, limits: OutputLimits) {
+        self.limits = Some(Rc::new(limits));
+        self.review_flow();
+    }
+
+    fn review_flow(&mut self) {
+        let (size, marks) = (self.size(), self.limits().marks);
+        if size <= marks.low.0 {
+            self.held = false;
+        }
+        self.flow = match self.flow {
+            Flow::Open if size > marks.high.0 => Flow::PauseOwed,
+            Flow::ResumeOwed if size > marks.high.0 => Flow::Paused,
+            Flow::Paused if size <= marks.low.0 => Flow::ResumeOwed,
+            Flow::PauseOwed if size <= marks.low.0 => Flow::Open,
+            unchanged => unchanged,
+        };
+    }
+
+    // Requests of the user
+
+    /// Whether this changed anything.
+    pub(crate) fn pause_reading(&mut self) -> bool {
+        match &mut self.phase {
+            Phase::Open { input: input @ Input::Flowing, .. } => {
+                *input = Input::Paused;
+                true
+            }
+            Phase::Salvaging => {
+                self.phase = Phase::Ending(End::Failed); // nothing else is waited for
+                true
+            }
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost => false,
+        }
+    }
+
+    /// Whether this changed anything.
+    pub(crate) fn resume_reading(&mut self) -> bool {
+        match &mut self.phase {
+            Phase::Open { input: input @ Input::Paused, .. } => {
+                *input = Input::Flowing;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn write_eof(&mut self) {
+        if let Phase::Open { writing: writing @ Writing::Open, .. } = &mut self.phase {
+            *writing = Writing::Finishing;
+        }
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.phase = match self.phase {
+            Phase::Open { writing, .. } if self.size() > 0 => Phase::Draining { writing },
+            Phase::Open { .. } => Phase::Ending(End::Orderly),
+            Phase::Salvaging => Phase::Ending(End::Failed),
+            same @ (Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost) => same,
+        };
+    }
+
+    /// Drops the output and ends it, unless the end has come already. Says whether `end` counts.
+    pub(crate) fn abort(&mut self, end: End) -> bool {
+        let decides = match self.phase {
+            Phase::Open { .. } | Phase::Draining { .. } => true,
+            Phase::Salvaging | Phase::Ending(_) | Phase::Lost => false,
+        };
+        if decides {
+            self.phase = Phase::Ending(end);
+        } else if self.is_salvaging() {
+            self.phase = Phase::Ending(End::Failed);
+        }
+        self.drop_output();
+        decides
+    }
+
+    // What the system says
+
+    /// The peer has ended its direction.
+    pub(crate) fn peer_eof(&mut self) {
+        match &mut self.phase {
+            Phase::Open { input, .. } if *input != Input::Ended => *input = Input::EofOwed,
+            Phase::Salvaging => self.phase = Phase::Ending(End::Failed),
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost => {}
+        }
+    }
+
+    /// The protocol's answer to [`Call::EofReceived`].
+    pub(crate) fn eof_answered(&mut self, answer: Eof) {
+        match (answer, self.phase) {
+            (Eof::Close, _) => self.close(),
+            (Eof::KeepOpen, Phase::Open { input: Input::Ended, writing: Writing::Shut }) => {
+                self.phase = Phase::Ending(End::Orderly);
+            }
+            (Eof::KeepOpen, _) => {}
+        }
+    }
+
+    /// Sending failed. What was received before is still delivered, if the protocol wants it now.
+    /// Says whether this is what ended it.
+    pub(crate) fn fail_sending(&mut self) -> bool {
+        let readable = self.may_read() && !self.is_salvaging();
+        let decides = self.abort(End::Failed);
+        if decides && readable {
+            self.phase = Phase::Salvaging;
+        }
+        decides
+    }
+
+    /// Nothing is left to be salvaged.
+    pub(crate) fn salvaged(&mut self) {
+        if self.is_salvaging() {
+            self.phase = Phase::Ending(End::Failed);
+        }
+    }
+
+    // The protocol
+
+    /// The next call that the protocol is owed, which counts as made. `data_received` is not among
+    /// them: it needs [`may_read`](StreamMachine::may_read) only.
+    pub(crate) fn next_call(&mut self) -> Option<Call> {
+        let call = self.owed_call()?;
+        match call {
+            Call::ConnectionMade => self.made = true,
+            Call::PauseWriting => self.flow = Flow::Paused,
+            Call::ResumeWriting => self.flow = Flow::Open,
+            Call::EofReceived => {
+                if let Phase::Open { input, .. } = &mut self.phase {
+                    *input = Input::Ended;
+                }
+            }
+            Call::ConnectionLost(_) | Call::Vanished(_) => self.phase = Phase::Lost,
+        }
+        Some(call)
+    }
+
+    /// What [`next_call`](StreamMachine::next_call) would give.
+    pub(crate) fn owed_call(&self) -> Option<Call> {
+        match self.phase {
+            Phase::Ending(end) if self.made => Some(Call::ConnectionLost(end)),
+            Phase::Ending(end) => Some(Call::Vanished(end)),
+            Phase::Lost | Phase::Salvaging => None,
+            Phase::Open { .. } | Phase::Draining { .. } if !self.made => Some(Call::ConnectionMade),
+            Phase::Open { input, .. } => self.owed_flow().or(match input {
+                Input::EofOwed => Some(Call::EofReceived),
+                Input::Flowing | Input::Paused | Input::Ended => None,
+            }),
+            Phase::Draining { .. } => self.owed_flow(),
+        }
+    }
+
+    /// Another protocol has taken over: what it is told of the marks begins anew, so that each
+    /// protocol sees pauses and resumes alternate (P-6, P-21).
+    pub(crate) fn protocol_replaced(&mut self) {
+        self.flow = match self.flow {
+            Flow::Paused => Flow::PauseOwed,
+            Flow::ResumeOwed => Flow::Open,
+            same @ (Flow::Open | Flow::PauseOwed) => same,
+        };
+    }
+
+    fn owed_flow(&self) -> Option<Call> {
+        match self.flow {
+            Flow::PauseOwed => Some(Call::PauseWriting),
+            Flow::ResumeOwed => Some(Call::ResumeWriting),
+            Flow::Open | Flow::Paused => None,
+        }
+    }
+
+    fn drop_output(&mut self) {
+        self.output = None;
+        self.blocked = false;
+    }
+}

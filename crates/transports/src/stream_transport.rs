@@ -1,0 +1,307 @@
+//! [`StreamTransport`]: one connection over a [`Backend`]: the machine, the protocol, and the I/O that
+//! the one asks for and the other is told about.
+//!
+//! Invariants (D7): the protocol is out of its slot while one of its methods runs, so it is never
+//! re-entered; no borrow is held meanwhile; what a method causes is delivered by [`settle`] after it
+//! has returned. Requests that come from elsewhere are delivered in a turn of their own.
+//!
+//! The loop owns the connection; everybody else holds it weakly. So the descriptor closes when the
+//! loop lets go and the turn that is running ends, exactly once.
+//!
+//! [`settle`]: StreamTransport::settle
+
+mod calls;
+mod handle;
+mod rare;
+mod reading;
+mod requests;
+mod writing;
+
+pub(crate) use handle::StreamHandle;
+
+use crate::backend::Backend;
+use crate::limits::OutputLimits;
+use crate::loop_shared::{LoopShared, Waiting};
+use crate::server::ServerCore;
+use crate::stream_machine::{End, StreamMachine};
+use crate::{Protocol, Transport};
+use eventloop::{AbstractEventLoop, Interest, SourceKey};
+use futures::{Callback, Exception, Future};
+use rare::Rare;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+
+/// One connection. An idle one is all in here, so every word counts: what few connections need is in
+/// [`Rare`].
+pub(crate) struct StreamTransport<B: Backend> {
+    shared: Rc<LoopShared>,
+    machine: RefCell<StreamMachine>,
+    /// `None` while one of its methods runs, and before and after its time.
+    protocol: Cell<Option<Box<dyn Protocol>>>,
+    key: Cell<Option<SourceKey>>,
+    server: Option<Rc<ServerCore>>,
+    rare: Cell<Option<Box<Rare<B>>>>,
+    /// The place in the server's list.
+    index: Cell<u32>,
+    flags: Cell<Flags>,
+    backend: B,
+}
+
+/// What is under way, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Flags(u8);
+
+/// A method of the protocol is running.
+const RUNNING: u8 = 1;
+/// A turn of our own is queued.
+const TURN_QUEUED: u8 = 1 << 1;
+/// The loop was asked to have us flush before it waits.
+const DIRTY: u8 = 1 << 2;
+/// We stand in the loop's list of transports whose output waits.
+const WAITING: u8 = 1 << 3;
+/// `shutdown_requested` is owed to the protocol.
+const SHUTDOWN_OWED: u8 = 1 << 4;
+/// The kernel watches for us whether we can read, or write.
+const READABLE: u8 = 1 << 5;
+const WRITABLE: u8 = 1 << 6;
+/// It is counted among the open connections of the loop.
+const COUNTED: u8 = 1 << 7;
+
+/// In which turn [`StreamTransport::settle`] is called, which decides whether `connection_lost` may
+/// be called in it (P-16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// One of our own, in which no user code has run yet.
+    Own,
+    /// That of a write-ready event: the end may be told at the end of it.
+    WriteReady,
+    /// User code has run, or runs.
+    Other,
+}
+
+/// The future that a creator gave its caller.
+pub(crate) type Opened = Future<Rc<dyn Transport>>;
+
+impl<B: Backend> StreamTransport<B> {
+    /// A connection that the loop owns and that does nothing yet: a protocol is given to it by
+    /// [`open`](StreamTransport::open).
+    ///
+    /// # Errors
+    /// What the loop says; the back end is dropped then.
+    pub(crate) fn attach(
+        shared: Rc<LoopShared>,
+        backend: B,
+        limits: Option<Rc<OutputLimits>>,
+        server: Option<Rc<ServerCore>>,
+    ) -> io::Result<Rc<Self>> {
+        let connection = Rc::new(Self {
+            shared,
+            machine: RefCell::new(StreamMachine::new(limits)),
+            protocol: Cell::new(None),
+            key: Cell::new(None),
+            server,
+            rare: Cell::new(None),
+            index: Cell::new(0),
+            flags: Cell::new(Flags::default()),
+            backend,
+        });
+        B::attach(&connection)?;
+        connection.shared.connection_began();
+        connection.set(COUNTED, true);
+        Ok(connection)
+    }
+
+    /// Gives it its protocol; `connection_made` comes in a turn of its own (P-9), then `opened` is
+    /// done (N-6).
+    pub(crate) fn open(self: &Rc<Self>, protocol: Box<dyn Protocol>, opened: Option<Opened>) {
+        self.protocol.set(Some(protocol));
+        if opened.is_some() {
+            self.rare(|rare| rare.opened = opened);
+        }
+        self.queue_turn();
+    }
+
+    /// Ends a connection that never had a protocol.
+    pub(crate) fn discard(self: &Rc<Self>) {
+        self.end(End::Orderly, None);
+        self.settle(Turn::Own);
+    }
+
+    /// An owned handle for users.
+    pub(crate) fn handle(self: &Rc<Self>) -> Rc<dyn Transport> {
+        let known = self.rare(|rare| rare.handle.upgrade());
+        known.unwrap_or_else(|| {
+            let handle = Rc::new(StreamHandle::lent(self));
+            self.rare(|rare| rare.handle = Rc::downgrade(&handle));
+            handle
+        })
+    }
+
+    pub(crate) fn event_loop(&self) -> &dyn AbstractEventLoop {
+        &**self.shared.event_loop()
+    }
+
+    pub(crate) fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    pub(crate) fn key(&self) -> Option<SourceKey> {
+        self.key.get()
+    }
+
+    pub(crate) fn set_key(&self, key: Option<SourceKey>) {
+        self.key.set(key);
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index.get()
+    }
+
+    pub(crate) fn set_index(&self, index: u32) {
+        self.index.set(index);
+    }
+
+    /// The loop is gone: nothing will be called (L-30).
+    pub(crate) fn forget_loop(self: &Rc<Self>) {
+        log::warn!("{} was open when its event loop closed", self.backend.describe());
+        self.key.set(None);
+        self.leave_word();
+    }
+
+    /// A turn of our own: the call that is owed, or bytes to be salvaged.
+    fn turn(self: &Rc<Self>) {
+        self.set(TURN_QUEUED, false);
+        if self.machine.borrow().is_salvaging() {
+            self.salvage();
+        } else {
+            self.settle(Turn::Own);
+        }
+    }
+
+    /// Has [`turn`](StreamTransport::turn) called in the next batch.
+    fn queue_turn(self: &Rc<Self>) {
+        if self.is(TURN_QUEUED) {
+            return;
+        }
+        self.set(TURN_QUEUED, true);
+        let connection = self.clone();
+        let queued = self.event_loop().schedule(Callback::new(move || connection.turn()));
+        // A closed loop calls nothing: the callback is dropped, and with it this count (L-30).
+        drop(queued);
+    }
+
+    /// After anything that may have changed what is to be watched, called, or waited for. Not while
+    /// the protocol runs: [`settle`](StreamTransport::settle) follows that.
+    fn follow_up(self: &Rc<Self>) {
+        let (interest, owed, draining) = {
+            let machine = self.machine.borrow();
+            let owed = machine.owed_call().is_some() || machine.is_salvaging();
+            (machine.interest(), owed, machine.is_draining())
+        };
+        if owed && self.has_protocol_or_is_over() {
+            self.queue_turn();
+        }
+        if draining {
+            self.limit_lingering();
+        }
+        self.watch(interest);
+    }
+
+    /// Before a protocol is there, only the end is of interest.
+    fn has_protocol_or_is_over(&self) -> bool {
+        let protocol = self.protocol.take();
+        let has_one = protocol.is_some();
+        self.protocol.set(protocol);
+        has_one || self.machine.borrow().is_over()
+    }
+
+    /// Sets what the kernel watches, if that is a change.
+    fn watch(self: &Rc<Self>, interest: Interest) {
+        if (self.is(READABLE), self.is(WRITABLE)) == (interest.readable, interest.writable) {
+            return;
+        }
+        match B::watch(self, interest) {
+            Ok(()) => {
+                self.set(READABLE, interest.readable);
+                self.set(WRITABLE, interest.writable);
+            }
+            Err(error) => {
+                log::debug!("{}: cannot be watched: {error}", self.backend.describe());
+                self.end(End::Failed, Some(error.into()));
+                self.queue_turn();
+            }
+        }
+    }
+
+    /// Watches for the end of a connect that is under way.
+    pub(crate) fn watch_connecting(self: &Rc<Self>) -> io::Result<()> {
+        B::watch(self, Interest::WRITE)?;
+        self.set(WRITABLE, true);
+        Ok(())
+    }
+
+    /// Ends it now, dropping the output. The first end counts.
+    fn end(self: &Rc<Self>, end: End, reason: Option<Exception>) {
+        let unsent = self.machine.borrow().size() > 0;
+        if self.with_machine(|machine| machine.abort(end)) && reason.is_some() {
+            self.rare(|rare| rare.reason = reason);
+        }
+        if unsent {
+            self.fail_drained();
+        }
+    }
+
+    /// Every change of the machine goes through here, so that all output is counted once.
+    fn with_machine<R>(&self, change: impl FnOnce(&mut StreamMachine) -> R) -> R {
+        let mut machine = self.machine.borrow_mut();
+        let before = machine.size();
+        let result = change(&mut machine);
+        self.shared.account(before, machine.size());
+        result
+    }
+
+    fn is(&self, flag: u8) -> bool {
+        self.flags.get().0 & flag != 0
+    }
+
+    fn set(&self, flag: u8, on: bool) {
+        let Flags(bits) = self.flags.get();
+        self.flags.set(Flags(if on { bits | flag } else { bits & !flag }));
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl<B: Backend> Waiting for StreamTransport<B> {
+    fn output_size(&self) -> usize {
+        self.machine.borrow().size()
+    }
+
+    fn cut(self: Rc<Self>) {
+        let error = io::Error::new(
+            io::ErrorKind::OutOfMemory,
+            "the output of all transports has reached the loop's budget, and this held the most",
+        );
+        log::warn!("{}: {error}", self.backend.describe());
+        self.end(End::Failed, Some(error.into()));
+        self.requested();
+    }
+}
+
+impl<B: Backend> Drop for StreamTransport<B> {
+    fn drop(&mut self) {
+        if let Some(protocol) = self.protocol.take() {
+            self.drop_protocol(protocol);
+        }
+        self.shared.account(self.machine.get_mut().size(), 0);
+        if self.is(WAITING) {
+            self.shared.remove_waiting(self.address());
+        }
+        if self.is(COUNTED) {
+            self.shared.connection_ended();
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Calling the protocol: one method at a time, nothing borrowed, panics kept in their place.
+
+use super::{RUNNING, SHUTDOWN_OWED, StreamHandle, StreamTransport, Turn};
+use crate::backend::Backend;
+use crate::stream_machine::{Call, End};
+use crate::{Protocol, ProtocolUnavailable, Transport};
+use futures::{Exception, ExceptionContext, catch};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+impl<B: Backend> StreamTransport<B> {
+    /// Sends what was written and makes the calls that are owed, until there are no more. The end is
+    /// told in a turn in which nothing else was, or in that of a write-ready event (P-16).
+    pub(super) fn settle(self: &Rc<Self>, turn: Turn) {
+        let mut may_end = turn != Turn::Other;
+        loop {
+            self.flush();
+            let owed = self.machine.borrow().owed_call();
+            match owed {
+                None if self.is(SHUTDOWN_OWED) => self.request_shutdown(),
+                None => break,
+                Some(Call::ConnectionLost(_) | Call::Vanished(_)) if !may_end => break,
+                Some(Call::ConnectionMade) if turn == Turn::Other => break, // its turn is queued
+                Some(Call::ConnectionMade) if self.was_called_off() => {
+                    self.end(End::Orderly, None);
+                    continue;
+                }
+                Some(_) => self.call_next(),
+            }
+            may_end &= turn == Turn::WriteReady;
+        }
+        self.complete_drained();
+        self.follow_up();
+    }
+
+    /// Whether whoever asked for the connection does not want it any more (N-12).
+    fn was_called_off(&self) -> bool {
+        self.if_rare(|rare| rare.opened.as_ref().map(|opened| opened.cancelled())) == Some(true)
+    }
+
+    fn call_next(self: &Rc<Self>) {
+        let call = self.with_machine(|machine| machine.next_call());
+        match call {
+            None => {}
+            Some(Call::ConnectionMade) => {
+                let made = self.run("connection_made", |p, transport| p.connection_made(transport));
+                self.report_opened(made.is_some());
+            }
+            Some(Call::PauseWriting) => {
+                self.run("pause_writing", |p, transport| p.pause_writing(transport));
+            }
+            Some(Call::ResumeWriting) => {
+                self.run("resume_writing", |p, transport| p.resume_writing(transport));
+            }
+            Some(Call::EofReceived) => {
+                if let Some(answer) =
+                    self.run("eof_received", |p, transport| p.eof_received(transport))
+                {
+                    self.with_machine(|machine| machine.eof_answered(answer));
+                }
+            }
+            Some(Call::ConnectionLost(end)) => self.lose(end, true),
+            Some(Call::Vanished(end)) => self.lose(end, false),
+        }
+    }
+
+    /// Asks the protocol to come to an end, in a turn of its own.
+    pub(crate) fn shut_down_soon(self: &Rc<Self>) {
+        self.set(SHUTDOWN_OWED, true);
+        self.queue_turn();
+    }
+
+    fn request_shutdown(self: &Rc<Self>) {
+        self.set(SHUTDOWN_OWED, false);
+        if self.machine.borrow().is_closing() {
+            return;
+        }
+        self.run("shutdown_requested", |p, transport| p.shutdown_requested(transport));
+    }
+
+    /// Completes the creator's future after `connection_made` (N-6).
+    fn report_opened(self: &Rc<Self>, made: bool) {
+        let Some(opened) = self.if_rare(|rare| rare.opened.take()) else { return };
+        let delivered = if made {
+            opened.set_result(self.handle())
+        } else {
+            let reason = self.if_rare(|rare| rare.reason.clone());
+            opened.set_exception(reason.unwrap_or_else(closed_too_early))
+        };
+        if delivered.is_err() {
+            // Called off from inside connection_made: then connection_lost follows (N-12).
+            self.end(End::Orderly, None);
+        }
+    }
+
+    /// Runs one method of the protocol; `None` if it panicked, or if there is no protocol.
+    pub(super) fn run<R>(
+        self: &Rc<Self>,
+        method: &'static str,
+        function: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> R,
+    ) -> Option<R> {
+        let mut protocol = self.protocol.take()?;
+        self.set(RUNNING, true);
+        let transport = StreamHandle::lent(self);
+        let outcome = catch(|| function(&mut *protocol, &transport));
+        let outcome = outcome.map_err(|exception| (exception, protocol.type_name()));
+        self.put_back(protocol);
+        match outcome {
+            Ok(value) => Some(value),
+            Err((exception, protocol)) => {
+                self.report(&format!("protocol.{method}() panicked"), &exception, protocol);
+                self.end(End::Failed, Some(exception));
+                None
+            }
+        }
+    }
+
+    /// Runs `function` with the protocol for somebody outside of it.
+    pub(super) fn run_for_user(
+        self: &Rc<Self>,
+        function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
+    ) -> Result<(), ProtocolUnavailable> {
+        let Some(mut protocol) = self.protocol.take() else {
+            return Err(match self.is(RUNNING) {
+                true => ProtocolUnavailable::Running,
+                false => ProtocolUnavailable::Gone,
+            });
+        };
+        self.set(RUNNING, true);
+        let transport = StreamHandle::lent(self);
+        // The panic is the caller's own, and goes on to them once all is in its place again.
+        let outcome = catch_unwind(AssertUnwindSafe(|| function(&mut *protocol, &transport)));
+        self.put_back(protocol);
+        self.settle(Turn::Other);
+        outcome.map_err(|payload| resume_unwind(payload))
+    }
+
+    /// The method has returned: the protocol goes back into its slot, or its successor does (P-21).
+    fn put_back(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
+        self.set(RUNNING, false);
+        match self.if_rare(|rare| rare.successor.take()) {
+            None => self.protocol.set(Some(protocol)),
+            Some(successor) => {
+                self.protocol.set(Some(successor));
+                self.with_machine(|machine| machine.protocol_replaced());
+                self.drop_protocol(protocol);
+            }
+        }
+    }
+
+    pub(super) fn replace_protocol(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
+        let before = if self.machine.borrow().is_lost() {
+            Some(protocol) // nobody will call it any more
+        } else if self.is(RUNNING) {
+            self.rare(|rare| rare.successor.replace(protocol))
+        } else {
+            self.with_machine(|machine| machine.protocol_replaced());
+            self.protocol.replace(Some(protocol))
+        };
+        self.requested();
+        if let Some(before) = before {
+            self.drop_protocol(before);
+        }
+    }
+
+    /// Drops a protocol, whose destructor is user code too (R8).
+    pub(super) fn drop_protocol(&self, protocol: Box<dyn Protocol>) {
+        let name = protocol.type_name();
+        if let Err(exception) = catch(move || drop(protocol)) {
+            self.report("the protocol's destructor panicked", &exception, name);
+        }
+    }
+
+    /// The end: nothing is watched any more, the protocol is told, and everything is let go. Whatever
+    /// the protocol does about it, the rest happens (P-17, N-33).
+    fn lose(self: &Rc<Self>, end: End, made: bool) {
+        let reason = self.if_rare(|rare| rare.reason.take());
+        let reason = match end {
+            End::Orderly => None,
+            End::Failed => Some(reason.unwrap_or_else(closed_too_early)),
+        };
+        if let Some(timer) = self.if_rare(|rare| rare.linger.take()) {
+            timer.cancel();
+        }
+        self.leave_waiting();
+        B::detach(self);
+        if made {
+            self.run("connection_lost", |p, transport| {
+                p.connection_lost(transport, reason.clone())
+            });
+        }
+        if let Some(opened) = self.if_rare(|rare| rare.opened.take()) {
+            // If it was called off, nobody waits for this.
+            let _ = opened.set_exception(reason.unwrap_or_else(closed_too_early));
+        }
+        if let Some(protocol) = self.protocol.take() {
+            self.drop_protocol(protocol);
+        }
+        self.leave_word();
+        if let Some(server) = &self.server {
+            server.connection_ended(self.index());
+        }
+        if self.is(super::COUNTED) {
+            self.set(super::COUNTED, false);
+            self.shared.connection_ended();
+        }
+    }
+
+    /// Tells the exception handler what the protocol did (P-14).
+    pub(super) fn report(&self, message: &str, exception: &Exception, protocol: &'static str) {
+        let message = message.to_owned();
+        let mut context = ExceptionContext::with_exception(message, exception.clone());
+        context.protocol = Some(protocol);
+        context.transport = Some(self.backend.describe());
+        self.event_loop().call_exception_handler(context);
+    }
+}
+
+fn closed_too_early() -> Exception {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was closed").into()
+}

@@ -1,0 +1,220 @@
+//! [`StreamHandle`]: the [`Transport`] that users see. It holds the connection weakly, so that no
+//! handle keeps a connection, or a protocol that stores one keeps itself, alive (X-8, R6).
+
+use super::StreamTransport;
+use super::rare::Ended;
+use super::writing::warn_of_dropped_writes;
+use crate::backend::Backend;
+use crate::{
+    BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable, ReadTransport,
+    Transport, WriteBufferCap, WriteBufferLimits, WriteRefusal, WriteState, WriteTransport,
+};
+use futures::{Exception, Future, SchedulerExt};
+use std::cell::OnceCell;
+use std::fmt;
+use std::io;
+use std::rc::{Rc, Weak};
+
+/// A stream transport as its users see it.
+pub(crate) struct StreamHandle<B: Backend> {
+    connection: Weak<StreamTransport<B>>,
+    /// What it still knows once the connection is gone.
+    ended: OnceCell<Ended>,
+}
+
+impl<B: Backend> StreamHandle<B> {
+    /// The handle that a protocol is lent for one call, or the one that a user keeps.
+    pub(super) fn lent(connection: &Rc<StreamTransport<B>>) -> Self {
+        Self { connection: Rc::downgrade(connection), ended: OnceCell::new() }
+    }
+
+    /// The connection is over: this is what the handle answers from now on.
+    pub(super) fn end(&self, ended: Ended) {
+        // It ends once; a second word (of a loop that closes) says the same.
+        let _ = self.ended.set(ended);
+    }
+
+    fn connection(&self) -> Option<Rc<StreamTransport<B>>> {
+        match self.ended.get() {
+            Some(_) => None,
+            None => self.connection.upgrade(),
+        }
+    }
+
+    fn drop_write(&self) -> WriteState {
+        if let Some(ended) = self.ended.get() {
+            ended.dropped_writes.set(ended.dropped_writes.get() + 1);
+            warn_of_dropped_writes(ended.dropped_writes.get());
+        }
+        WriteState::Refused(WriteRefusal::Closed)
+    }
+}
+
+impl<B: Backend> BaseTransport for StreamHandle<B> {
+    fn is_closing(&self) -> bool {
+        self.connection().is_none_or(|connection| connection.is_closing())
+    }
+
+    fn close(&self) {
+        if let Some(connection) = self.connection() {
+            connection.close();
+        }
+    }
+
+    fn extra_info(&self) -> ExtraInfo {
+        match (self.connection(), self.ended.get()) {
+            (Some(connection), _) => B::extra_info(&connection),
+            (None, Some(ended)) => ExtraInfo {
+                peername: ended.peername.clone(),
+                sockname: ended.sockname.clone(),
+                socket: None,
+            },
+            (None, None) => ExtraInfo::default(),
+        }
+    }
+
+    fn set_boxed_protocol(&self, protocol: Box<dyn Protocol>) {
+        if let Some(connection) = self.connection() {
+            connection.replace_protocol(protocol);
+        }
+    }
+}
+
+impl<B: Backend> ReadTransport for StreamHandle<B> {
+    fn is_reading(&self) -> bool {
+        self.connection().is_some_and(|connection| connection.is_reading())
+    }
+
+    fn pause_reading(&self) {
+        if let Some(connection) = self.connection() {
+            connection.pause_reading();
+        }
+    }
+
+    fn resume_reading(&self) {
+        if let Some(connection) = self.connection() {
+            connection.resume_reading();
+        }
+    }
+}
+
+impl<B: Backend> WriteTransport for StreamHandle<B> {
+    fn write(&self, data: &[u8]) -> WriteState {
+        match self.connection() {
+            Some(connection) => connection.write_parts(&[data]),
+            None => self.drop_write(),
+        }
+    }
+
+    fn write_vec(&self, data: Vec<u8>) -> WriteState {
+        match self.connection() {
+            Some(connection) => connection.write_owned(data),
+            None => self.drop_write(),
+        }
+    }
+
+    fn writelines(&self, parts: &[&[u8]]) -> WriteState {
+        match self.connection() {
+            Some(connection) => connection.write_parts(parts),
+            None => self.drop_write(),
+        }
+    }
+
+    fn write_eof(&self) {
+        if let Some(connection) = self.connection() {
+            connection.write_eof();
+        }
+    }
+
+    fn can_write_eof(&self) -> bool {
+        true
+    }
+
+    fn drained(&self) -> Future<()> {
+        if let Some(connection) = self.connection() {
+            return connection.drained();
+        }
+        let scheduler = match self.ended.get() {
+            Some(ended) => ended.scheduler.clone(),
+            None => futures::current(),
+        };
+        let future = scheduler.create_future();
+        let error = io::Error::new(io::ErrorKind::NotConnected, "the connection is over");
+        // It is new, hence pending.
+        let _ = future.set_exception(error);
+        future
+    }
+
+    fn set_write_buffer_limits(&self, limits: WriteBufferLimits) -> Result<(), InvalidLimits> {
+        match self.connection() {
+            Some(connection) => connection.set_marks(limits),
+            None => limits.check(),
+        }
+    }
+
+    fn get_write_buffer_limits(&self) -> WriteBufferLimits {
+        match (self.connection(), self.ended.get()) {
+            (Some(connection), _) => connection.marks(),
+            (None, Some(ended)) => ended.limits,
+            (None, None) => WriteBufferLimits::default(),
+        }
+    }
+
+    fn set_write_buffer_cap(&self, cap: WriteBufferCap) {
+        if let Some(connection) = self.connection() {
+            connection.set_cap(cap);
+        }
+    }
+
+    fn get_write_buffer_size(&self) -> Bytes {
+        self.connection().map_or(Bytes(0), |connection| connection.output_bytes())
+    }
+
+    fn dropped_writes(&self) -> u64 {
+        match (self.connection(), self.ended.get()) {
+            (Some(connection), _) => connection.rare(|rare| rare.dropped_writes),
+            (None, Some(ended)) => ended.dropped_writes.get(),
+            (None, None) => 0,
+        }
+    }
+
+    fn abort(&self) {
+        if let Some(connection) = self.connection() {
+            connection.abort(None);
+        }
+    }
+
+    fn abort_with(&self, reason: Exception) {
+        if let Some(connection) = self.connection() {
+            connection.abort(Some(reason));
+        }
+    }
+}
+
+impl<B: Backend> Transport for StreamHandle<B> {
+    fn handle(&self) -> Rc<dyn Transport> {
+        match self.connection() {
+            Some(connection) => connection.handle(),
+            None => Rc::new(Self { connection: Weak::new(), ended: self.ended.clone() }),
+        }
+    }
+
+    fn with_boxed_protocol(
+        &self,
+        function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
+    ) -> Result<(), ProtocolUnavailable> {
+        match self.connection() {
+            Some(connection) => connection.run_for_user(function),
+            None => Err(ProtocolUnavailable::Gone),
+        }
+    }
+}
+
+impl<B: Backend> fmt::Debug for StreamHandle<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.connection() {
+            Some(connection) => f.write_str(&connection.backend().describe()),
+            None => f.write_str("closed transport"),
+        }
+    }
+}

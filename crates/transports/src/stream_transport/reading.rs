@@ -1,0 +1,139 @@
+//! Reading: what came is handed over at once, within a budget per turn (R5).
+
+use super::{StreamTransport, Turn};
+use crate::backend::Backend;
+use crate::stream_machine::End;
+use futures::{Exception, InvalidStateError};
+use std::io;
+use std::rc::Rc;
+
+/// So many reads, or bytes, and the others get their turn.
+const READS_A_TURN: usize = 16;
+const BYTES_A_TURN: usize = 256 * 1024;
+
+/// What one read gave.
+enum Read {
+    /// So many bytes were handed over; whether they filled the buffer, so that more may be there.
+    Delivered {
+        count: usize,
+        filled: bool,
+    },
+    /// The protocol was called and wanted nothing, or is gone.
+    Stopped,
+    Nothing,
+    Eof,
+    Failed(io::Error),
+    /// `get_buffer` answered with an empty buffer (P-13).
+    NoSpace,
+}
+
+impl<B: Backend> StreamTransport<B> {
+    /// There is something to read, or the end, or an error.
+    pub(crate) fn ready_to_read(self: &Rc<Self>) {
+        self.read_burst();
+    }
+
+    /// What the system had received before sending failed is delivered; then it ends.
+    pub(super) fn salvage(self: &Rc<Self>) {
+        let more = self.read_burst();
+        if !more {
+            self.with_machine(|machine| machine.salvaged());
+        }
+        self.settle(Turn::Other);
+    }
+
+    /// Reads and hands over until there is no more or the budget is used up. Says whether more may
+    /// be there.
+    fn read_burst(self: &Rc<Self>) -> bool {
+        let mut buffer = self.shared.take_read_buffer();
+        let mut more = false;
+        let mut total = 0;
+        for _ in 0..READS_A_TURN {
+            more = false;
+            if !self.machine.borrow().may_read() {
+                break;
+            }
+            match self.read_once(&mut buffer) {
+                Read::Delivered { count, filled } => {
+                    total += count;
+                    more = filled;
+                }
+                Read::Nothing => break,
+                Read::Stopped => {}
+                Read::Eof => self.with_machine(|machine| machine.peer_eof()),
+                Read::Failed(error) => self.reading_failed(error),
+                Read::NoSpace => self.refuse_empty_buffer(),
+            }
+            self.settle(Turn::Other);
+            if !more || total >= BYTES_A_TURN {
+                break;
+            }
+        }
+        self.shared.give_back_read_buffer(buffer);
+        more
+    }
+
+    fn read_once(self: &Rc<Self>, buffer: &mut [u8]) -> Read {
+        let Some(mut protocol) = self.protocol.take() else { return Read::Stopped };
+        let buffered = protocol.as_buffered().is_some();
+        self.protocol.set(Some(protocol));
+        if buffered {
+            return self.read_into_protocol();
+        }
+        let size = buffer.len();
+        match self.backend.recv(buffer) {
+            Ok(0) => Read::Eof,
+            Ok(count) => {
+                let data = &buffer[..count];
+                self.run("data_received", |p, transport| p.data_received(transport, data));
+                Read::Delivered { count, filled: count == size }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
+            Err(error) => Read::Failed(error),
+        }
+    }
+
+    /// As `read_once`, into the buffer of a [`BufferedProtocol`](crate::BufferedProtocol) (P-2).
+    fn read_into_protocol(self: &Rc<Self>) -> Read {
+        let read = self.run("get_buffer", |protocol, transport| {
+            let Some(protocol) = protocol.as_buffered() else { return Read::Stopped };
+            let space = protocol.get_buffer(transport, None);
+            let size = space.len();
+            if !self.machine.borrow().may_read() {
+                return Read::Stopped;
+            }
+            if size == 0 {
+                return Read::NoSpace;
+            }
+            match self.backend.recv(space) {
+                Ok(0) => Read::Eof,
+                Ok(count) => {
+                    protocol.buffer_updated(transport, count);
+                    Read::Delivered { count, filled: count == size }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
+                Err(error) => Read::Failed(error),
+            }
+        });
+        read.unwrap_or(Read::Stopped)
+    }
+
+    /// The system's own errors are told to the protocol, and not reported.
+    fn reading_failed(self: &Rc<Self>, error: io::Error) {
+        log::debug!("{}: reading failed: {error}", self.backend.describe());
+        if self.machine.borrow().is_salvaging() {
+            self.with_machine(|machine| machine.salvaged());
+        } else {
+            self.end(End::Failed, Some(error.into()));
+        }
+    }
+
+    fn refuse_empty_buffer(self: &Rc<Self>) {
+        let error = InvalidStateError::new("get_buffer() returned an empty buffer");
+        let exception = Exception::from(error);
+        let mut name = "";
+        self.run("type_name", |protocol, _| name = protocol.type_name());
+        self.report("the protocol cannot receive", &exception, name);
+        self.end(End::Failed, Some(exception));
+    }
+}

@@ -1,0 +1,77 @@
+//! What a user may ask of the transport, apart from writing.
+
+use super::StreamTransport;
+use crate::backend::Backend;
+use crate::limits::OutputLimits;
+use crate::stream_machine::End;
+use crate::{Bytes, InvalidLimits, WriteBufferCap, WriteBufferLimits};
+use futures::Exception;
+use std::rc::Rc;
+
+impl<B: Backend> StreamTransport<B> {
+    pub(crate) fn is_closing(&self) -> bool {
+        self.machine.borrow().is_closing()
+    }
+
+    pub(crate) fn close(self: &Rc<Self>) {
+        self.with_machine(|machine| machine.close());
+        self.requested();
+    }
+
+    pub(crate) fn abort(self: &Rc<Self>, reason: Option<Exception>) {
+        let end = if reason.is_some() { End::Failed } else { End::Orderly };
+        self.end(end, reason);
+        self.leave_waiting();
+        self.requested();
+    }
+
+    pub(super) fn is_reading(&self) -> bool {
+        self.machine.borrow().is_reading()
+    }
+
+    pub(super) fn pause_reading(self: &Rc<Self>) {
+        if self.with_machine(|machine| machine.pause_reading()) {
+            self.requested();
+        }
+    }
+
+    pub(super) fn resume_reading(self: &Rc<Self>) {
+        if self.with_machine(|machine| machine.resume_reading()) {
+            self.requested();
+        }
+    }
+
+    pub(super) fn write_eof(self: &Rc<Self>) {
+        self.with_machine(|machine| machine.write_eof());
+        self.requested();
+    }
+
+    pub(super) fn set_marks(
+        self: &Rc<Self>,
+        marks: WriteBufferLimits,
+    ) -> Result<(), InvalidLimits> {
+        marks.check()?;
+        self.change_limits(|limits| OutputLimits { marks, ..limits });
+        Ok(())
+    }
+
+    pub(super) fn marks(&self) -> WriteBufferLimits {
+        self.machine.borrow().limits().marks
+    }
+
+    pub(super) fn set_cap(self: &Rc<Self>, cap: WriteBufferCap) {
+        self.change_limits(|limits| OutputLimits { cap, ..limits });
+    }
+
+    fn change_limits(self: &Rc<Self>, change: impl FnOnce(OutputLimits) -> OutputLimits) {
+        self.with_machine(|machine| {
+            let changed = change(*machine.limits());
+            machine.set_limits(changed);
+        });
+        self.requested();
+    }
+
+    pub(super) fn output_bytes(&self) -> Bytes {
+        Bytes(self.machine.borrow().size())
+    }
+}

@@ -1,0 +1,310 @@
+//! Writing: collected, sent together, and only what is left over waits (D8).
+
+use super::{DIRTY, RUNNING, StreamTransport, Turn, WAITING};
+use crate::backend::Backend;
+use crate::loop_shared::Waiting;
+use crate::stream_machine::End;
+use crate::{CapPolicy, WriteRefusal, WriteState};
+use futures::{Future, SchedulerExt, TimeoutError};
+use std::io::{self, IoSlice};
+use std::rc::{Rc, Weak};
+
+/// The most parts that one call to the system takes (IOV_MAX).
+const MOST_PARTS: usize = 1024;
+/// So many parts are put together without an allocation.
+const FEW_PARTS: usize = 8;
+/// From this size on a buffer that the user gives away is kept instead of copied.
+const WORTH_KEEPING: usize = 4096;
+
+impl<B: Backend> StreamTransport<B> {
+    /// Every way to write comes through here: one place for limits and accounts.
+    pub(super) fn write_parts(self: &Rc<Self>, parts: &[&[u8]]) -> WriteState {
+        let total: usize = parts.iter().map(|part| part.len()).sum();
+        if let Err(refusal) = self.admit(total) {
+            return WriteState::Refused(refusal);
+        }
+        if total > 0 && self.machine.borrow().passes_high_mark(total) {
+            self.send_through(parts, total);
+        } else {
+            self.with_machine(|machine| {
+                for part in parts {
+                    machine.push(part, || self.shared.take_output());
+                }
+            });
+        }
+        self.requested();
+        self.write_state()
+    }
+
+    /// As [`write_parts`](StreamTransport::write_parts), with a buffer that may be kept.
+    pub(super) fn write_owned(self: &Rc<Self>, data: Vec<u8>) -> WriteState {
+        let keeps = data.len() >= WORTH_KEEPING && self.machine.borrow().size() == 0;
+        if !keeps {
+            return self.write_parts(&[&data]);
+        }
+        if let Err(refusal) = self.admit(data.len()) {
+            return WriteState::Refused(refusal);
+        }
+        self.with_machine(|machine| machine.push_vec(data, Box::default));
+        if self.machine.borrow().is_over_high_mark() {
+            self.flush();
+        }
+        self.requested();
+        self.write_state()
+    }
+
+    fn write_state(&self) -> WriteState {
+        match self.machine.borrow().is_over_high_mark() {
+            true => WriteState::OverHighMark,
+            false => WriteState::Taken,
+        }
+    }
+
+    /// Whether a write of `size` bytes is taken; acts on the limits.
+    fn admit(self: &Rc<Self>, size: usize) -> Result<(), WriteRefusal> {
+        if size > 0 && self.shared.is_over_budget() {
+            self.shared.cut_largest();
+        }
+        let refusal = match self.with_machine(|machine| machine.admit()) {
+            Ok(()) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        match refusal {
+            WriteRefusal::AfterEof => {}
+            WriteRefusal::Closed => self.count_dropped_write(),
+            WriteRefusal::OverCap => {
+                let policy = self.machine.borrow().limits().cap.policy;
+                if policy == CapPolicy::Abort {
+                    self.end(End::Failed, Some(refusal.into()));
+                }
+                self.requested();
+            }
+        }
+        Err(refusal)
+    }
+
+    fn count_dropped_write(&self) {
+        let count = self.rare(|rare| {
+            rare.dropped_writes += 1;
+            rare.dropped_writes
+        });
+        warn_of_dropped_writes(count);
+    }
+
+    /// Sends what waits and `parts` in one call; only what is left over is copied.
+    fn send_through(self: &Rc<Self>, parts: &[&[u8]], total: usize) {
+        let (waiting, outcome) = {
+            let machine = self.machine.borrow();
+            let waiting = machine.unsent();
+            let all = std::iter::once(&waiting).chain(parts).take(MOST_PARTS);
+            let outcome = if parts.len() < FEW_PARTS {
+                let mut slices = [IoSlice::new(&[]); FEW_PARTS];
+                let count = all.zip(&mut slices).fold(0, |count, (part, slot)| {
+                    *slot = IoSlice::new(part);
+                    count + 1
+                });
+                self.backend.send_vectored(&slices[..count])
+            } else {
+                let slices: Vec<IoSlice<'_>> = all.map(|part| IoSlice::new(part)).collect();
+                self.backend.send_vectored(&slices)
+            };
+            (waiting.len(), outcome)
+        };
+        let sent = match outcome {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.with_machine(|machine| machine.block());
+                0
+            }
+            Err(error) => return self.sending_failed(error),
+        };
+        let whole = parts.len() < MOST_PARTS;
+        let spare = self.with_machine(|machine| {
+            machine.sent(sent.min(waiting));
+            let mut skip = sent.saturating_sub(waiting);
+            for part in parts {
+                let skipped = skip.min(part.len());
+                skip -= skipped;
+                if skipped < part.len() {
+                    machine.push(&part[skipped..], || self.shared.take_output());
+                }
+            }
+            if whole && sent < waiting + total {
+                machine.block();
+            }
+            machine.after_sending()
+        });
+        self.after_sending(spare);
+    }
+
+    /// Sends what waits, as far as the system takes it, then shuts our direction if that is due.
+    pub(super) fn flush(self: &Rc<Self>) {
+        loop {
+            let outcome = {
+                let machine = self.machine.borrow();
+                if !machine.may_send() {
+                    break;
+                }
+                self.backend.send(machine.unsent())
+            };
+            match outcome {
+                Ok(sent) => self.with_machine(|machine| {
+                    machine.sent(sent);
+                    if machine.size() > 0 {
+                        machine.block();
+                    }
+                }),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.with_machine(|machine| machine.block());
+                }
+                Err(error) => return self.sending_failed(error),
+            }
+            let spare = self.with_machine(|machine| machine.after_sending());
+            self.after_sending(spare);
+        }
+        if self.machine.borrow().may_shut() {
+            match self.backend.shutdown_write() {
+                Ok(()) => self.with_machine(|machine| machine.shut()),
+                Err(error) => self.sending_failed(error),
+            }
+        }
+        self.with_machine(|machine| machine.finish_draining());
+    }
+
+    fn after_sending(self: &Rc<Self>, spare: Option<Box<crate::stream_machine::Output>>) {
+        if let Some(output) = spare {
+            self.shared.give_back_output(output);
+        }
+        if self.machine.borrow().size() == 0 {
+            self.leave_waiting();
+        } else if !self.is(WAITING) {
+            self.set(WAITING, true);
+            let this: Weak<dyn Waiting> = Rc::<Self>::downgrade(self);
+            self.shared.add_waiting(self.address(), this);
+        }
+    }
+
+    pub(super) fn leave_waiting(&self) {
+        if self.is(WAITING) {
+            self.set(WAITING, false);
+            self.shared.remove_waiting(self.address());
+        }
+    }
+
+    /// The system's own errors are told to the protocol, and not reported. What was received
+    /// before is delivered first.
+    fn sending_failed(self: &Rc<Self>, error: io::Error) {
+        log::debug!("{}: sending failed: {error}", self.backend.describe());
+        if self.with_machine(|machine| machine.fail_sending()) {
+            self.rare(|rare| rare.reason = Some(error.into()));
+        }
+        self.leave_waiting();
+        self.fail_drained();
+    }
+
+    /// The system takes more again, or a connect has ended.
+    pub(crate) fn ready_to_write(self: &Rc<Self>) {
+        if let Some(on_connect) = self.if_rare(|rare| rare.connecting.take()) {
+            self.watch(eventloop::Interest::NONE);
+            return on_connect(self, Ok(()));
+        }
+        self.with_machine(|machine| machine.unblock());
+        self.settle(Turn::WriteReady);
+    }
+
+    /// The loop is about to wait: what was written from outside leaves. No user code runs here.
+    pub(crate) fn flush_now(self: &Rc<Self>) {
+        self.set(DIRTY, false);
+        if self.is(RUNNING) {
+            return; // it is sent when the method returns
+        }
+        self.flush();
+        self.follow_up();
+        let waits = self.if_rare(|rare| (!rare.drained.is_empty()).then_some(())).is_some();
+        if waits && self.machine.borrow().size() == 0 {
+            self.queue_turn();
+        }
+    }
+
+    /// After a request from the user: what it causes is delivered when the protocol's method that is
+    /// running returns, else in a turn of its own; what it wrote leaves before the loop waits.
+    pub(super) fn requested(self: &Rc<Self>) {
+        if self.is(RUNNING) {
+            return;
+        }
+        let dirty = {
+            let machine = self.machine.borrow();
+            machine.may_send() || machine.may_shut()
+        };
+        if dirty && !self.is(DIRTY) {
+            self.set(DIRTY, true);
+            B::flush_later(self);
+        }
+        self.follow_up();
+    }
+
+    /// A close may take only so long.
+    pub(super) fn limit_lingering(self: &Rc<Self>) {
+        let Some(limit) = self.machine.borrow().limits().linger else { return };
+        if self.rare(|rare| rare.linger.is_some()) {
+            return;
+        }
+        let connection = Rc::downgrade(self);
+        let timer = self.event_loop().call_later(limit, move || {
+            if let Some(connection) = connection.upgrade() {
+                let error = TimeoutError::new("sending the rest after close");
+                connection.end(End::Failed, Some(error.into()));
+                connection.requested();
+            }
+        });
+        self.rare(|rare| rare.linger = Some(timer));
+    }
+
+    /// A future for the moment at which nothing waits.
+    pub(super) fn drained(self: &Rc<Self>) -> Future<()> {
+        let future = self.event_loop().create_future();
+        let (size, gone) = {
+            let machine = self.machine.borrow();
+            (machine.size(), machine.is_over() || machine.is_salvaging())
+        };
+        // A new future is pending, so that setting it cannot fail.
+        if gone {
+            let _ = future.set_exception(lost_before_sent());
+        } else if size == 0 {
+            let _ = future.set_result(());
+        } else {
+            self.rare(|rare| rare.drained.push(future.clone()));
+        }
+        future
+    }
+
+    pub(super) fn complete_drained(&self) {
+        if self.machine.borrow().size() > 0 {
+            return;
+        }
+        let waiting = self.if_rare(|rare| Some(std::mem::take(&mut rare.drained)));
+        for future in waiting.into_iter().flatten() {
+            // One that was cancelled waits no more.
+            let _ = future.set_result(());
+        }
+    }
+
+    pub(super) fn fail_drained(&self) {
+        let waiting = self.if_rare(|rare| Some(std::mem::take(&mut rare.drained)));
+        for future in waiting.into_iter().flatten() {
+            // One that was cancelled waits no more.
+            let _ = future.set_exception(lost_before_sent());
+        }
+    }
+}
+
+/// Somebody goes on writing to a transport that is closed.
+pub(super) fn warn_of_dropped_writes(count: u64) {
+    if count == 5 {
+        log::warn!("a transport that is closed is still written to: what it is given is dropped");
+    }
+}
+
+fn lost_before_sent() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the connection ended before all was sent")
+}

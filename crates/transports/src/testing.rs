@@ -1,0 +1,15 @@
+//! Helpers for tests of protocols: transports without a network, and a recorder that checks what a
+//! transport does to a protocol.
+//!
+//! - [`RecordingTransport`] needs no loop: call the protocol's methods, look at what it asked for.
+//! - [`MemoryLoop::memory_pair`] connects two protocols on one loop, with the real transport between them and
+//!   seeded trouble on the way.
+//! - [`LifeCycle`] wraps any protocol and fails at once on a call that its life does not allow.
+
+mod life_cycle;
+mod memory;
+mod recording;
+
+pub use life_cycle::{LifeCycle, LifeCycleLog, ProtocolCall};
+pub use memory::{MemoryLoop, MemoryOptions, MemoryPair};
+pub use recording::{RecordingTransport, Request};

@@ -1,0 +1,261 @@
+//! The transport traits: what a protocol may ask of its connection (PEP 3153).
+//!
+//! All are object safe; a protocol sees `&dyn Transport`. No method blocks, none calls the protocol
+//! back before it returns, and each is defined in every state: on a transport that is closing or
+//! gone they do nothing, or say so.
+
+use crate::{
+    Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, WriteBufferCap, WriteBufferLimits,
+};
+use futures::{Exception, Future};
+use std::any::{Any, type_name};
+use std::error::Error;
+use std::fmt;
+use std::rc::Rc;
+
+/// What every transport offers.
+pub trait BaseTransport {
+    /// Whether it is closing or closed: true from the first close, abort or fatal error on (X-2).
+    fn is_closing(&self) -> bool;
+
+    /// Closes it: reads no more from this moment, sends what was written, then calls
+    /// `connection_lost(None)` (X-3). Idempotent, also mixed with `abort` (X-2).
+    ///
+    /// A peer that does not read can hold this up for as long as the linger limit allows (X-5).
+    fn close(&self);
+
+    /// What is known about the connection. It stays known after the end (X-1).
+    fn extra_info(&self) -> ExtraInfo;
+
+    /// What is known about the connection, by asyncio's names: `peername`, `sockname`, `socket`.
+    /// `None` for what is unknown (X-1).
+    fn get_extra_info(&self, name: &str) -> Option<ExtraValue> {
+        self.extra_info().get(name)
+    }
+
+    /// Replaces the protocol; see [`TransportExt::set_protocol`].
+    fn set_boxed_protocol(&self, protocol: Box<dyn Protocol>);
+}
+
+/// A transport that delivers bytes.
+pub trait ReadTransport: BaseTransport {
+    /// Whether bytes may be delivered: not while paused, not when closing (X-10).
+    fn is_reading(&self) -> bool;
+
+    /// Delivers nothing more, from this moment, until [`resume_reading`](ReadTransport::resume_reading).
+    /// The end of file and errors are not noticed either meanwhile (X-11). Idempotent; does nothing
+    /// on a closing transport (X-10).
+    fn pause_reading(&self);
+
+    /// Goes on delivering. Idempotent.
+    fn resume_reading(&self);
+}
+
+/// A transport that takes bytes.
+pub trait WriteTransport: BaseTransport {
+    /// Takes `data` to be sent, in order, behind all that was written before (X-14).
+    ///
+    /// Small writes are collected: those of a protocol's method leave when it returns, others before
+    /// the loop next waits (D8). A write that takes the pile over the high mark is sent at once,
+    /// together with the pile. The answer is the state afterwards, so that a loop that writes can
+    /// see the mark before `pause_writing` is delivered (P-15). Writing nothing does nothing.
+    fn write(&self, data: &[u8]) -> WriteState;
+
+    /// As [`write`](WriteTransport::write); a large buffer that has to wait is kept, not copied.
+    fn write_vec(&self, data: Vec<u8>) -> WriteState {
+        self.write(&data)
+    }
+
+    /// As one write of all the parts joined (X-16), without joining them.
+    fn writelines(&self, parts: &[&[u8]]) -> WriteState;
+
+    /// Ends our direction once all that was written is sent; the peer sees the end of file. Reading
+    /// goes on (X-27). Idempotent; does nothing on a closing transport.
+    ///
+    /// When the peer has ended its direction too, the transport closes by itself (X-28).
+    fn write_eof(&self);
+
+    /// Whether [`write_eof`](WriteTransport::write_eof) is possible.
+    fn can_write_eof(&self) -> bool;
+
+    /// A future that is done when all that was written so far and since is sent: at the next moment
+    /// at which nothing waits. It fails if the connection is lost first.
+    fn drained(&self) -> Future<()>;
+
+    /// Sets the water marks. Whether writing is paused is decided anew at once (X-22).
+    ///
+    /// # Errors
+    /// If the low mark is above the high one.
+    fn set_write_buffer_limits(&self, limits: WriteBufferLimits) -> Result<(), InvalidLimits>;
+
+    /// The water marks.
+    fn get_write_buffer_limits(&self) -> WriteBufferLimits;
+
+    /// Sets the hard limit of the output, and what happens beyond it.
+    fn set_write_buffer_cap(&self, cap: WriteBufferCap);
+
+    /// How much was written and not yet sent.
+    fn get_write_buffer_size(&self) -> Bytes;
+
+    /// How many writes were dropped because they came after the end (X-19).
+    fn dropped_writes(&self) -> u64;
+
+    /// Drops the output and ends the connection: `connection_lost(None)` follows in a turn of its
+    /// own (X-4). After `close` it cuts the sending short.
+    fn abort(&self);
+
+    /// As [`abort`](WriteTransport::abort), with the reason that `connection_lost` is to be given.
+    fn abort_with(&self, reason: Exception);
+}
+
+/// A stream of bytes in both directions.
+pub trait Transport: ReadTransport + WriteTransport {
+    /// An owned handle of this transport. It keeps nothing alive: the loop owns the connection, and
+    /// after its end the handle still answers what it can (X-1, X-8).
+    fn handle(&self) -> Rc<dyn Transport>;
+
+    /// Calls `function` with the protocol; see [`TransportExt::with_protocol`].
+    ///
+    /// # Errors
+    /// As there, the type excepted.
+    fn with_boxed_protocol(
+        &self,
+        function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
+    ) -> Result<(), ProtocolUnavailable>;
+}
+
+/// The generic methods of every [`Transport`].
+pub trait TransportExt: Transport {
+    /// Replaces the protocol. The new one is not told `connection_made`; what was handed over
+    /// already stays with the old one; the one that is there at the end is told `connection_lost`
+    /// (P-21). If the output is over its mark, the new one is told `pause_writing` as well, so that
+    /// each sees pauses and resumes alternate. A [`Buffered`](crate::Buffered) one may follow one that is not, and the reverse.
+    ///
+    /// Called from inside the old protocol, it takes effect when its method returns.
+    fn set_protocol(&self, protocol: impl Protocol) {
+        self.set_boxed_protocol(Box::new(protocol));
+    }
+
+    /// Calls `function` with the protocol, which must be a `P` (or a `Buffered<P>`), from outside of
+    /// it. What that causes is delivered and sent as after any method of the protocol.
+    ///
+    /// # Errors
+    /// [`ProtocolUnavailable`] while the protocol runs, if it is another type, or after the end.
+    ///
+    /// # Examples
+    /// ```
+    /// # use tulipa_transports::{Protocol, Transport, TransportExt};
+    /// struct Counter { received: usize }
+    /// # impl Protocol for Counter {
+    /// #     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    /// # }
+    /// fn report(transport: &dyn Transport) {
+    ///     let received = transport.with_protocol(|counter: &mut Counter, _| counter.received);
+    ///     println!("{received:?}");
+    /// }
+    /// ```
+    fn with_protocol<P: Any, R>(
+        &self,
+        function: impl FnOnce(&mut P, &dyn Transport) -> R,
+    ) -> Result<R, ProtocolUnavailable> {
+        let mut function = Some(function);
+        let mut result = Err(ProtocolUnavailable::OtherType { expected: type_name::<P>() });
+        self.with_boxed_protocol(&mut |protocol, transport| {
+            let protocol: &mut dyn Any = protocol;
+            let found = match protocol.is::<P>() {
+                true => protocol.downcast_mut::<P>(),
+                false => protocol.downcast_mut::<crate::Buffered<P>>().map(|outer| &mut outer.0),
+            };
+            if let Some(protocol) = found
+                && let Some(function) = function.take()
+            {
+                result = Ok(function(protocol, transport));
+            }
+        })?;
+        result
+    }
+}
+
+impl<T: Transport + ?Sized> TransportExt for T {}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteState {
+    /// Taken; the output that waits is not above the high mark.
+    Taken,
+    /// Taken; the output that waits is above the high mark, so stop until `resume_writing`.
+    OverHighMark,
+    /// Not taken, not even in part.
+    Refused(WriteRefusal),
+}
+
+impl WriteState {
+    /// Whether the data was taken.
+    pub fn is_taken(self) -> bool {
+        !matches!(self, WriteState::Refused(_))
+    }
+
+    /// The refusal as an error, for `?`.
+    ///
+    /// # Errors
+    /// Why the data was not taken.
+    pub fn into_result(self) -> Result<(), WriteRefusal> {
+        match self {
+            WriteState::Taken | WriteState::OverHighMark => Ok(()),
+            WriteState::Refused(refusal) => Err(refusal),
+        }
+    }
+}
+
+/// Why a write was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteRefusal {
+    /// The transport is closed, and what was written before is sent already (X-19).
+    Closed,
+    /// `write_eof` was called before (X-18).
+    AfterEof,
+    /// The output has reached its hard limit (D16).
+    OverCap,
+}
+
+impl fmt::Display for WriteRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WriteRefusal::Closed => "the transport is closed",
+            WriteRefusal::AfterEof => "write after write_eof",
+            WriteRefusal::OverCap => "the output that waits has reached its hard limit",
+        })
+    }
+}
+
+impl Error for WriteRefusal {}
+
+/// Why [`TransportExt::with_protocol`] could not reach the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolUnavailable {
+    /// One of its methods is running.
+    Running,
+    /// It is of another type.
+    OtherType {
+        /// The type that was asked for.
+        expected: &'static str,
+    },
+    /// The connection is over, and the protocol dropped.
+    Gone,
+}
+
+impl fmt::Display for ProtocolUnavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProtocolUnavailable::Running => f.write_str("the protocol is running"),
+            ProtocolUnavailable::OtherType { expected } => {
+                write!(f, "the protocol is not a {expected}")
+            }
+            ProtocolUnavailable::Gone => f.write_str("the connection is over"),
+        }
+    }
+}
+
+impl Error for ProtocolUnavailable {}

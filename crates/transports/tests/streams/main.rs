@@ -1,0 +1,19 @@
+//! Protocols, transports and servers, on real sockets and in memory.
+//!
+//! Every test runs on a `TestLoop`, which fails if anything is left at its end, and every protocol is
+//! wrapped in the life-cycle recorder. No test sleeps.
+
+mod chaos;
+mod clients;
+mod flow_control;
+mod half_close;
+mod life;
+mod protocols;
+mod reading;
+mod reentrancy;
+mod servers;
+mod shutdown;
+mod support;
+mod transports;
+mod unix;
+mod writing;

@@ -1,0 +1,69 @@
+//! Sends back what it receives: a whole protocol in ten lines. Run it, then: nc 127.0.0.1 8888
+
+use clap::Parser;
+use std::time::Duration;
+use tulipa::prelude::*;
+use tulipa::{Protocol, ServerOptions, Transport};
+use tulipa_examples::idle::IdleTimeout;
+use tulipa_examples::serving::{announce, serve_until_signal, start_logging};
+
+/// Sends back what it receives.
+#[derive(Parser)]
+struct Arguments {
+    /// Where to listen: a name or an address.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// The port; 0 picks a free one.
+    #[arg(long, default_value_t = 8888)]
+    port: u16,
+    /// How many microseconds to poll without sleeping before each sleep.
+    #[arg(long, default_value_t = 0, value_name = "MICROSECONDS")]
+    spin: u64,
+    /// After how many seconds of silence a connection is closed; never by default.
+    #[arg(long, value_name = "SECONDS")]
+    idle_timeout: Option<u64>,
+}
+
+struct Echo {
+    idle_limit: Option<Duration>,
+    idle: IdleTimeout,
+}
+
+impl Protocol for Echo {
+    fn connection_made(&mut self, transport: &dyn Transport) {
+        if let Some(limit) = self.idle_limit {
+            self.idle.start(transport, limit, |_: &mut Echo, transport| transport.close());
+        }
+    }
+
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+        transport.write(data);
+        if let Some(limit) = self.idle_limit {
+            self.idle.restart(limit);
+        }
+    }
+
+    // A peer that does not read what comes back is not read from either.
+    fn pause_writing(&mut self, transport: &dyn Transport) {
+        transport.pause_reading();
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) {
+        transport.resume_reading();
+    }
+}
+
+fn main() -> Result<(), Exception> {
+    let arguments = Arguments::parse();
+    start_logging();
+    let event_loop = EventLoop::builder().spin(Duration::from_micros(arguments.spin)).build()?;
+    let idle_limit = arguments.idle_timeout.map(Duration::from_secs);
+    let options = ServerOptions::from((arguments.host, arguments.port)).backlog(4096);
+    let serving = event_loop
+        .create_server(move || Echo { idle_limit, idle: IdleTimeout::default() }, options);
+    let server = event_loop.run_until_complete(&serving)?;
+    for address in server.addresses() {
+        announce(format_args!("listening on {address}"));
+    }
+    serve_until_signal(&event_loop, &[server])
+}

@@ -1,0 +1,86 @@
+//! Catches all mail that is sent to it, and shows it on a web page: an SMTP server and an HTTP server
+//! in one program, on one thread and one loop.
+//!
+//! Run it, point a program's mail settings to 127.0.0.1 port 1025, and open http://127.0.0.1:8025/.
+
+use clap::Parser;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+use tulipa::ServerOptions;
+use tulipa::prelude::*;
+use tulipa_examples::http::{Limits, Reply, Request};
+use tulipa_examples::http_protocol::HttpProtocol;
+use tulipa_examples::mail::{Settings, Site, SmtpProtocol, Store, StoreLimits};
+use tulipa_examples::serving::{announce, serve_until_signal, start_logging};
+
+/// Catches all mail that is sent to it, and shows it on a web page.
+#[derive(Parser)]
+struct Arguments {
+    /// Where to listen: a name or an address.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// The port for mail; 0 picks a free one.
+    #[arg(long, default_value_t = 1025)]
+    smtp_port: u16,
+    /// The port for the web page; 0 picks a free one.
+    #[arg(long, default_value_t = 8025)]
+    http_port: u16,
+    /// How many mails to keep; the oldest are dropped.
+    #[arg(long, default_value_t = 1000)]
+    keep: usize,
+    /// How many MiB of mail to keep.
+    #[arg(long, default_value_t = 256, value_name = "MIB")]
+    keep_size: usize,
+    /// The largest mail to accept, in MiB.
+    #[arg(long, default_value_t = 25, value_name = "MIB")]
+    largest: usize,
+    /// After how many seconds without a command a mail client is sent away.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    idle_timeout: u64,
+    /// A name that the page may be asked for by, beside localhost and addresses; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    host_name: Vec<String>,
+}
+
+const MIB: usize = 1024 * 1024;
+
+fn main() -> Result<(), Exception> {
+    let arguments = Arguments::parse();
+    start_logging();
+    let event_loop = EventLoop::new()?;
+    let store = Rc::new(RefCell::new(Store::new(StoreLimits {
+        mails: arguments.keep,
+        bytes: arguments.keep_size.saturating_mul(MIB),
+    })));
+
+    let settings =
+        Rc::new(Settings { message: arguments.largest.saturating_mul(MIB), ..Settings::default() });
+    let idle_limit = Duration::from_secs(arguments.idle_timeout);
+    let caught = store.clone();
+    let smtp = event_loop.create_server(
+        move || SmtpProtocol::new(settings.clone(), caught.clone(), idle_limit),
+        ServerOptions::from((arguments.host.clone(), arguments.smtp_port)),
+    );
+
+    let limits = Rc::new(Limits::default());
+    let site = Rc::new(Site { host_names: arguments.host_name });
+    let http = event_loop.create_server(
+        move || {
+            let (site, store) = (site.clone(), store.clone());
+            HttpProtocol::new(limits.clone(), move |request: &Request<'_>, reply: Reply<'_>| {
+                site.respond(&mut store.borrow_mut(), request).send(reply);
+            })
+        },
+        ServerOptions::from((arguments.host, arguments.http_port)),
+    );
+
+    let smtp = event_loop.run_until_complete(&smtp)?;
+    let http = event_loop.run_until_complete(&http)?;
+    for (name, server) in [("smtp", &smtp), ("http", &http)] {
+        for address in server.addresses() {
+            announce(format_args!("{name}: listening on {address}"));
+        }
+    }
+    serve_until_signal(&event_loop, &[smtp, http])
+}

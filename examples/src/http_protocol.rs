@@ -1,0 +1,107 @@
+//! [`HttpProtocol`]: carries bytes between a transport and an HTTP [`Connection`].
+
+use crate::http::{Connection, Limits, Next, Reply, Request};
+use crate::idle::IdleTimeout;
+use std::rc::Rc;
+use std::time::Duration;
+use tulipa::{Protocol, Transport};
+
+/// How long a client may take for the first byte, for a whole request, and between two requests.
+const FIRST_BYTE: Duration = Duration::from_secs(10);
+const WHOLE_REQUEST: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// A server's connection: requests are answered by `S`, in order.
+///
+/// A client that does not read its replies is not read from either, so nothing piles up.
+pub struct HttpProtocol<S> {
+    connection: Connection,
+    serve: S,
+    output: Vec<u8>,
+    idle: IdleTimeout,
+    /// A request has begun to arrive: its time limit runs, whatever else arrives.
+    in_request: bool,
+    /// The connection waits for its output to leave before it serves what it holds.
+    is_full: bool,
+}
+
+impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> HttpProtocol<S> {
+    /// A connection on which nothing has arrived yet.
+    pub fn new(limits: Rc<Limits>, serve: S) -> Self {
+        Self {
+            connection: Connection::new(limits),
+            serve,
+            output: Vec::new(),
+            idle: IdleTimeout::default(),
+            in_request: false,
+            is_full: false,
+        }
+    }
+
+    fn feed(&mut self, transport: &dyn Transport, data: &[u8]) {
+        let mut data = data;
+        loop {
+            let next = self.connection.receive(data, &mut self.output, &mut self.serve);
+            let written = transport.write(&self.output);
+            self.output.clear();
+            match next {
+                Next::Continue => return self.watch_the_clock(),
+                Next::Close => return transport.close(),
+                // What waits is below the high mark again: go on.
+                Next::Full if written == tulipa::WriteState::Taken => data = &[],
+                Next::Full => {
+                    self.is_full = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn watch_the_clock(&mut self) {
+        match (self.connection.is_idle(), self.in_request) {
+            (true, _) => {
+                self.in_request = false;
+                self.idle.restart(KEEP_ALIVE);
+            }
+            (false, false) => {
+                self.in_request = true;
+                self.idle.restart(WHOLE_REQUEST);
+            }
+            // Sending a request byte by byte does not buy more time.
+            (false, true) => {}
+        }
+    }
+
+    fn timed_out(&mut self, transport: &dyn Transport) {
+        let _close = self.connection.time_out(&mut self.output);
+        transport.write(&self.output);
+        transport.close();
+    }
+}
+
+impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> Protocol for HttpProtocol<S> {
+    fn connection_made(&mut self, transport: &dyn Transport) {
+        self.idle.start(transport, FIRST_BYTE, Self::timed_out);
+    }
+
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+        self.feed(transport, data);
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) {
+        transport.pause_reading();
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) {
+        transport.resume_reading();
+        if std::mem::take(&mut self.is_full) {
+            self.feed(transport, &[]);
+        }
+    }
+
+    fn shutdown_requested(&mut self, transport: &dyn Transport) {
+        if self.connection.shut_down() == Next::Close {
+            transport.close();
+        }
+    }
+}

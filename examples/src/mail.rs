@@ -1,0 +1,19 @@
+//! Mail, caught: received by SMTP, kept for a while, shown over HTTP.
+//!
+//! [`Session`] speaks SMTP and hands out whole [`Mail`]s, [`Store`] keeps the newest of them, [`Site`]
+//! answers HTTP requests about what is kept. None of them knows a socket, a loop or the time.
+
+mod address;
+mod contents;
+mod line;
+mod protocol;
+mod site;
+mod smtp;
+mod store;
+
+pub use address::{Address, AddressError};
+pub use line::{Line, LineSplitter};
+pub use protocol::SmtpProtocol;
+pub use site::Site;
+pub use smtp::{Mail, Next, Session, Settings, StoreFull};
+pub use store::{CaughtMail, Store, StoreLimits};

@@ -1,0 +1,342 @@
+//! An SMTP server's session: lines in, replies out, and whole mails handed over (RFC 5321).
+//!
+//! A [`Session`] is fed the bytes of one connection, cut anywhere. It knows no socket and no time.
+//! Only CR LF ends a line, and only CR LF . CR LF ends a mail. A mail with a CR or an LF alone in it is
+//! read to its end and refused, rather than repaired: servers disagree about what such a byte means,
+//! and whoever writes a program that sends it should learn so here and not in production.
+//!
+//! Invariants: each line gets one reply, in order (PIPELINING), but for the lines of a mail, which get one
+//! at the end; the same bytes give the same replies and mails however they are split; the work is linear
+//! in the input, the memory bounded by the [`Settings`], and the output by sixteen times the input.
+
+mod command;
+mod content;
+mod reply;
+
+use std::mem;
+use std::rc::Rc;
+
+use self::command::{Command, MailParameters};
+use self::content::Content;
+use self::reply::Reply;
+use super::address::{Address, is_host};
+use super::line::{Line, LineSplitter};
+
+/// What a server calls itself, and how much it takes. One for all of its sessions.
+///
+/// Lengths of lines count what was sent, CR LF included. Idle time is not known here: see
+/// [`Session::time_out`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The name in the greeting: a domain or an address literal.
+    pub host_name: String,
+    /// The longest command line; a longer one is answered 500.
+    pub command_line: usize,
+    /// The longest line of a mail; a mail with a longer one is answered 554.
+    pub text_line: usize,
+    /// Recipients of one mail; each one more is answered 452.
+    pub recipients: usize,
+    /// The largest mail, in bytes after dot-unstuffing; a larger one is answered 552. It is announced
+    /// as SIZE.
+    pub message: usize,
+    /// How many commands may fail in a row, without a mail between them, before 421 ends the session.
+    pub bad_commands: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            host_name: "localhost".to_owned(),
+            command_line: 2 * 1024,
+            text_line: 4 * 1024,
+            recipients: 100,
+            message: 25 * 1024 * 1024,
+            bad_commands: 20,
+        }
+    }
+}
+
+/// A mail as it was received: the envelope, which its header need not agree with, and the content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// What the client called itself in EHLO or HELO.
+    pub client: Box<str>,
+    /// The reverse-path; `None` is the null path `<>` of bounces.
+    pub sender: Option<Address>,
+    /// The forward-paths, at least one, in their order.
+    pub recipients: Vec<Address>,
+    /// Header and body, every line ending with CR LF. Any other byte may be in it.
+    pub content: Vec<u8>,
+}
+
+/// The mail cannot be kept: the client is told 452, and to try again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreFull;
+
+impl std::fmt::Display for StoreFull {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("there is no room for the mail")
+    }
+}
+
+impl std::error::Error for StoreFull {}
+
+/// What to do with the connection once the output has been written.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Read on.
+    Continue,
+    /// Close, after the output has been flushed. Whatever else arrives is ignored.
+    Close,
+}
+
+/// The server's side of one SMTP connection.
+///
+/// # Examples
+/// ```
+/// use std::rc::Rc;
+/// use tulipa_examples::mail::{Next, Session, Settings};
+///
+/// let mut session = Session::new(Rc::new(Settings::default()));
+/// let mut output = Vec::new();
+/// session.greet(&mut output);
+/// let lines = b"EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nSubject: x\r\n\r\n..\r\n.\r\nQUIT\r\n";
+/// let mut mails = Vec::new();
+/// let next = session.receive(lines, &mut output, |mail| {
+///     mails.push(mail);
+///     Ok(7)
+/// });
+/// assert_eq!(next, Next::Close);
+/// assert_eq!(mails[0].content, b"Subject: x\r\n\r\n.\r\n");
+/// assert!(output.ends_with(b"250 2.0.0 caught as message 7\r\n221 2.0.0 goodbye\r\n"));
+/// ```
+#[derive(Debug)]
+pub struct Session {
+    settings: Rc<Settings>,
+    lines: LineSplitter,
+    state: State,
+    /// Who says to be there; `None` before EHLO or HELO.
+    client: Option<Client>,
+    bad_commands: usize,
+    shutting_down: bool,
+}
+
+#[derive(Debug)]
+struct Client {
+    name: Box<str>,
+    /// It said EHLO, so it may use extensions.
+    extended: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between mails.
+    Ready,
+    /// MAIL was accepted.
+    Envelope { sender: Option<Address>, recipients: Vec<Address> },
+    /// DATA was accepted: lines are content.
+    Content { sender: Option<Address>, recipients: Vec<Address>, content: Content },
+    /// The last reply has been written.
+    Closed,
+}
+
+impl Session {
+    /// A session in which nothing has been said yet.
+    pub fn new(settings: Rc<Settings>) -> Self {
+        Session {
+            settings,
+            lines: LineSplitter::default(),
+            state: State::Ready,
+            client: None,
+            bad_commands: 0,
+            shutting_down: false,
+        }
+    }
+
+    /// Writes the greeting, with which the server begins.
+    pub fn greet(&mut self, output: &mut Vec<u8>) {
+        Reply::Greeting.write(&self.settings, output);
+    }
+
+    /// Takes `data`, appends replies to `output`, and calls `deliver` with each mail that is whole.
+    ///
+    /// `deliver` answers with the number under which the mail is kept; only then is the client told 250.
+    pub fn receive(
+        &mut self,
+        data: &[u8],
+        output: &mut Vec<u8>,
+        mut deliver: impl FnMut(Mail) -> Result<u64, StoreFull>,
+    ) -> Next {
+        let mut lines = mem::take(&mut self.lines);
+        let mut input = data;
+        loop {
+            let limit = match self.state {
+                State::Closed => return Next::Close,
+                State::Content { .. } => self.settings.text_line,
+                State::Ready | State::Envelope { .. } => self.settings.command_line,
+            };
+            let Some(line) = lines.next(&mut input, limit) else { break };
+            match &mut self.state {
+                State::Content { content, .. } => {
+                    if content.add(line, &self.settings) {
+                        self.end_mail(output, &mut deliver);
+                    }
+                }
+                State::Ready | State::Envelope { .. } | State::Closed => {
+                    self.command(line, output);
+                }
+            }
+        }
+        self.lines = lines;
+        Next::Continue
+    }
+
+    /// Ends the session because the client was silent for too long.
+    pub fn time_out(&mut self, output: &mut Vec<u8>) -> Next {
+        self.end(Reply::Idle, output)
+    }
+
+    /// Ends the session because the server goes: at once, or after the mail that is being received.
+    pub fn shut_down(&mut self, output: &mut Vec<u8>) -> Next {
+        if let State::Content { .. } = self.state {
+            self.shutting_down = true;
+            return Next::Continue;
+        }
+        self.end(Reply::ShuttingDown, output)
+    }
+
+    fn end(&mut self, reply: Reply, output: &mut Vec<u8>) -> Next {
+        if !matches!(self.state, State::Closed) {
+            reply.write(&self.settings, output);
+            self.state = State::Closed;
+            self.lines = LineSplitter::default();
+        }
+        Next::Close
+    }
+
+    fn command(&mut self, line: Line<'_>, output: &mut Vec<u8>) {
+        let reply = match line {
+            Line::Whole(line) => match Command::parse(line) {
+                Ok(command) => self.obey(command),
+                Err(reply) => reply,
+            },
+            Line::TooLong => Reply::LineTooLong,
+        };
+        self.bad_commands += usize::from(reply.is_an_error());
+        let reply = match self.bad_commands >= self.settings.bad_commands {
+            true => Reply::TooManyErrors,
+            false => reply,
+        };
+        reply.write(&self.settings, output);
+        if reply.is_the_last() {
+            self.state = State::Closed;
+        }
+    }
+
+    fn obey(&mut self, command: Command<'_>) -> Reply {
+        match command {
+            Command::Hello { extended, name } => self.hello(extended, name),
+            Command::Mail { sender, parameters } => self.mail(sender, parameters),
+            Command::Recipient { address } => self.recipient(address),
+            Command::Data => self.data(),
+            Command::Reset => {
+                self.state = State::Ready;
+                Reply::Done
+            }
+            Command::Noop => Reply::Done,
+            Command::Verify => Reply::CannotVerify,
+            Command::Help => Reply::Help,
+            Command::Quit => Reply::Goodbye,
+            Command::Http => Reply::NotHttp,
+        }
+    }
+
+    /// EHLO and HELO; in the middle of a mail they end it, as RSET does (RFC 5321, 4.1.4).
+    fn hello(&mut self, extended: bool, name: &[u8]) -> Reply {
+        match std::str::from_utf8(name) {
+            Ok(name) if is_host(name.as_bytes()) => {
+                self.client = Some(Client { name: name.into(), extended });
+                self.state = State::Ready;
+                if extended { Reply::Extensions } else { Reply::Hello }
+            }
+            _ => Reply::BadArgument("the argument is a domain or an address literal"),
+        }
+    }
+
+    fn mail(&mut self, sender: Option<Address>, parameters: MailParameters) -> Reply {
+        match (&self.client, &self.state) {
+            (None, _) => Reply::BadSequence("say EHLO or HELO first"),
+            (Some(client), _) if parameters.any && !client.extended => Reply::UnknownParameter,
+            (Some(_), State::Ready) if parameters.size > self.settings.message as u64 => {
+                Reply::TooLarge
+            }
+            (Some(_), State::Ready) => {
+                self.state = State::Envelope { sender, recipients: Vec::new() };
+                Reply::SenderTaken
+            }
+            (Some(_), _) => Reply::BadSequence("there is a sender already"),
+        }
+    }
+
+    fn recipient(&mut self, address: Address) -> Reply {
+        match &mut self.state {
+            State::Envelope { recipients, .. } if recipients.len() < self.settings.recipients => {
+                recipients.push(address);
+                Reply::RecipientTaken
+            }
+            State::Envelope { .. } => Reply::TooManyRecipients,
+            _ => Reply::BadSequence("say MAIL first"),
+        }
+    }
+
+    fn data(&mut self) -> Reply {
+        match mem::replace(&mut self.state, State::Ready) {
+            State::Envelope { sender, recipients } if !recipients.is_empty() => {
+                self.state = State::Content { sender, recipients, content: Content::default() };
+                Reply::SendContent
+            }
+            state @ State::Envelope { .. } => {
+                self.state = state;
+                Reply::NoRecipients
+            }
+            state => {
+                self.state = state;
+                Reply::BadSequence("say MAIL and RCPT first")
+            }
+        }
+    }
+
+    /// The line with the dot has come.
+    fn end_mail(
+        &mut self,
+        output: &mut Vec<u8>,
+        deliver: &mut impl FnMut(Mail) -> Result<u64, StoreFull>,
+    ) {
+        let State::Content { sender, recipients, content } =
+            mem::replace(&mut self.state, State::Ready)
+        else {
+            return;
+        };
+        let client = self.client.as_ref().map_or("".into(), |client| client.name.clone());
+        let reply = match content.into_bytes() {
+            Ok(content) => match deliver(Mail { client, sender, recipients, content }) {
+                Ok(number) => {
+                    self.bad_commands = 0;
+                    Reply::Caught(number)
+                }
+                Err(StoreFull) => Reply::NoRoom,
+            },
+            Err(problem) => problem.reply(),
+        };
+        reply.write(&self.settings, output);
+        if self.shutting_down {
+            let _ = self.end(Reply::ShuttingDown, output); // the caller's loop sees it
+        }
+    }
+}
+
+#[cfg(test)]
+mod smuggling_tests;
+#[cfg(test)]
+mod tests;

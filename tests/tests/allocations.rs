@@ -1,0 +1,137 @@
+//! What costs no allocation, counted.
+
+use allocation_counter::measure;
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::time::Duration;
+use tulipa::{AbstractEventLoop, prelude::*};
+
+/// Runs `round` until everything that grows once has grown, then counts its allocations.
+fn in_steady_state(mut round: impl FnMut()) -> u64 {
+    (0..200).for_each(|_| round());
+    measure(&mut round).count_total
+}
+
+fn run_ready(event_loop: &EventLoop) {
+    event_loop.run_ready().expect("an idle, open loop");
+}
+
+#[test]
+fn l4_a_callback_of_up_to_four_words_costs_no_allocation() {
+    let event_loop = EventLoop::new().unwrap();
+    let count = Rc::new(Cell::new(0));
+    let allocations = in_steady_state(|| {
+        for words in 0..100usize {
+            let (count, one, two, three) = (count.clone(), words, words, words);
+            event_loop.call_soon(move || count.set(count.get() + one + two + three));
+        }
+        run_ready(&event_loop);
+    });
+    assert_eq!(allocations, 0);
+
+    let allocations = in_steady_state(|| {
+        let (count, ballast) = (count.clone(), [1usize; 4]);
+        event_loop.call_soon(move || count.set(count.get() + ballast.iter().sum::<usize>()));
+        run_ready(&event_loop);
+    });
+    assert_eq!(allocations, 1, "five words are boxed: the counter counts");
+}
+
+#[test]
+fn h18_arming_and_firing_timers_costs_no_allocation() {
+    let event_loop = EventLoop::new().unwrap();
+    let fired = Rc::new(Cell::new(0));
+    let allocations = in_steady_state(|| {
+        for _ in 0..50 {
+            let fired = fired.clone();
+            event_loop.call_later(Duration::ZERO, move || fired.set(fired.get() + 1));
+        }
+        run_ready(&event_loop);
+    });
+    assert_eq!(allocations, 0);
+    assert_eq!(fired.get(), 201 * 50);
+}
+
+#[test]
+fn h18_arming_and_cancelling_timers_costs_no_allocation() {
+    let event_loop = EventLoop::new().unwrap();
+    let allocations = in_steady_state(|| {
+        for _ in 0..50 {
+            event_loop.call_later(Duration::from_secs(60), || {}).cancel();
+        }
+        run_ready(&event_loop);
+    });
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn h18_moving_a_deadline_costs_no_allocation() {
+    let event_loop = EventLoop::new().unwrap();
+    let timers: Vec<_> =
+        (0..50).map(|_| event_loop.call_later(Duration::from_secs(60), || {})).collect();
+    let allocations = in_steady_state(|| {
+        for timer in &timers {
+            timer.reschedule(event_loop.time() + Duration::from_secs(60));
+        }
+        run_ready(&event_loop);
+    });
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn l31_a_small_call_from_a_thread_costs_no_allocation() {
+    let event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.threadsafe_handle();
+    let allocations = in_steady_state(|| {
+        for _ in 0..50 {
+            handle.call_soon_threadsafe(|| {}).expect("the loop is open");
+        }
+        run_ready(&event_loop);
+    });
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn f9_a_future_with_one_callback_costs_one_allocation() {
+    let event_loop = EventLoop::new().unwrap();
+    let sum = Rc::new(Cell::new(0));
+    let allocations = in_steady_state(|| {
+        let (sum, future) = (sum.clone(), event_loop.create_future::<u32>());
+        future.add_done_callback(move |future| sum.set(sum.get() + future.result().unwrap()));
+        future.set_result(1).expect("it is pending");
+        run_ready(&event_loop);
+    });
+    assert_eq!(allocations, 1);
+    assert_eq!(sum.get(), 201);
+}
+
+struct Echo;
+
+impl Protocol for Echo {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+        transport.write(data);
+    }
+}
+
+#[test]
+fn x15_a_request_and_its_reply_cost_no_allocation() {
+    let event_loop = EventLoop::new().unwrap();
+    let server = event_loop.create_server(|| Echo, ("127.0.0.1", 0)).result().unwrap();
+    let port = server.addresses()[0].port().expect("an address with a port");
+    let mut peer = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut reply = [0; 5];
+    let allocations = in_steady_state(|| {
+        peer.write_all(b"hello").unwrap();
+        peer.set_nonblocking(true).unwrap();
+        while peer.peek(&mut reply).is_err() {
+            let event_loop: &dyn AbstractEventLoop = &**event_loop;
+            event_loop.run_once(None).expect("an idle, open loop");
+        }
+        peer.set_nonblocking(false).unwrap();
+        peer.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"hello");
+    });
+    assert_eq!(allocations, 0);
+}
