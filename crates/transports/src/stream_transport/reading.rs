@@ -45,7 +45,7 @@ impl<B: Backend> StreamTransport<B> {
     /// Reads and hands over until there is no more or the budget is used up. Says whether more may
     /// be there.
     fn read_burst(self: &Rc<Self>) -> bool {
-        let mut buffer = self.shared.take_read_buffer();
+        let mut buffer = self.shared().take_read_buffer();
         let mut more = false;
         let mut total = 0;
         for _ in 0..READS_A_TURN {
@@ -69,7 +69,7 @@ impl<B: Backend> StreamTransport<B> {
                 break;
             }
         }
-        self.shared.give_back_read_buffer(buffer);
+        self.shared().give_back_read_buffer(buffer);
         more
     }
 

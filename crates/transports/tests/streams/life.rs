@@ -1,14 +1,14 @@
 //! Connections and their loop (L-30, R6).
 
 use crate::support::*;
-use eventloop::{TestLoop, prelude::*};
+use eventloop::TestLoop;
 use std::net::TcpStream;
 use std::rc::Rc;
 use tulipa_transports::testing::{LifeCycle, MemoryLoop, MemoryOptions};
 use tulipa_transports::{Address, NetworkLoop, Protocol, Transport};
 
 /// Notes its own end.
-struct Mortal(Rc<()>);
+struct Mortal(#[expect(dead_code, reason = "its count is what is looked at")] Rc<()>);
 
 impl Protocol for Mortal {
     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
