@@ -210,11 +210,11 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
         if future.scheduler_id() != self.id() {
             return Err(RunError::OtherLoop.into());
         }
-        let event_loop = Rc::downgrade(&self.to_event_loop());
+        let event_loop = self.to_event_loop();
         let waiting = Rc::new(Cell::new(true));
         let still_waiting = waiting.clone();
         let token = future.add_done_callback(move |_| {
-            if let Some(event_loop) = event_loop.upgrade().filter(|_| still_waiting.get()) {
+            if still_waiting.get() {
                 event_loop.stop();
             }
         });
@@ -337,6 +337,14 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     /// let sum = event_loop.run_in_executor(None, || (1..=10).sum::<u32>());
     /// assert_eq!(event_loop.run_until_complete(&sum)?, 55);
     /// # Ok::<(), futures::Exception>(())
+    /// ```
+    ///
+    /// A job cannot get hold of the loop, whose thread it does not run on (E-3):
+    /// ```compile_fail,E0277
+    /// use tulipa_eventloop::{EventLoop, prelude::*};
+    /// let event_loop = EventLoop::new().unwrap();
+    /// let handle = event_loop.handle();
+    /// event_loop.run_in_executor(None, move || handle.stop());
     /// ```
     #[track_caller]
     fn run_in_executor<T: Send + 'static>(

@@ -40,6 +40,11 @@ pub(crate) struct TimerQueue<T> {
     order: u64,
 }
 
+/// So much memory is given back at a time that a waiting loop does not notice: one MiB, about.
+const SEGMENTS_A_TRIM: usize = 64;
+/// The same for what keeps their order.
+const ENTRIES_A_TRIM: usize = 32 * 1024;
+
 impl<T> TimerQueue<T> {
     /// An empty queue. It takes no memory before the first [`arm`](Self::arm).
     pub(crate) fn new() -> Self {
@@ -124,6 +129,16 @@ impl<T> TimerQueue<T> {
     #[inline]
     pub(crate) fn take(&mut self, key: TimerKey) -> Option<T> {
         self.slots.remove_due(key)
+    }
+
+    /// Gives some memory back that many timers of the past have left, if there is much of it. Meant
+    /// to be called whenever there is nothing to do.
+    #[inline]
+    pub(crate) fn trim(&mut self) {
+        if self.slots.has_excess() {
+            self.slots.trim(SEGMENTS_A_TRIM);
+        }
+        self.agenda.trim(ENTRIES_A_TRIM);
     }
 
     /// The deadline of a timer that is armed or due.

@@ -2,7 +2,8 @@
 
 use super::executor::DefaultExecutor;
 use super::{LoopCore, Phase};
-use crate::CloseError;
+use crate::io_callbacks::IoCallbacks;
+use crate::{CloseError, Direction};
 
 impl LoopCore {
     pub(super) fn close_loop(&self) -> Result<(), CloseError> {
@@ -86,6 +87,11 @@ impl LoopCore {
         let keys = self.sources.borrow().keys();
         for key in keys {
             let Some(source) = self.unwatch_source(key) else { continue };
+            if let Some(callbacks) = IoCallbacks::of(source.clone()) {
+                // One by one: a second panic while the first unwinds would end the process.
+                self.drop_contained(callbacks.unset(Direction::Read));
+                self.drop_contained(callbacks.unset(Direction::Write));
+            }
             // Its destructor, the last thing in there, may be a user's.
             if let Err(panic) = futures::catch(|| source.loop_closed()) {
                 self.destructor_failed(panic);

@@ -99,6 +99,9 @@ impl LoopCore {
         descriptor: BorrowedFd<'_>,
         direction: Direction,
     ) -> io::Result<bool> {
+        if self.phase.get() == Phase::Closed {
+            return Ok(false); // closing drops it in its turn
+        }
         let Some((known, key, interest)) = self.io_callbacks_of(descriptor.as_raw_fd())? else {
             return Ok(false);
         };

@@ -11,23 +11,29 @@ impl LoopCore {
     pub(super) fn report(&self, context: ExceptionContext) {
         self.counters.errors.add(1);
         let handler = self.exception_handler.borrow().clone();
-        let Some(handler) = handler else { return self.report_by_default(&context) };
-        let event_loop = self.this.upgrade();
-        let Some(event_loop) = event_loop else { return self.report_by_default(&context) };
-        if let Err(panic) = catch(|| handler(&*event_loop, &context)) {
-            let message =
-                format!("Unhandled error in exception handler, while it handled: {context}");
-            self.report_by_default(&ExceptionContext::with_exception(message, panic));
-        }
-        self.drop_contained(handler);
-        // A panic may have left a payload whose destructor panics: nothing of a report gets out.
-        if let Err(panic) = catch(|| drop(context)) {
-            std::mem::forget(panic);
+        match (handler, self.this.upgrade()) {
+            (Some(handler), Some(event_loop)) => {
+                if let Err(panic) = catch(|| handler(&*event_loop, &context)) {
+                    let message = format!(
+                        "Unhandled error in exception handler, while it handled: {context}"
+                    );
+                    self.report_by_default(ExceptionContext::with_exception(message, panic));
+                }
+                self.drop_contained(handler);
+                drop_silently(context);
+            }
+            _ => self.report_by_default(context),
         }
     }
 
     /// One record in the log; a test's loop remembers the first panic, to resume it at its end.
-    pub(super) fn report_by_default(&self, context: &ExceptionContext) {
+    fn report_by_default(&self, context: ExceptionContext) {
+        self.log_report(&context);
+        drop_silently(context);
+    }
+
+    /// See [`report_by_default`](Self::report_by_default).
+    pub(super) fn log_report(&self, context: &ExceptionContext) {
         if self.settings.keep_first_panic
             && let Some(exception) = &context.exception
             && exception.is::<PanicError>()
@@ -89,6 +95,14 @@ impl LoopCore {
         if let Err(panic) = outcome {
             self.callback_failed(turn, panic);
         }
+    }
+}
+
+/// Drops what is known of an error. A panic may have left a payload whose destructor panics: nothing
+/// of a report gets out, and there is nobody left to tell.
+fn drop_silently(context: ExceptionContext) {
+    if let Err(panic) = catch(|| drop(context)) {
+        std::mem::forget(panic);
     }
 }
 

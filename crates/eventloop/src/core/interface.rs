@@ -129,7 +129,7 @@ impl AbstractEventLoop for LoopCore {
     }
 
     fn default_exception_handler(&self, context: &ExceptionContext) {
-        self.report_by_default(context);
+        self.log_report(context);
     }
 
     fn set_debug(&self, enabled: bool) {

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// The longest time that is given to a poller at once (L-5).
 const LONGEST_POLL: Duration = Duration::from_secs(24 * 3600);
 
+/// A wait of this length is time for tidying up.
+const LONG_WAIT: Duration = Duration::from_millis(10);
+
 /// How long a loop on a stepping clock waits, in real time, for what should come from outside.
 const LONGEST_OUTSIDE_WAIT: Duration = Duration::from_secs(60);
 
@@ -106,7 +109,13 @@ impl LoopCore {
             }
             return Ok(());
         }
-        if self.spin(timeout, &wait, events)? || !self.calls.inbox().prepare_to_sleep() {
+        if self.spin(timeout, &wait, events)? {
+            return Ok(());
+        }
+        if timeout.is_none_or(|timeout| timeout >= LONG_WAIT) {
+            self.timers.borrow_mut().trim();
+        }
+        if !self.calls.inbox().prepare_to_sleep() {
             return Ok(());
         }
         self.counters.sleeps.add(1);

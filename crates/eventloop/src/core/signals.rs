@@ -27,6 +27,9 @@ impl LoopCore {
     }
 
     pub(super) fn uninstall_signal_handler(&self, signal: i32) -> bool {
+        if self.phase.get() == Phase::Closed {
+            return false; // closing drops it in its turn
+        }
         let removed = self.signals.borrow_mut().remove(signal);
         let Some(callback) = removed else { return false };
         // Emptied, so that it does not run if it is queued already (G-6).

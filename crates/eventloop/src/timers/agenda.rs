@@ -134,6 +134,12 @@ impl Agenda {
         }
     }
 
+    /// Gives memory back that entries of the past have left: room for at least `most` of them, if
+    /// there is that much.
+    pub(super) fn trim(&mut self, most: usize) {
+        self.far.trim(most);
+    }
+
     /// Drops all entries without a timer.
     #[cold]
     pub(super) fn purge<T>(&mut self, slots: &Slots<T>) {
@@ -241,7 +247,10 @@ impl Agenda {
         self.spill_above = SPILL;
         if entries.len() > SORT && start < end {
             self.near_end = start;
-            entries.into_iter().for_each(|entry| self.place(entry));
+            for entry in entries.drain(..) {
+                self.place(entry);
+            }
+            self.far.recycle(entries);
         } else {
             self.near_end = end;
             // Looking at all the slots in a row, before their turns come one by one, lets the
@@ -250,7 +259,8 @@ impl Agenda {
             keep_live(&mut entries, |entry| slots.is_armed(entry));
             self.dead -= before - entries.len();
             entries.sort_unstable_by(|a, b| b.cmp(a));
-            self.run = entries.into();
+            let emptied = std::mem::replace(&mut self.run, entries.into());
+            self.far.recycle(emptied.into());
         }
         self.widen();
     }

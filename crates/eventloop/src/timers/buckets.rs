@@ -9,7 +9,7 @@
 //! not empty. Only [`take_first`](Buckets::take_first) may be followed by moving `origin` out of its
 //! place, and only to within the range of that bucket.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use super::agenda::{Entry, LARGE};
 
@@ -28,6 +28,8 @@ pub(super) struct Buckets {
     in_use: [u64; LEVELS],
     /// Empty before the first use.
     buckets: Vec<Bucket>,
+    /// Memory of emptied buckets, for those to come: large pieces in front, small ones behind.
+    spare: VecDeque<Vec<Entry>>,
 }
 
 /// The entries of one bucket, by creation, or as a heap once somebody asked which is the earliest.
@@ -62,7 +64,15 @@ impl Buckets {
         self.in_use[level] |= 1 << digit;
         self.len += 1;
         match &mut self.buckets[level * WIDTH + digit] {
-            Bucket::Pile(entries) => entries.push(entry),
+            Bucket::Pile(entries) => {
+                if entries.capacity() == 0 {
+                    // A bucket as wide as this is likely to hold many.
+                    let wide = level >= LEVELS / 3;
+                    let spare = if wide { self.spare.pop_front() } else { self.spare.pop_back() };
+                    *entries = spare.unwrap_or_default();
+                }
+                entries.push(entry);
+            }
             Bucket::Heap(entries) => entries.push(entry),
         }
     }
@@ -80,6 +90,29 @@ impl Buckets {
         self.len -= entries.len();
         self.now_empty(level, digit);
         Some((entries, start, start | low_bits(level * BITS)))
+    }
+
+    /// Keeps the memory of `entries`, which are done with, for other buckets.
+    pub(super) fn recycle(&mut self, mut entries: Vec<Entry>) {
+        entries.clear();
+        match entries.capacity() {
+            0 => {}
+            1..=LARGE => self.spare.push_back(entries),
+            _ => self.spare.push_front(entries),
+        }
+    }
+
+    /// Gives kept memory back: room for at least `most` entries, if there is that much.
+    pub(super) fn trim(&mut self, most: usize) {
+        let mut freed = 0;
+        while freed < most
+            && let Some(entries) = self.spare.pop_front()
+        {
+            freed += entries.capacity();
+        }
+        if self.spare.is_empty() {
+            self.spare = VecDeque::new();
+        }
     }
 
     /// The earliest deadline for which `is_live`; the earlier ones are dropped and counted in
@@ -139,7 +172,8 @@ impl Buckets {
             Bucket::Pile(entries) => entries.capacity(),
             Bucket::Heap(entries) => entries.capacity(),
         };
-        self.buckets.iter().map(capacity).sum()
+        let spare: usize = self.spare.iter().map(Vec::capacity).sum();
+        self.buckets.iter().map(capacity).sum::<usize>() + spare
     }
 
     /// Panics if an entry is where it should not be.

@@ -1,8 +1,10 @@
 //! Where the items of timers live: numbered slots in segments that never move.
 //!
-//! Growing adds a segment and copies nothing. A segment without a timer is kept for the next burst
-//! as long as such segments are not more than those in use, and given back then, so the memory is
-//! bounded by the timers there are (H-18), down to two bits a slot of the highest number ever.
+//! Growing adds a segment and copies nothing. A segment without a timer is kept for the next burst,
+//! since fresh memory costs more than all else about a timer. [`Slots::trim`] gives back what is more
+//! than the segments in use, bit by bit when there is nothing better to do, so that in the long run
+//! the memory is bounded by the timers there are (H-18), down to two bits a slot of the highest
+//! number ever.
 //!
 //! Invariant: a slot that holds an item is not in `free`. Every use of a slot has a generation of
 //! its own, also across a release of its segment; a slot that has used up all of them is retired.
@@ -117,9 +119,6 @@ impl<T> Slots<T> {
         if segment.used == 0 {
             self.in_use -= 1;
             self.vacant += 1;
-            if self.vacant > self.in_use + SPARE {
-                self.release();
-            }
         }
         Some((item, was_armed))
     }
@@ -210,16 +209,25 @@ impl<T> Slots<T> {
         self.free.take_lowest().expect("a new segment has free slots")
     }
 
-    /// Gives the memory of vacant segments back, the highest first, and keeps some low ones.
+    /// Whether more segments are vacant than are worth keeping.
+    #[inline]
+    pub(super) fn has_excess(&self) -> bool {
+        self.vacant > self.in_use + SPARE
+    }
+
+    /// Gives the memory of at most `most` vacant segments back, the highest first, and keeps as many
+    /// as are in use, the low ones.
     #[cold]
-    fn release(&mut self) {
-        let keep = (self.in_use + SPARE) / 2;
+    pub(super) fn trim(&mut self, most: usize) {
+        let excess = self.vacant.saturating_sub(self.in_use + SPARE);
+        let mut left = excess.min(most);
         for (index, segment) in self.segments.iter_mut().enumerate().rev() {
-            if self.vacant <= keep {
+            if left == 0 {
                 break;
             }
             if segment.used == 0 && segment.slots.take().is_some() {
                 self.vacant -= 1;
+                left -= 1;
                 // A slot of it is worn out, and which one is known no more: none is used again.
                 if segment.fresh == u32::MAX {
                     self.free.remove(index * SEGMENT, SEGMENT / 64);

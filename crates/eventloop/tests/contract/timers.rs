@@ -1,0 +1,485 @@
+//! Handles and timers on a loop (H-1 to H-18). The queue of deadlines itself has its own tests.
+
+use crate::common::fake::fake_builder;
+use crate::common::{Captured, SECOND, Trace, for_each_builder, for_each_loop};
+use futures::{Handle, HandleState, Instant, TimerHandle};
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+use std::time::Duration;
+use tulipa_eventloop::prelude::*;
+use tulipa_eventloop::{CancelAnswer, EventLoop, LoopHandle, RunError, TestClock, TestLoop};
+
+const MILLI: Duration = Duration::from_millis(1);
+
+#[test]
+fn h1_dropping_a_handle_changes_nothing() {
+    for_each_loop(|event_loop| {
+        let trace = Trace::new();
+        drop(event_loop.call_soon(trace.mark("soon")));
+        drop(event_loop.call_later(Duration::ZERO, trace.mark("later")));
+        drop(event_loop.call_at(event_loop.time(), trace.mark("at")));
+        drop(event_loop.threadsafe_handle().call_soon_threadsafe(|| {}).unwrap());
+        event_loop.run_ready().unwrap();
+        assert_eq!(trace.take(), ["soon", "later", "at"]);
+        assert_eq!(event_loop.stats().posted, 1);
+    });
+}
+
+#[test]
+fn h2_h3_cancel_drops_the_captures_right_then_and_may_be_repeated() {
+    for_each_loop(|event_loop| {
+        let captured = Captured::new();
+        let soon = event_loop.call_soon(captured.hold());
+        let timer = event_loop.call_later(3600 * SECOND, captured.hold());
+        assert_eq!((soon.state(), timer.state()), (HandleState::Pending, HandleState::Pending));
+        assert_eq!(captured.copies(), 2);
+        assert!(soon.cancel() && timer.cancel());
+        assert_eq!(captured.copies(), 0);
+        assert!(!soon.cancel() && !timer.cancel());
+        assert!(soon.cancelled() && timer.cancelled());
+        assert_eq!(event_loop.stats().cancelled, 2);
+
+        let ran = event_loop.call_soon(captured.hold());
+        let fired = event_loop.call_later(Duration::ZERO, captured.hold());
+        event_loop.run_ready().unwrap();
+        assert!(!ran.cancel() && !fired.cancel());
+        assert!(!ran.cancelled() && !fired.cancelled(), "too late is not cancelled");
+        assert_eq!((ran.state(), fired.state()), (HandleState::Done, HandleState::Done));
+        assert_eq!(captured.copies(), 0);
+    });
+}
+
+#[test]
+fn h2_r8_captures_that_panic_or_use_the_loop_when_they_are_cancelled_harm_nobody() {
+    for_each_loop(|event_loop| {
+        let reports = crate::common::record_reports(&**event_loop);
+        let bad = crate::common::OnDrop::new(|| panic!("expected"));
+        assert!(event_loop.call_soon(move || bad.keep()).cancel());
+        let bad = crate::common::OnDrop::new(|| panic!("expected"));
+        assert!(event_loop.call_later(SECOND, move || bad.keep()).cancel());
+        assert_eq!(reports.count(), 2);
+        let own = Rc::new(OnceCell::<TimerHandle>::new());
+        let (handle, inside) = (event_loop.handle(), own.clone());
+        let meddler = crate::common::OnDrop::new(move || {
+            let own = inside.get().unwrap();
+            assert!(!own.cancel() && own.state() == HandleState::Done);
+            handle.call_soon(|| {});
+            handle.call_later(SECOND, || {}).cancel();
+            handle.stats();
+        });
+        own.set(event_loop.call_later(SECOND, move || meddler.keep())).unwrap();
+        assert!(own.get().unwrap().cancel());
+        event_loop.run_ready().unwrap();
+    });
+}
+
+#[test]
+fn h4_a_callback_that_cancels_itself_goes_on_to_its_end() {
+    for_each_loop(|event_loop| {
+        let trace = Trace::new();
+        let (soon, timer) =
+            (Rc::new(OnceCell::<Handle>::new()), Rc::new(OnceCell::<TimerHandle>::new()));
+        let (own, seen) = (soon.clone(), trace.clone());
+        let cancelling = move || {
+            let own = own.get().unwrap();
+            seen.note(format!("soon: {} {:?}", own.cancel(), own.state()));
+        };
+        soon.set(event_loop.call_soon(cancelling)).unwrap();
+        let (own, seen) = (timer.clone(), trace.clone());
+        let cancelling = move || {
+            let own = own.get().unwrap();
+            seen.note(format!("timer: {} {:?}", own.cancel(), own.state()));
+        };
+        timer.set(event_loop.call_later(Duration::ZERO, cancelling)).unwrap();
+        event_loop.run_ready().unwrap();
+        assert_eq!(trace.take(), ["soon: false Done", "timer: false Done"]);
+        assert!(!soon.get().unwrap().cancelled() && !timer.get().unwrap().cancelled());
+    });
+}
+
+#[test]
+fn h5_h13_a_callback_cancels_what_stands_behind_it_also_a_due_timer() {
+    for_each_loop(|event_loop| {
+        let trace = Trace::new();
+        let behind = Rc::new(OnceCell::<(Handle, TimerHandle)>::new());
+        let (known, handle) = (behind.clone(), event_loop.handle());
+        event_loop.call_soon(move || {
+            let (soon, timer) = known.get().unwrap();
+            assert!(soon.cancel() && timer.cancel());
+            assert!(!timer.cancel(), "twice");
+            assert_eq!(handle.stats().timers, 1);
+        });
+        let soon = event_loop.call_soon(trace.mark("soon"));
+        let timer = event_loop.call_later(Duration::ZERO, trace.mark("timer"));
+        behind.set((soon, timer)).unwrap();
+        event_loop.call_later(Duration::ZERO, trace.mark("another"));
+        event_loop.run_ready().unwrap();
+        event_loop.run_ready().unwrap();
+        assert_eq!(trace.take(), ["another"]);
+        assert_eq!(event_loop.stats().timers, 0);
+    });
+}
+
+#[test]
+fn h6_what_is_due_at_once_goes_by_deadline() {
+    let event_loop = TestLoop::new();
+    event_loop.advance(10 * SECOND);
+    let (now, trace) = (event_loop.time(), Trace::new());
+    let later = event_loop.call_later(SECOND, trace.mark("in a second"));
+    assert_eq!(later.when(), now + SECOND);
+    event_loop.call_later(Duration::ZERO, trace.mark("now"));
+    event_loop.call_at(now - SECOND, trace.mark("a second ago"));
+    event_loop.call_at(now - 2 * SECOND, trace.mark("two seconds ago"));
+    event_loop.call_at(Instant::ZERO, trace.mark("at the beginning"));
+    event_loop.run_ready_now();
+    assert_eq!(trace.take(), ["at the beginning", "two seconds ago", "a second ago", "now"]);
+    event_loop.run_until_idle();
+    assert_eq!(trace.take(), ["in a second"]);
+}
+
+#[test]
+fn h7_l5_no_delay_is_too_long_and_the_clocks_end_never_comes() {
+    for_each_loop(|event_loop| {
+        let longest = event_loop.call_later(Duration::MAX, || panic!("it came"));
+        let long = event_loop.call_later(Duration::from_secs(u64::MAX / 2), || panic!("it came"));
+        let years =
+            event_loop.call_later(Duration::from_secs(500 * 31_000_000), || panic!("it came"));
+        event_loop.run_once(Some(Duration::ZERO)).unwrap();
+        event_loop.run_once(Some(Duration::from_micros(1))).unwrap();
+        assert_eq!((longest.when(), long.when()), (Instant::NEVER, Instant::NEVER));
+        assert!(longest.reschedule(event_loop.time() + Duration::MAX));
+        assert_eq!(event_loop.next_deadline(), Some(years.when()), "never is no deadline");
+        years.cancel();
+        assert_eq!(event_loop.next_deadline(), None);
+        assert!(longest.cancel() && long.cancel());
+    });
+    let event_loop = TestLoop::new();
+    let never = event_loop.call_at(Instant::NEVER, || panic!("it came"));
+    event_loop.advance(Duration::MAX);
+    event_loop.run_until_idle();
+    assert_eq!(event_loop.time(), Instant::NEVER);
+    assert!(matches!(event_loop.run_forever(), Err(RunError::WouldSleepForEver)));
+    let last = event_loop.call_later(Duration::from_secs(1), || panic!("it came"));
+    event_loop.run_ready_now();
+    assert!(never.cancel() && last.cancel());
+}
+
+#[test]
+fn h8_l36_cancelling_from_another_thread_says_what_became_of_it() {
+    for_each_loop(|event_loop| {
+        let poster = event_loop.threadsafe_handle();
+        let early = poster.call_soon_threadsafe(|| panic!("it ran")).unwrap();
+        let answers = std::thread::spawn(move || (early.cancel(), early.cancel())).join().unwrap();
+        assert_eq!(answers, (CancelAnswer::Cancelled, CancelAnswer::Cancelled));
+
+        let (sender, receiver) = std::sync::mpsc::channel::<tulipa_eventloop::ThreadsafeCall>();
+        let call = poster
+            .call_soon_threadsafe(move || {
+                // Its own handle comes back from a thread that has tried to cancel it meanwhile.
+                let own = receiver.recv().unwrap();
+                let thread = std::thread::spawn(move || (own.cancel(), own));
+                let (answer, own) = thread.join().unwrap();
+                assert_eq!(answer, CancelAnswer::Running);
+                assert_eq!(own.cancel(), CancelAnswer::Running, "from inside: no deadlock");
+                assert!(!own.cancelled());
+            })
+            .unwrap();
+        sender.send(call).unwrap();
+        let late = poster.call_soon_threadsafe(|| {}).unwrap();
+        event_loop.run_ready().unwrap();
+        assert_eq!(event_loop.stats().panics, 0);
+        assert_eq!(late.cancel(), CancelAnswer::Done);
+        let dropped = poster.call_soon_threadsafe(|| panic!("it ran")).unwrap();
+        event_loop.close().unwrap();
+        assert_eq!(dropped.cancel(), CancelAnswer::Dropped);
+    });
+}
+
+#[test]
+fn h9_no_timer_fires_early() {
+    for_each_loop(|event_loop| {
+        let left = Rc::new(Cell::new(40u32));
+        for index in 0..left.get() {
+            let (handle, left) = (event_loop.handle(), left.clone());
+            let due = event_loop.time() + Duration::from_micros(u64::from(index) * 37);
+            event_loop.call_at(due, move || {
+                assert!(handle.time() >= due, "early by {:?}", due - handle.time());
+                left.set(left.get() - 1);
+                if left.get() == 0 {
+                    handle.stop();
+                }
+            });
+        }
+        let reports = crate::common::record_reports(&**event_loop);
+        event_loop.run_forever().unwrap();
+        assert_eq!(reports.count(), 0);
+    });
+}
+
+#[test]
+fn h10_timers_fire_by_deadline_and_equal_ones_in_the_order_of_their_creation() {
+    for_each_builder(|builder| {
+        let clock = TestClock::new();
+        let event_loop = builder.clock(clock.clone()).build().unwrap();
+        let trace = Trace::new();
+        for name in ["b1", "b2", "b3"] {
+            event_loop.call_at(Instant::ZERO + 2 * SECOND, trace.mark(name));
+        }
+        event_loop.call_at(Instant::ZERO + SECOND, trace.mark("a"));
+        let (handle, seen) = (event_loop.handle(), trace.clone());
+        event_loop.call_at(Instant::ZERO + 3 * SECOND, move || {
+            seen.note(format!("end at {}", handle.time()));
+            handle.stop();
+        });
+        event_loop.run_forever().unwrap();
+        assert_eq!(trace.take(), ["a", "b1", "b2", "b3", "end at 3.000000s"]);
+    });
+}
+
+#[test]
+fn h11_late_timers_come_next_after_the_descriptors_and_none_is_skipped_or_merged() {
+    for_each_builder(|builder| {
+        let clock = TestClock::new();
+        let event_loop = builder.clock(clock.clone()).build().unwrap();
+        let trace = Trace::new();
+        for name in ["first", "second", "third"] {
+            event_loop.call_later(SECOND, trace.mark(name));
+        }
+        let (ours, mut theirs) = crate::common::socket_pair();
+        event_loop.add_reader(ours.clone(), trace.mark("descriptor")).unwrap();
+        let seen = trace.clone();
+        event_loop.call_soon(move || {
+            use std::io::Write;
+            clock.set(Instant::ZERO + 10 * SECOND); // it holds the thread
+            theirs.write_all(b"x").unwrap();
+            seen.note("slow");
+            drop(theirs);
+        });
+        event_loop.run_ready().unwrap();
+        assert_eq!(trace.take(), ["slow"]);
+        event_loop.run_ready().unwrap();
+        assert_eq!(trace.take(), ["descriptor", "first", "second", "third"]);
+    });
+}
+
+#[test]
+fn h12_h13_h18_the_count_follows_the_live_timers() {
+    let event_loop = EventLoop::new().unwrap();
+    let captured = Captured::new();
+    let mut timers: Vec<_> =
+        (0..10_000).map(|_| event_loop.call_later(3600 * SECOND, captured.hold())).collect();
+    assert_eq!((event_loop.stats().timers, captured.copies()), (10_000, 10_000));
+    for (index, timer) in timers.iter_mut().enumerate() {
+        // As a server does for every message of every connection.
+        assert!(timer.cancel() && !timer.cancel());
+        *timer = event_loop.call_later(3600 * SECOND, captured.hold());
+        assert_eq!(event_loop.stats().timers, 10_000, "at {index}");
+    }
+    assert_eq!(captured.copies(), 10_000);
+    timers.iter().for_each(|timer| assert!(timer.cancel()));
+    assert_eq!((event_loop.stats().timers, captured.copies()), (0, 0));
+    assert_eq!(event_loop.next_deadline(), None);
+}
+
+#[test]
+fn h14_when_tells_the_deadline_also_afterwards() {
+    let event_loop = TestLoop::new();
+    let due = event_loop.time() + 5 * SECOND;
+    let (fired, cancelled) = (event_loop.call_at(due, || {}), event_loop.call_at(due, || {}));
+    cancelled.cancel();
+    event_loop.run_until_idle();
+    assert_eq!((fired.when(), cancelled.when()), (due, due));
+    event_loop.close().unwrap();
+    assert_eq!(fired.when(), due);
+}
+
+#[test]
+fn h15_handles_are_equal_if_they_are_for_the_same_callback() {
+    let (first, second) = (EventLoop::new().unwrap(), EventLoop::new().unwrap());
+    let handles = [first.call_soon(|| {}), first.call_soon(|| {}), second.call_soon(|| {})];
+    let due = first.time() + SECOND;
+    let timers = [first.call_at(due, || {}), first.call_at(due, || {}), second.call_at(due, || {})];
+    for (left, this) in handles.iter().enumerate() {
+        for (right, that) in handles.iter().enumerate() {
+            assert_eq!(this == that, left == right);
+            assert_eq!(timers[left] == timers[right], left == right);
+        }
+    }
+    // Equal deadlines do not make equal timers; their order is that of `when`.
+    assert_eq!(timers[0].when().cmp(&timers[1].when()), std::cmp::Ordering::Equal);
+    first.close().unwrap();
+    let (dead, dead_too) = (first.call_soon(|| {}), first.call_soon(|| {}));
+    assert!(dead == dead && dead != dead_too && dead != handles[0]);
+}
+
+#[test]
+fn h16_every_callback_knows_where_it_was_scheduled_and_a_handle_shows_state_and_deadline() {
+    for_each_loop(|event_loop| {
+        let line = line!() + 1;
+        let soon = event_loop.call_soon(|| {});
+        let timer = event_loop.call_at(Instant::ZERO + 3600 * SECOND, || {});
+        let posted = event_loop.threadsafe_handle().call_soon_threadsafe(|| {}).unwrap();
+        assert_eq!(format!("{soon:?}"), "Handle(Pending)");
+        assert_eq!(format!("{timer:?}"), "TimerHandle(Pending, when 3600.000000s)");
+        let shown = format!("{posted:?}");
+        assert!(shown.contains("Pending") && shown.contains(&format!("timers.rs:{}", line + 2)));
+        let dump = event_loop.dump();
+        for line in [line, line + 1] {
+            assert!(dump.contains(&format!("timers.rs:{line}:")), "{dump}");
+        }
+        timer.cancel();
+        assert!(format!("{timer:?}").contains("Cancelled"));
+    });
+}
+
+#[test]
+fn h17_a_timer_can_be_moved_until_it_ran_and_not_afterwards() {
+    let event_loop = TestLoop::new();
+    let trace = Trace::new();
+    let (start, moved) = (event_loop.time(), event_loop.call_later(SECOND, trace.mark("moved")));
+    event_loop.call_later(2 * SECOND, trace.mark("two"));
+    assert!(moved.reschedule(start + 2 * SECOND));
+    assert_eq!(moved.when(), start + 2 * SECOND);
+    event_loop.advance(SECOND);
+    assert!(trace.take().is_empty());
+    event_loop.advance(SECOND);
+    assert_eq!(trace.take(), ["two", "moved"], "it counts as created when it was moved");
+    assert!(!moved.reschedule(start));
+    assert_eq!(moved.when(), start + 2 * SECOND);
+    assert!(!moved.cancel());
+
+    // Earlier, into the past, and from inside the batch in which it is due.
+    let earlier = event_loop.call_later(3600 * SECOND, trace.mark("earlier"));
+    assert!(earlier.reschedule(start));
+    event_loop.run_ready_now();
+    assert_eq!(trace.take(), ["earlier"]);
+    let due = Rc::new(OnceCell::<TimerHandle>::new());
+    let known = due.clone();
+    event_loop.call_soon(move || {
+        let timer = known.get().unwrap();
+        assert!(timer.reschedule(timer.when() + SECOND));
+    });
+    due.set(event_loop.call_later(Duration::ZERO, trace.mark("put off"))).unwrap();
+    event_loop.run_ready_now();
+    assert!(trace.take().is_empty());
+    event_loop.advance(SECOND);
+    assert_eq!(trace.take(), ["put off"]);
+
+    let cancelled = event_loop.call_later(SECOND, || {});
+    cancelled.cancel();
+    assert!(!cancelled.reschedule(start));
+}
+
+/// A chain of timers on ten thousand others: nothing in it may depend on their number.
+#[test]
+fn h18_rearming_among_ten_thousand_leaves_every_timer_exact() {
+    let event_loop = TestLoop::new();
+    let fired = Rc::new(Cell::new(0u32));
+    let connections: Vec<TimerHandle> = (0..10_000)
+        .map(|_| {
+            let fired = fired.clone();
+            event_loop.call_later(60 * SECOND, move || fired.set(fired.get() + 1))
+        })
+        .collect();
+    fn message(event_loop: &LoopHandle, connections: &Rc<Vec<TimerHandle>>, left: usize) {
+        let timer = &connections[left * 7919 % connections.len()];
+        assert!(timer.reschedule(event_loop.time() + 60 * SECOND));
+        if left > 0 {
+            let (again, connections) = (event_loop.clone(), connections.clone());
+            event_loop.call_later(MILLI, move || message(&again, &connections, left - 1));
+        }
+    }
+    message(&event_loop.handle(), &Rc::new(connections), 10_000);
+    event_loop.advance(10 * SECOND + MILLI);
+    assert_eq!(fired.get(), 0);
+    event_loop.advance(50 * SECOND - MILLI);
+    assert!(fired.get() <= 2, "all but the last to be moved wait: {}", fired.get());
+    event_loop.run_until_idle();
+    assert_eq!(fired.get(), 10_000);
+    assert_eq!(event_loop.time() - Instant::ZERO, 70 * SECOND);
+}
+
+#[test]
+fn h6_r10_a_test_clock_steps_from_deadline_to_deadline() {
+    let event_loop = TestLoop::new();
+    let trace = Trace::new();
+    for seconds in [3600, 1, 60] {
+        let (handle, seen) = (event_loop.handle(), trace.clone());
+        event_loop.call_later(seconds * SECOND, move || {
+            seen.note(handle.time().to_string());
+            let (again, seen) = (handle.clone(), seen.clone());
+            handle.call_later(SECOND, move || seen.note(format!("then {}", again.time())));
+        });
+    }
+    event_loop.run_until_idle();
+    assert_eq!(
+        trace.take(),
+        [
+            "1.000000s",
+            "then 2.000000s",
+            "60.000000s",
+            "then 61.000000s",
+            "3600.000000s",
+            "then 3601.000000s"
+        ]
+    );
+    let (handle, seen) = (event_loop.handle(), trace.clone());
+    event_loop.call_later(SECOND, move || {
+        seen.note("rang");
+        handle.call_soon(seen.mark("caused"));
+        handle.call_later(SECOND, seen.mark("next"));
+    });
+    event_loop.advance(SECOND - Duration::from_nanos(1));
+    assert!(trace.take().is_empty());
+    event_loop.advance(Duration::from_nanos(1));
+    assert_eq!(trace.take(), ["rang", "caused"]);
+    event_loop.advance(5 * SECOND);
+    assert_eq!(trace.take(), ["next"]);
+    assert_eq!(event_loop.time(), Instant::ZERO + 3607 * SECOND);
+}
+
+#[test]
+fn r10_a_test_loop_that_would_sleep_for_ever_says_so() {
+    let event_loop = TestLoop::new();
+    assert!(matches!(event_loop.run_forever(), Err(RunError::WouldSleepForEver)));
+    let future = event_loop.create_future::<()>();
+    let error = event_loop.run_until_complete(&future).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(RunError::WouldSleepForEver)));
+}
+
+#[test]
+fn r5_a_spinning_loop_polls_without_sleeping_for_so_long_and_then_sleeps() {
+    let (builder, script) = fake_builder();
+    let event_loop = builder.spin(Duration::from_micros(100)).build().unwrap();
+    script.wait_takes.set(Some(Duration::from_micros(30)));
+    // Nothing is timed: it spins, then sleeps until something wakes it.
+    event_loop.run_once(None).unwrap();
+    let zero = Some(Duration::ZERO);
+    assert_eq!(script.waits.take(), [zero, zero, zero, zero, None]);
+    assert_eq!(event_loop.stats().sleeps, 1);
+    // A timer within the spin ends it; one behind it is slept for.
+    let (trace, due) = (Trace::new(), event_loop.time() + Duration::from_micros(50));
+    event_loop.call_at(due, trace.mark("rang"));
+    event_loop.run_once(None).unwrap();
+    assert_eq!((script.waits.take(), trace.take()), (vec![zero, zero], vec!["rang".to_owned()]));
+    event_loop.call_later(MILLI, trace.mark("rang"));
+    event_loop.run_once(None).unwrap();
+    assert_eq!(script.waits.take().len(), 5);
+    assert_eq!(event_loop.stats().sleeps, 2);
+}
+
+#[test]
+fn r3_a_loop_that_spins_comes_to_rest_and_is_woken() {
+    for_each_builder(|builder| {
+        let event_loop = builder.spin(Duration::from_micros(20)).build().unwrap();
+        let (poster, handle) = (event_loop.threadsafe_handle(), event_loop.handle());
+        let (asleep, may_wake) = std::sync::mpsc::channel();
+        event_loop.call_soon(move || asleep.send(handle.stats().polls).unwrap());
+        let thread = std::thread::spawn(move || {
+            may_wake.recv().unwrap();
+            poster.stop();
+        });
+        event_loop.run_forever().unwrap();
+        thread.join().unwrap();
+    });
+}
