@@ -265,7 +265,7 @@ impl Connector {
             Attempt::InProgress(backend) => {
                 let connection = self.attach(backend)?;
                 let (connector, address) = (self.clone(), address.clone());
-                connection.set_connecting(Box::new(move |connection, _| {
+                connection.set_connecting(Box::new(move |connection| {
                     connector.decided(connection, address);
                 }));
                 if let Err(error) = connection.watch_connecting() {

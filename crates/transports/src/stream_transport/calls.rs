@@ -184,6 +184,9 @@ impl<B: Backend> StreamTransport<B> {
             timer.cancel();
         }
         self.leave_waiting();
+        if end == End::Orderly {
+            self.discard_input();
+        }
         B::detach(self);
         if made {
             self.run("connection_lost", |p, transport| {

@@ -206,7 +206,7 @@ impl<B: Backend> StreamTransport<B> {
     pub(crate) fn ready_to_write(self: &Rc<Self>) {
         if let Some(on_connect) = self.if_rare(|rare| rare.connecting.take()) {
             self.watch(eventloop::Interest::NONE);
-            return on_connect(self, Ok(()));
+            return on_connect(self);
         }
         self.with_machine(|machine| machine.unblock());
         self.settle(Turn::WriteReady);
