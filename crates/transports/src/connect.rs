@@ -216,11 +216,16 @@ impl Connector {
         }
         self.name.borrow_mut().clone_from(&name);
         *self.under_way.borrow_mut() = UnderWay::LookUp(found.clone());
-        found.add_done_callback(move |found| match found.take() {
-            Ok(addresses) => {
-                self.try_all(name, addresses.into_iter().map(Address::Ip).collect());
+        // Weakly: the deadline owns the connector, which owns the look-up.
+        let connector = Rc::downgrade(&self);
+        found.add_done_callback(move |found| {
+            let Some(connector) = connector.upgrade() else { return };
+            match found.take() {
+                Ok(addresses) => {
+                    connector.try_all(name, addresses.into_iter().map(Address::Ip).collect());
+                }
+                Err(exception) => connector.fail(exception),
             }
-            Err(exception) => self.fail(exception),
         });
         future
     }

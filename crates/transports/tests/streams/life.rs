@@ -77,6 +77,32 @@ fn transports_are_listed_by_the_loop_that_owns_them() {
 }
 
 #[test]
+fn l30_r6_creators_that_wait_when_the_loop_closes_leave_nothing() {
+    let alive = Rc::new(());
+    for _ in 0..20 {
+        let mut event_loop = TestLoop::new();
+        event_loop.allow_leftovers();
+        let protocol = || {
+            let alive = alive.clone();
+            move || Mortal(alive.clone())
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let pending = (
+            event_loop.create_connection(protocol(), address),
+            event_loop.create_connection(protocol(), ("localhost", address.port())),
+            event_loop.create_server(protocol(), ("localhost", 0)),
+            event_loop.create_unix_connection(protocol(), "\0tulipa-nobody"),
+        );
+        let server = event_loop.create_server(protocol(), ("127.0.0.1", 0)).result().unwrap();
+        let _waiting = TcpStream::connect(server.addresses()[0].as_ip().unwrap()).unwrap();
+        drop(event_loop);
+        drop((pending, server));
+    }
+    assert_eq!(Rc::strong_count(&alive), 1);
+}
+
+#[test]
 fn r6_two_thousand_connections_leave_nothing() {
     let event_loop = TestLoop::new();
     let alive = Rc::new(());
