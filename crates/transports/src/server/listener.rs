@@ -4,6 +4,7 @@ use super::ServerCore;
 use super::binding::SocketFile;
 use crate::Address;
 use crate::backend::{SocketBackend, SocketKind};
+use crate::loop_shared::Owner;
 use eventloop::{Direction, Interest, Source, SourceKey, SourceKind};
 use futures::{ExceptionContext, SchedulerExt, TimerHandle};
 use rustix::io::Errno;
@@ -25,6 +26,8 @@ pub(super) struct Listener {
     key: Cell<Option<SourceKey>>,
     retry: Cell<Option<TimerHandle>>,
     server: Rc<ServerCore>,
+    /// What the connections hold.
+    owner: Rc<Owner>,
 }
 
 /// So many connections are accepted, then the others of the loop get their turn (R5).
@@ -36,6 +39,7 @@ impl Listener {
     /// Puts a bound socket into the loop.
     pub(super) fn attach(
         bound: super::binding::Bound,
+        owner: &Rc<Owner>,
         server: &Rc<ServerCore>,
     ) -> io::Result<Rc<Self>> {
         let address = Address::from_sock_addr(&bound.socket.local_addr()?);
@@ -47,6 +51,7 @@ impl Listener {
             key: Cell::new(None),
             retry: Cell::new(None),
             server: server.clone(),
+            owner: owner.clone(),
         });
         let key = server.event_loop().watch(listener.clone(), Interest::NONE)?;
         listener.key.set(Some(key));
@@ -100,7 +105,7 @@ impl Listener {
                 peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map(Address::Ip)
             }
         };
-        self.server.take_in(SocketBackend::new(socket, self.kind, peer));
+        self.server.take_in(&self.owner, SocketBackend::new(socket, self.kind, peer));
     }
 
     /// Out of descriptors or memory: one report, then silence for a second. Watching on would spin,

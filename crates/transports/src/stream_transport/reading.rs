@@ -10,6 +10,8 @@ use std::rc::Rc;
 /// So many reads, or bytes, and the others get their turn.
 const READS_A_TURN: usize = 16;
 const BYTES_A_TURN: usize = 256 * 1024;
+/// A peer that goes on sending after we closed is not listened to for longer than this.
+const READS_TO_DISCARD: usize = 8;
 
 /// What one read gave.
 enum Read {
@@ -45,7 +47,7 @@ impl<B: Backend> StreamTransport<B> {
     /// Reads and hands over until there is no more or the budget is used up. Says whether more may
     /// be there.
     fn read_burst(self: &Rc<Self>) -> bool {
-        let mut buffer = self.shared.take_read_buffer();
+        let mut buffer = self.shared().take_read_buffer();
         let mut more = false;
         let mut total = 0;
         for _ in 0..READS_A_TURN {
@@ -69,8 +71,22 @@ impl<B: Backend> StreamTransport<B> {
                 break;
             }
         }
-        self.shared.give_back_read_buffer(buffer);
+        self.shared().give_back_read_buffer(buffer);
         more
+    }
+
+    /// Throws away what came and was not read. A socket that is closed with unread input resets the
+    /// connection, and the peer would lose what we sent last (R2).
+    pub(super) fn discard_input(&self) {
+        let mut buffer = self.shared().take_read_buffer();
+        for _ in 0..READS_TO_DISCARD {
+            match self.backend.recv(&mut buffer) {
+                Ok(1..) => {}
+                // There is no more, or nothing that could still be done about it.
+                Ok(0) | Err(_) => break,
+            }
+        }
+        self.shared().give_back_read_buffer(buffer);
     }
 
     fn read_once(self: &Rc<Self>, buffer: &mut [u8]) -> Read {

@@ -495,6 +495,47 @@ fn p23_a_factory_that_fails_fails_the_creator_and_closes_the_socket() {
 }
 
 #[test]
+fn p17_r8_a_panic_in_the_protocols_destructor_stays_in_its_place() {
+    struct Fragile;
+    impl Protocol for Fragile {
+        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    }
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            panic!("broken");
+        }
+    }
+    let event_loop = TestLoop::new();
+    let errors = collect_errors(&event_loop);
+    let factory = || Fragile;
+    let server = event_loop.create_server(factory, ("127.0.0.1", 0)).result().unwrap();
+    let peer = std::net::TcpStream::connect(server.addresses()[0].as_ip().unwrap()).unwrap();
+    run_until(&event_loop, || server.connection_count() == 1);
+    drop(peer);
+    server.close();
+    event_loop.run_until_complete(&server.wait_closed()).unwrap();
+    let errors = errors.take();
+    assert_eq!(panic_message(&errors[0]), "broken");
+    assert!(errors[0].protocol.unwrap().contains("Fragile"));
+    assert_eq!(event_loop.open_connections(), 0);
+}
+
+#[test]
+fn p21_a_panic_of_the_caller_of_with_protocol_is_the_callers_own() {
+    let event_loop = TestLoop::new();
+    let (protocol, log) = Hooks::new().recorded();
+    let (transport, _peer) = tcp(&event_loop, protocol);
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        transport.with_protocol(|_: &mut LifeCycle<Hooks>, _| panic!("mine"))
+    }));
+    assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"mine"));
+    assert!(!transport.is_closing());
+    transport.close();
+    event_loop.run_ready_now();
+    log.check_ended();
+}
+
+#[test]
 fn p21_with_protocol_reaches_the_protocol_and_its_effects_are_delivered() {
     struct Named(&'static str);
     impl Protocol for Named {
