@@ -76,16 +76,20 @@ impl EpollDriver {
     }
 
     /// Chooses how to wait for fractions of a millisecond, by trying.
-    fn with_precise_wait(mut self) -> io::Result<Self> {
+    fn with_precise_wait(self) -> io::Result<Self> {
         let tried = self.pwait2(Duration::ZERO, &mut self.buffer.borrow_mut());
-        if let Err(Errno::NOSYS | Errno::PERM) = tried {
-            let timer = timerfd_create(
-                TimerfdClockId::Monotonic,
-                TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
-            )?;
-            add_edge(&self.poller, timer.as_fd(), TIMER_KEY)?;
-            self.precise = PreciseWait::Timerfd(timer);
+        match tried {
+            Err(Errno::NOSYS | Errno::PERM) => self.with_timerfd(),
+            _ => Ok(self),
         }
+    }
+
+    /// Has a timer descriptor wait for fractions of a millisecond.
+    pub(super) fn with_timerfd(mut self) -> io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        add_edge(&self.poller, timer.as_fd(), TIMER_KEY)?;
+        self.precise = PreciseWait::Timerfd(timer);
         Ok(self)
     }
 

@@ -20,8 +20,8 @@ fn drivers() -> [fn() -> DriverKind; 2] {
 }
 
 #[test]
-fn l25_r6_ten_thousand_loops_leave_no_descriptor_and_no_thread() {
-    in_own_process!("l25_r6_ten_thousand_loops_leave_no_descriptor_and_no_thread", || {
+fn l25_ten_thousand_loops_leave_no_descriptor_and_no_thread() {
+    in_own_process!("l25_ten_thousand_loops_leave_no_descriptor_and_no_thread", || {
         let before = (open_descriptors(), threads());
         for round in 0..10_000 {
             let builder = EventLoop::builder().driver(drivers()[round % 2]());
@@ -66,8 +66,8 @@ fn l25_closing_gives_the_descriptors_back_although_handles_are_left() {
 }
 
 #[test]
-fn l42_r7_without_descriptors_a_loop_is_not_made_and_nothing_is_kept() {
-    in_own_process!("l42_r7_without_descriptors_a_loop_is_not_made_and_nothing_is_kept", || {
+fn l42_without_descriptors_a_loop_is_not_made_and_nothing_is_kept() {
+    in_own_process!("l42_without_descriptors_a_loop_is_not_made_and_nothing_is_kept", || {
         let before = open_descriptors();
         let limit = getrlimit(Resource::Nofile);
         let allow = |most: u64| {
@@ -101,25 +101,22 @@ fn l42_r7_without_descriptors_a_loop_is_not_made_and_nothing_is_kept() {
 }
 
 #[test]
-fn e10_r7_without_threads_a_job_is_refused_and_the_pool_works_again_later() {
-    in_own_process!(
-        "e10_r7_without_threads_a_job_is_refused_and_the_pool_works_again_later",
-        || {
-            // Root may have as many threads as it likes: take the address space away instead.
-            let limit = getrlimit(Resource::As);
-            let event_loop = EventLoop::new().unwrap();
-            event_loop.run_ready().unwrap();
-            let tiny = Rlimit { current: Some(1 << 20), ..limit };
-            setrlimit(Resource::As, tiny).unwrap();
-            let refused = event_loop.run_in_executor(None, || 1);
-            setrlimit(Resource::As, limit).unwrap();
-            let error = refused.exception().unwrap().unwrap();
-            assert!(error.to_string().contains("no thread can be started"), "{error}");
-            let job = event_loop.run_in_executor(None, || 2);
-            assert_eq!(event_loop.run_until_complete(&job).unwrap(), 2);
-            assert_eq!(event_loop.stats().executor_queue, 0);
-        }
-    );
+fn e10_without_threads_a_job_is_refused_and_the_pool_works_again_later() {
+    in_own_process!("e10_without_threads_a_job_is_refused_and_the_pool_works_again_later", || {
+        // Root may have as many threads as it likes: take the address space away instead.
+        let limit = getrlimit(Resource::As);
+        let event_loop = EventLoop::new().unwrap();
+        event_loop.run_ready().unwrap();
+        let tiny = Rlimit { current: Some(1 << 20), ..limit };
+        setrlimit(Resource::As, tiny).unwrap();
+        let refused = event_loop.run_in_executor(None, || 1);
+        setrlimit(Resource::As, limit).unwrap();
+        let error = refused.exception().unwrap().unwrap();
+        assert!(error.to_string().contains("no thread can be started"), "{error}");
+        let job = event_loop.run_in_executor(None, || 2);
+        assert_eq!(event_loop.run_until_complete(&job).unwrap(), 2);
+        assert_eq!(event_loop.stats().executor_queue, 0);
+    });
 }
 
 #[test]
@@ -156,5 +153,61 @@ fn l28_l50_a_loop_in_a_thread_local_ends_with_its_thread() {
             thread.join().unwrap();
         }
         assert_eq!(open_descriptors(), before);
+    });
+}
+
+/// Has the kernel refuse a system call to this process, with `error`, from now on.
+#[allow(unsafe_code)]
+fn refuse(call: libc::c_long, error: i32) {
+    const ALLOW: u32 = 0x7fff_0000;
+    const ERRNO: u32 = 0x0005_0000;
+    let instruction = |code: u16, k: u32, jf: u8| libc::sock_filter { code, jt: 0, jf, k };
+    let mut filter = [
+        instruction(0x20, 0, 0),           // load the number of the call
+        instruction(0x15, call as u32, 1), // the one? if not, skip the next
+        instruction(0x06, ERRNO | error as u32, 0),
+        instruction(0x06, ALLOW, 0),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the program outlives the calls, its length is right, and it only looks at numbers of
+    // calls. It can not be taken away again: this process does nothing else afterwards.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program), 0);
+    }
+}
+
+fn without_pwait2(error: i32) {
+    refuse(libc::SYS_epoll_pwait2, error);
+    let event_loop = EventLoop::new().unwrap();
+    assert_eq!(event_loop.stats().driver, "epoll with a timerfd");
+    let (ours, theirs) = socket_pair();
+    let handle = event_loop.handle();
+    let (due, fd) = (event_loop.time() + std::time::Duration::from_micros(300), ours.clone());
+    event_loop.call_at(due, move || {
+        assert!(handle.time() >= due);
+        let (stopping, fd) = (handle.clone(), fd.clone());
+        let stop = move || {
+            stopping.remove_reader(&fd).unwrap();
+            stopping.stop();
+        };
+        handle.add_reader(ours, stop).unwrap();
+        std::io::Write::write_all(&mut &theirs, b"x").unwrap();
+    });
+    event_loop.run_forever().unwrap();
+    assert_eq!(event_loop.stats().panics, 0);
+}
+
+#[test]
+fn l6_a_kernel_without_epoll_pwait2_gives_the_same_results() {
+    in_own_process!("l6_a_kernel_without_epoll_pwait2_gives_the_same_results", || {
+        without_pwait2(libc::ENOSYS);
+    });
+}
+
+#[test]
+fn l6_a_sandbox_that_refuses_epoll_pwait2_gives_the_same_results() {
+    in_own_process!("l6_a_sandbox_that_refuses_epoll_pwait2_gives_the_same_results", || {
+        without_pwait2(libc::EPERM);
     });
 }

@@ -190,23 +190,21 @@ fn g4_after_a_flood_there_is_a_delivery_after_the_last() {
         const FLOOD: usize = 10_000;
         let sent = Arc::new(AtomicUsize::new(0));
         let (flooding, handle) = (sent.clone(), event_loop.handle());
+        let handler = move || {
+            if sent.load(Ordering::SeqCst) == FLOOD {
+                handle.stop();
+            }
+        };
+        event_loop.add_signal_handler(SIGNAL, handler).unwrap();
         let thread = thread::spawn(move || {
             for _ in 0..FLOOD {
+                // Counted before: who is told of the last one sees that it is.
                 flooding.fetch_add(1, Ordering::SeqCst);
                 raise(SIGNAL).unwrap();
             }
         });
-        event_loop
-            .add_signal_handler(SIGNAL, move || {
-                if sent.load(Ordering::SeqCst) == FLOOD {
-                    handle.stop();
-                }
-            })
-            .unwrap_or_else(|error| panic!("{error}"));
-        // The thread may have begun before the handler was there: one more, after all of them.
-        thread.join().unwrap();
-        raise(SIGNAL).unwrap();
         event_loop.run_forever().unwrap();
+        thread.join().unwrap();
     });
 }
 
