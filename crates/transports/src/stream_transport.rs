@@ -164,7 +164,7 @@ impl<B: Backend> StreamTransport<B> {
 
     /// The loop is gone: nothing will be called (L-30).
     pub(crate) fn forget_loop(self: &Rc<Self>) {
-        log::warn!("{} was open when its event loop closed", self.backend.describe());
+        log::warn!(target: "tulipa", "{} was open when its event loop closed", self.backend.describe());
         self.key.set(None);
         self.leave_word();
     }
@@ -227,7 +227,7 @@ impl<B: Backend> StreamTransport<B> {
                 self.set(WRITABLE, interest.writable);
             }
             Err(error) => {
-                log::debug!("{}: cannot be watched: {error}", self.backend.describe());
+                log::debug!(target: "tulipa", "{}: cannot be watched: {error}", self.backend.describe());
                 self.end(End::Failed, Some(error.into()));
                 self.queue_turn();
             }
@@ -285,7 +285,7 @@ impl<B: Backend> Waiting for StreamTransport<B> {
             io::ErrorKind::OutOfMemory,
             "the output of all transports has reached the loop's budget, and this held the most",
         );
-        log::warn!("{}: {error}", self.backend.describe());
+        log::warn!(target: "tulipa", "{}: {error}", self.backend.describe());
         self.end(End::Failed, Some(error.into()));
         self.requested();
     }

@@ -124,7 +124,7 @@ impl Listener {
         });
         self.retry.set(Some(timer));
         if let Err(error) = watched {
-            log::debug!("{}: {error}", self.describe());
+            log::debug!(target: "tulipa", "{}: {error}", self.describe());
         }
         self.server.event_loop().call_exception_handler(context);
     }

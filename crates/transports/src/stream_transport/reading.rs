@@ -114,14 +114,14 @@ impl<B: Backend> StreamTransport<B> {
         let read = self.run("get_buffer", |protocol, transport| {
             let Some(protocol) = protocol.as_buffered() else { return Read::Stopped };
             let space = protocol.get_buffer(transport, None);
-            let size = space.len();
+            let size = space.len().min(BYTES_A_TURN); // P-11
             if !self.machine.borrow().may_read() {
                 return Read::Stopped;
             }
             if size == 0 {
                 return Read::NoSpace;
             }
-            match self.backend.recv(space) {
+            match self.backend.recv(&mut space[..size]) {
                 Ok(0) => Read::Eof,
                 Ok(count) => {
                     protocol.buffer_updated(transport, count);
@@ -136,7 +136,7 @@ impl<B: Backend> StreamTransport<B> {
 
     /// The system's own errors are told to the protocol, and not reported.
     fn reading_failed(self: &Rc<Self>, error: io::Error) {
-        log::debug!("{}: reading failed: {error}", self.backend.describe());
+        log::debug!(target: "tulipa", "{}: reading failed: {error}", self.backend.describe());
         if self.machine.borrow().is_salvaging() {
             self.with_machine(|machine| machine.salvaged());
         } else {

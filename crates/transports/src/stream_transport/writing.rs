@@ -194,7 +194,7 @@ impl<B: Backend> StreamTransport<B> {
     /// The system's own errors are told to the protocol, and not reported. What was received
     /// before is delivered first.
     fn sending_failed(self: &Rc<Self>, error: io::Error) {
-        log::debug!("{}: sending failed: {error}", self.backend.describe());
+        log::debug!(target: "tulipa", "{}: sending failed: {error}", self.backend.describe());
         if self.with_machine(|machine| machine.fail_sending()) {
             self.rare(|rare| rare.reason = Some(error.into()));
         }
@@ -301,7 +301,7 @@ impl<B: Backend> StreamTransport<B> {
 /// Somebody goes on writing to a transport that is closed.
 pub(super) fn warn_of_dropped_writes(count: u64) {
     if count == 5 {
-        log::warn!("a transport that is closed is still written to: what it is given is dropped");
+        log::warn!(target: "tulipa", "a transport that is closed is still written to: what it is given is dropped");
     }
 }
 
