@@ -3,12 +3,12 @@
 use super::ServerCore;
 use super::binding::SocketFile;
 use crate::Address;
-use crate::backend::{SocketBackend, SocketKind};
+use crate::backend::{SocketBackend, SocketKind, system};
 use crate::loop_shared::Owner;
 use eventloop::{Direction, Interest, Source, SourceKey, SourceKind};
 use futures::{ExceptionContext, SchedulerExt, TimerHandle};
 use rustix::io::Errno;
-use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
+use rustix::net::SocketAddrAny;
 use socket2::Socket;
 use std::cell::Cell;
 use std::io;
@@ -89,10 +89,10 @@ impl Listener {
             if !self.server.is_serving() {
                 return;
             }
-            match acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            match system::accept(&self.socket) {
                 Ok((socket, peer)) => self.take_in(socket, peer),
                 Err(Errno::AGAIN) => return,
-                Err(error) if is_about_one_connection(error) => {}
+                Err(error) if system::is_about_one_connection(error) => {}
                 Err(error) => return self.back_off(error.into()),
             }
         }
@@ -136,25 +136,6 @@ impl Listener {
             self.back_off(error);
         }
     }
-}
-
-/// Errors of accept(2) that concern the connection that was to be accepted, not the listener.
-fn is_about_one_connection(error: Errno) -> bool {
-    matches!(
-        error,
-        Errno::CONNABORTED
-            | Errno::INTR
-            | Errno::PROTO
-            | Errno::NETDOWN
-            | Errno::NOPROTOOPT
-            | Errno::HOSTDOWN
-            | Errno::NONET
-            | Errno::HOSTUNREACH
-            | Errno::OPNOTSUPP
-            | Errno::NETUNREACH
-            | Errno::PERM
-            | Errno::TIMEDOUT
-    )
 }
 
 impl Source for Listener {
