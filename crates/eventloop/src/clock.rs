@@ -124,7 +124,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn l47_time_never_goes_back() {
+    fn l47_r10_time_never_goes_back() {
         let clock = MonotonicClock::new();
         let readings: Vec<Instant> = (0..1000).map(|_| clock.now()).collect();
         assert!(readings.is_sorted());
