@@ -1,6 +1,7 @@
 //! What only a process of its own can show: descriptors, limits, the environment (D-1, L-25, L-42, R6, R7).
 
 use crate::common::child::{self, in_own_process};
+use crate::common::raw::refuse;
 use crate::common::{SECOND, socket_pair};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::rc::Rc;
@@ -154,27 +155,6 @@ fn l28_l50_a_loop_in_a_thread_local_ends_with_its_thread() {
         }
         assert_eq!(open_descriptors(), before);
     });
-}
-
-/// Has the kernel refuse a system call to this process, with `error`, from now on.
-#[allow(unsafe_code)]
-fn refuse(call: libc::c_long, error: i32) {
-    const ALLOW: u32 = 0x7fff_0000;
-    const ERRNO: u32 = 0x0005_0000;
-    let instruction = |code: u16, k: u32, jf: u8| libc::sock_filter { code, jt: 0, jf, k };
-    let mut filter = [
-        instruction(0x20, 0, 0),           // load the number of the call
-        instruction(0x15, call as u32, 1), // the one? if not, skip the next
-        instruction(0x06, ERRNO | error as u32, 0),
-        instruction(0x06, ALLOW, 0),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: the program outlives the calls, its length is right, and it only looks at numbers of
-    // calls. It can not be taken away again: this process does nothing else afterwards.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program), 0);
-    }
 }
 
 fn without_pwait2(error: i32) {
