@@ -1,7 +1,7 @@
 //! Outgoing connections (N-1…N-13, N-32).
 
 use crate::support::*;
-use eventloop::{TestLoop, prelude::*};
+use eventloop::TestLoop;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
