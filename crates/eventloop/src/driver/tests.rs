@@ -8,8 +8,6 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
@@ -154,39 +152,6 @@ fn l6_h9_a_wait_is_never_shorter_than_asked_and_is_rounded_to_what_can_be_measur
         assert_eq!(wait(driver, Some(Duration::from_secs(24 * 3600))).len(), 1, "the longest");
         driver.delete(ours.as_fd()).unwrap();
     });
-}
-
-#[test]
-fn l5_g5_an_interrupted_wait_is_an_early_return_and_no_error() {
-    const SIGNAL: i32 = 61;
-    for_each_driver(|driver| {
-        #[allow(unsafe_code)]
-        // SAFETY: the action does nothing.
-        let id = unsafe { signal_hook::low_level::register(SIGNAL, || {}) }.unwrap();
-        let (done, waiter) = (Arc::new(AtomicBool::new(false)), rustix::thread::gettid());
-        let (over, wake) = (done.clone(), driver.wake());
-        let thread = std::thread::spawn(move || {
-            for _ in 0..200 {
-                if over.load(Ordering::Relaxed) {
-                    break;
-                }
-                interrupt(waiter.as_raw_nonzero().get(), SIGNAL);
-                std::thread::yield_now();
-            }
-            wake.wake(); // for a driver that takes up its wait again
-        });
-        assert!(wait(driver, Some(Duration::from_secs(3600))).is_empty());
-        done.store(true, Ordering::Relaxed);
-        thread.join().unwrap();
-        signal_hook::low_level::unregister(id);
-    });
-}
-
-#[allow(unsafe_code)]
-fn interrupt(thread: i32, signal: i32) {
-    // SAFETY: tgkill takes three numbers and touches no memory of ours.
-    let done = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
-    assert_eq!(done, 0);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! What only a process of its own can show: descriptors, limits, the environment (D-1, L-25, L-42, R6, R7).
 
 use crate::common::child::{self, in_own_process};
+use crate::common::raw::refuse;
 use crate::common::{SECOND, socket_pair};
+use futures::concurrent::ExecutorExt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::rc::Rc;
 use tulipa_eventloop::prelude::*;
-use tulipa_eventloop::{DriverKind, EventLoop};
+use tulipa_eventloop::{DriverKind, EventLoop, ThreadPoolExecutor};
 
 fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -103,19 +105,22 @@ fn l42_without_descriptors_a_loop_is_not_made_and_nothing_is_kept() {
 #[test]
 fn e10_without_threads_a_job_is_refused_and_the_pool_works_again_later() {
     in_own_process!("e10_without_threads_a_job_is_refused_and_the_pool_works_again_later", || {
-        // Root may have as many threads as it likes: take the address space away instead.
-        let limit = getrlimit(Resource::As);
+        let pool = ThreadPoolExecutor::new(Default::default());
+        let (refusing, value) = (pool.clone(), std::sync::Arc::new(()));
+        let captured = value.clone();
+        // A filter is its thread's own: what this one may not do, the others may.
+        let thread = std::thread::spawn(move || {
+            refuse(libc::SYS_clone3, libc::EAGAIN);
+            refuse(libc::SYS_clone, libc::EAGAIN);
+            let refused = refusing.submit(move || drop(captured)).unwrap_err();
+            assert!(refused.to_string().contains("no thread can be started"), "{refused}");
+        });
+        thread.join().unwrap();
+        assert_eq!(std::sync::Arc::strong_count(&value), 1);
+        assert_eq!((pool.threads(), pool.queue_len()), (0, 0));
         let event_loop = EventLoop::new().unwrap();
-        event_loop.run_ready().unwrap();
-        let tiny = Rlimit { current: Some(1 << 20), ..limit };
-        setrlimit(Resource::As, tiny).unwrap();
-        let refused = event_loop.run_in_executor(None, || 1);
-        setrlimit(Resource::As, limit).unwrap();
-        let error = refused.exception().unwrap().unwrap();
-        assert!(error.to_string().contains("no thread can be started"), "{error}");
-        let job = event_loop.run_in_executor(None, || 2);
+        let job = event_loop.run_in_executor(Some(&pool), || 2);
         assert_eq!(event_loop.run_until_complete(&job).unwrap(), 2);
-        assert_eq!(event_loop.stats().executor_queue, 0);
     });
 }
 
@@ -154,27 +159,6 @@ fn l28_l50_a_loop_in_a_thread_local_ends_with_its_thread() {
         }
         assert_eq!(open_descriptors(), before);
     });
-}
-
-/// Has the kernel refuse a system call to this process, with `error`, from now on.
-#[allow(unsafe_code)]
-fn refuse(call: libc::c_long, error: i32) {
-    const ALLOW: u32 = 0x7fff_0000;
-    const ERRNO: u32 = 0x0005_0000;
-    let instruction = |code: u16, k: u32, jf: u8| libc::sock_filter { code, jt: 0, jf, k };
-    let mut filter = [
-        instruction(0x20, 0, 0),           // load the number of the call
-        instruction(0x15, call as u32, 1), // the one? if not, skip the next
-        instruction(0x06, ERRNO | error as u32, 0),
-        instruction(0x06, ALLOW, 0),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: the program outlives the calls, its length is right, and it only looks at numbers of
-    // calls. It can not be taken away again: this process does nothing else afterwards.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program), 0);
-    }
 }
 
 fn without_pwait2(error: i32) {
