@@ -5,7 +5,7 @@ use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::{Protocol, ServerOptions, Transport};
 use tulipa_examples::idle::IdleTimeout;
-use tulipa_examples::serving::{announce, serve_until_signal, start_logging};
+use tulipa_examples::serving::{serve_until_signal, start_logging};
 
 /// Sends back what it receives.
 #[derive(Parser)]
@@ -62,8 +62,5 @@ fn main() -> Result<(), Exception> {
     let serving = event_loop
         .create_server(move || Echo { idle_limit, idle: IdleTimeout::default() }, options);
     let server = event_loop.run_until_complete(&serving)?;
-    for address in server.addresses() {
-        announce(format_args!("listening on {address}"));
-    }
-    serve_until_signal(&event_loop, &[server])
+    serve_until_signal(&event_loop, &[("", server)])
 }

@@ -6,7 +6,7 @@ use tulipa::ServerOptions;
 use tulipa::prelude::*;
 use tulipa_examples::http::{Limits, Reply, Request, Status};
 use tulipa_examples::http_protocol::HttpProtocol;
-use tulipa_examples::serving::{announce, serve_until_signal, start_logging};
+use tulipa_examples::serving::{serve_until_signal, start_logging};
 
 /// Answers every HTTP request with the same text.
 #[derive(Parser)]
@@ -43,8 +43,5 @@ fn main() -> Result<(), Exception> {
         ServerOptions::from((arguments.host, arguments.port)).backlog(4096),
     );
     let server = event_loop.run_until_complete(&serving)?;
-    for address in server.addresses() {
-        announce(format_args!("listening on {address}"));
-    }
-    serve_until_signal(&event_loop, &[server])
+    serve_until_signal(&event_loop, &[("", server)])
 }

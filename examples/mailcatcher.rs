@@ -12,7 +12,7 @@ use tulipa::prelude::*;
 use tulipa_examples::http::{Limits, Reply, Request};
 use tulipa_examples::http_protocol::HttpProtocol;
 use tulipa_examples::mail::{Settings, Site, SmtpProtocol, Store, StoreLimits};
-use tulipa_examples::serving::{announce, serve_until_signal, start_logging};
+use tulipa_examples::serving::{serve_until_signal, start_logging};
 
 /// Catches all mail that is sent to it, and shows it on a web page.
 #[derive(Parser)]
@@ -77,10 +77,5 @@ fn main() -> Result<(), Exception> {
 
     let smtp = event_loop.run_until_complete(&smtp)?;
     let http = event_loop.run_until_complete(&http)?;
-    for (name, server) in [("smtp", &smtp), ("http", &http)] {
-        for address in server.addresses() {
-            announce(format_args!("{name}: listening on {address}"));
-        }
-    }
-    serve_until_signal(&event_loop, &[smtp, http])
+    serve_until_signal(&event_loop, &[("smtp: ", smtp), ("http: ", http)])
 }

@@ -23,23 +23,32 @@ pub fn announce(line: impl Display) {
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
-/// Runs the loop until SIGINT or SIGTERM, then shuts the servers down: all at the same time, each
-/// connection as its protocol says, and by force after ten seconds. A second signal ends the program
-/// at once.
+/// Says where the servers listen, each line after its server's label; runs the loop until SIGINT or
+/// SIGTERM, then shuts the servers down: all at the same time, each connection as its protocol says,
+/// and by force after ten seconds. A second signal ends the program at once.
 ///
 /// # Errors
 /// If a signal handler cannot be installed, or the loop cannot run.
-pub fn serve_until_signal(event_loop: &EventLoop, servers: &[Server]) -> Result<(), Exception> {
+pub fn serve_until_signal(
+    event_loop: &EventLoop,
+    servers: &[(&str, Server)],
+) -> Result<(), Exception> {
     const ENDINGS: [i32; 2] = [signal::SIGINT, signal::SIGTERM];
     for ending in ENDINGS {
         let handle = event_loop.handle();
         event_loop.add_signal_handler(ending, move || handle.stop())?;
     }
+    // Not before: whoever reads the line may send a signal.
+    for (label, server) in servers {
+        for address in server.addresses() {
+            announce(format_args!("{label}listening on {address}"));
+        }
+    }
     event_loop.run_forever()?;
     for ending in ENDINGS {
         event_loop.remove_signal_handler(ending);
     }
-    let ends: Vec<_> = servers.iter().map(|server| server.shutdown(SHUTDOWN)).collect();
+    let ends: Vec<_> = servers.iter().map(|(_, server)| server.shutdown(SHUTDOWN)).collect();
     for end in ends {
         let report = event_loop.run_until_complete(&end)?;
         log::info!("{} connections ended, {} were cut", report.drained, report.aborted);

@@ -86,15 +86,15 @@ def until(question, seconds, what):
 class Program:
     """A running example program."""
 
-    def __init__(self, service, *arguments, launcher=(), log=None, env=(), preexec=None):
-        self.service = service
+    def __init__(self, service, *arguments, log=None, env=(), preexec=None, connect=peers.connect):
+        self.service, self._connect = service, connect
         self.notes = []
         self.log_path = Path(tempfile.mkstemp(prefix="tulipa-fault-")[1])
         path = BUILT / service.program
         assert path.exists(), f"{path} is not built: cargo build --release --examples"
         with self.log_path.open("wb") as own_log:
             self.process = subprocess.Popen(
-                [*launcher, path, *service.arguments, *arguments], stdin=subprocess.DEVNULL,
+                [path, *service.arguments, *arguments], stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=log or own_log, env={**os.environ, **dict(env)},
                 preexec_fn=preexec,
             )
@@ -114,7 +114,7 @@ class Program:
         return int(match[1])
 
     def connect(self, **options):
-        return peers.connect(self.port, **options)
+        return self._connect(self.port, **options)
 
     def client(self, **options):
         """A connected client that speaks the service's language."""

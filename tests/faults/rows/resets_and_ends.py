@@ -107,7 +107,7 @@ def an_end_behind_a_full_send_buffer_loses_no_byte():
 
 @row
 def an_end_after_a_large_request_gets_the_whole_reply():
-    with under_test(HTTP, "--size", str(LARGE)) as program, quiet(program):
+    with under_test(HTTP, "--size", str(LARGE)) as program:
         before = program.connections()
         for _ in range(5):
             with program.connect() as peer:

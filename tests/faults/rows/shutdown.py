@@ -16,6 +16,13 @@ def ends(program, within):
 
 
 @row(*ALL)
+def a_signal_right_after_the_ready_line_ends_it_in_order(service):
+    for _ in range(50):
+        with started(service) as program:
+            program.end(within=1)
+
+
+@row(*ALL)
 def idle_connections_end_at_once(service):
     with started(service) as program:
         clients = [program.client() for _ in range(200)]

@@ -5,7 +5,7 @@ import resource
 import subprocess
 import time
 
-from harness import ALL, BUILT, ECHO, SMTP, row, started, under_test
+from harness import ALL, BUILT, ECHO, SMTP, Program, row, under_test
 from injection import refuses
 from peers import connect, quiet, receive_all
 
@@ -37,13 +37,15 @@ def too_few_descriptors_at_the_start_are_a_clear_error(service):
     for limit in range(4, 16):
         preexec = lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         try:
-            with started(service, preexec=preexec) as program:
-                enough = limit
-                program.end(within=2)
-                break
-        except AssertionError:
+            program = Program(service, preexec=preexec)
+        except AssertionError:  # no ready line
             said = refused(service, preexec)
             assert "Too many open files" in said, said
+        else:
+            program.end(within=2)
+            program.kill()
+            enough = limit
+            break
     assert enough is not None, "16 descriptors are not enough to start"
 
 

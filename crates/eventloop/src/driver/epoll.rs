@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -35,8 +35,9 @@ pub(crate) struct EpollDriver {
 enum PreciseWait {
     /// `epoll_pwait2` (Linux 5.11).
     Pwait2,
-    /// Where that is missing or forbidden: a timer descriptor among the watched ones.
-    Timerfd(OwnedFd),
+    /// Where that is missing or forbidden: a timer descriptor among the watched ones. One that is
+    /// armed still would end a later wait for nothing.
+    Timerfd { timer: OwnedFd, armed: Cell<bool> },
 }
 
 /// An eventfd, written to for waking. It is edge-triggered and never read, unless it is full.
@@ -89,19 +90,26 @@ impl EpollDriver {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         add_edge(&self.poller, timer.as_fd(), TIMER_KEY)?;
-        self.precise = PreciseWait::Timerfd(timer);
+        self.precise = PreciseWait::Timerfd { timer, armed: Cell::new(false) };
         Ok(self)
     }
 
     fn wait_into(&self, timeout: Option<Duration>, buffer: &mut Vec<epoll::Event>) -> EpollResult {
         match (timeout, &self.precise) {
             (Some(time), PreciseWait::Pwait2) if !time.is_zero() => self.pwait2(time, buffer),
-            (Some(time), PreciseWait::Timerfd(timer)) if time.subsec_nanos() % 1_000_000 != 0 => {
-                let value = timespec(time);
-                let once = Itimerspec { it_interval: timespec(Duration::ZERO), it_value: value };
-                timerfd_settime(timer, TimerfdTimerFlags::empty(), &once)?;
-                // Edge-triggered: it needs no reading, and a late expiry only ends a wait early.
+            (Some(time), PreciseWait::Timerfd { timer, armed })
+                if time.subsec_nanos() % 1_000_000 != 0 =>
+            {
+                set_timer(timer, time)?;
+                armed.set(true);
+                // Edge-triggered: it needs no reading.
                 self.wait_whole_millis(None, buffer)
+            }
+            (_, PreciseWait::Timerfd { timer, armed })
+                if timeout != Some(Duration::ZERO) && armed.replace(false) =>
+            {
+                set_timer(timer, Duration::ZERO)?;
+                self.wait_whole_millis(timeout, buffer)
             }
             _ => self.wait_whole_millis(timeout, buffer),
         }
@@ -175,6 +183,11 @@ impl Driver for EpollDriver {
         }
         for event in &*buffer {
             let (key, flags) = (event.data.u64() as usize, event.flags);
+            if key == TIMER_KEY
+                && let PreciseWait::Timerfd { armed, .. } = &self.precise
+            {
+                armed.set(false);
+            }
             // `usize::MAX` is `polling`'s own; the others only end the wait.
             if key < TIMER_KEY {
                 events.push(ReadyEvent {
@@ -198,7 +211,7 @@ impl Driver for EpollDriver {
     fn name(&self) -> &'static str {
         match self.precise {
             PreciseWait::Pwait2 => "epoll",
-            PreciseWait::Timerfd(_) => "epoll with a timerfd",
+            PreciseWait::Timerfd { .. } => "epoll with a timerfd",
         }
     }
 }
@@ -233,9 +246,39 @@ fn add_edge(poller: &Poller, descriptor: BorrowedFd<'_>, key: usize) -> io::Resu
     unsafe { poller.add_with_mode(descriptor.as_raw_fd(), event, PollMode::Edge) }
 }
 
+/// Makes the timer expire once, in so long; zero calls it off.
+fn set_timer(timer: &OwnedFd, time: Duration) -> EpollResult {
+    let once = Itimerspec { it_interval: timespec(Duration::ZERO), it_value: timespec(time) };
+    timerfd_settime(timer, TimerfdTimerFlags::empty(), &once)?;
+    Ok(())
+}
+
 fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::time::timerfd_gettime;
+
+    #[test]
+    fn r3_the_timer_of_a_wait_that_ended_otherwise_is_called_off() {
+        let driver = EpollDriver::new().unwrap().unwrap().with_timerfd().unwrap();
+        let wait_and_look = |timeout| {
+            driver.wake.wake(); // so that no wait lasts
+            driver.wait(timeout, &mut Vec::new()).unwrap();
+            let PreciseWait::Timerfd { timer, .. } = &driver.precise else { unreachable!() };
+            timerfd_gettime(timer).unwrap().it_value != timespec(Duration::ZERO)
+        };
+        let fraction = Some(Duration::from_micros(3_600_000_500));
+        assert!(wait_and_look(fraction));
+        assert!(wait_and_look(Some(Duration::ZERO)), "only looking is no reason for a call");
+        assert!(!wait_and_look(None));
+        assert!(wait_and_look(fraction));
+        assert!(!wait_and_look(Some(Duration::from_secs(3600))));
     }
 }
