@@ -5,7 +5,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Where a loop gets its time (D12: it is injected).
+/// Where a loop gets its time, so that tests can hand in their own.
 pub trait Clock {
     /// Time since the clock was made; it never goes back (L-47).
     fn now(&self) -> Instant;
