@@ -5,7 +5,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Where a loop gets its time (D12: it is injected).
+/// Where a loop gets its time, so that tests can hand in their own.
 pub trait Clock {
     /// Time since the clock was made; it never goes back (L-47).
     fn now(&self) -> Instant;
@@ -124,7 +124,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn l47_time_never_goes_back() {
+    fn l47_r10_time_never_goes_back() {
         let clock = MonotonicClock::new();
         let readings: Vec<Instant> = (0..1000).map(|_| clock.now()).collect();
         assert!(readings.is_sorted());

@@ -1,4 +1,4 @@
-//! What other threads may do to a loop: give it calls, stop it, wake it (L-31, D2).
+//! What other threads may do to a loop: give it calls, stop it, wake it (L-31).
 //!
 //! ```text
 //! other threads                    the loop's thread

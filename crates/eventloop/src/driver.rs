@@ -80,3 +80,6 @@ pub(crate) fn default_driver() -> io::Result<Box<dyn Driver>> {
 fn polling_event(key: usize, interest: Interest) -> polling::Event {
     polling::Event::new(key, interest.readable, interest.writable)
 }
+
+#[cfg(all(test, not(loom), any(target_os = "linux", target_os = "android")))]
+mod tests;

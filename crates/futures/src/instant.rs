@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn h7_deadline_arithmetic_saturates() {
+    fn h7_r10_deadline_arithmetic_saturates() {
         let late = Instant::from_nanos(u64::MAX - 1);
         assert_eq!(late + Duration::from_nanos(1), Instant::NEVER);
         assert_eq!(late + Duration::from_secs(u64::MAX), Instant::NEVER);

@@ -4,6 +4,7 @@
 //! none calls user code.
 
 mod socket;
+pub(crate) mod system;
 
 pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress};
 

@@ -13,7 +13,7 @@ pub use options::{ConnectOptions, UnixConnectOptions};
 
 use crate::backend::SocketBackend;
 use crate::limits::OutputLimits;
-use crate::loop_shared::LoopShared;
+use crate::loop_shared::Owner;
 use crate::resolve::resolve;
 use crate::stream_transport::{Opened, StreamTransport};
 use crate::{Address, IntoProtocol, Protocol, StreamSocket};
@@ -94,12 +94,12 @@ pub(crate) fn over_socket(
     socket: StreamSocket,
     common: CommonOptions,
 ) -> Opened {
-    let shared = LoopShared::of(event_loop);
+    let owner = Owner::of(event_loop);
     let future: Opened = event_loop.create_future();
     let limits = shared_limits(&common);
     let attached = common.limits.marks.check().map_err(Exception::from).and_then(|()| {
         let backend = socket.into_backend()?;
-        Ok(StreamTransport::attach(shared, backend, limits, None)?)
+        Ok(StreamTransport::attach(owner, backend, limits)?)
     });
     match attached {
         Err(exception) => fail(&future, exception),
@@ -143,7 +143,7 @@ fn fail(future: &Opened, exception: Exception) {
 
 /// One call of a creator, until it is decided.
 struct Connector {
-    shared: Rc<LoopShared>,
+    owner: Rc<Owner>,
     factory: Cell<Option<FactoryOnce>>,
     future: Opened,
     local_addr: Option<SocketAddr>,
@@ -176,7 +176,7 @@ impl Connector {
         common: CommonOptions,
     ) -> Rc<Self> {
         let connector = Rc::new(Self {
-            shared: LoopShared::of(event_loop),
+            owner: Owner::of(event_loop),
             factory: Cell::new(Some(factory)),
             future: event_loop.create_future(),
             local_addr,
@@ -200,7 +200,7 @@ impl Connector {
     }
 
     fn event_loop(&self) -> &dyn AbstractEventLoop {
-        &**self.shared.event_loop()
+        &**self.owner.shared.event_loop()
     }
 
     fn try_resolved(self: Rc<Self>, name: String, found: Future<Vec<SocketAddr>>) -> Opened {
@@ -216,11 +216,16 @@ impl Connector {
         }
         self.name.borrow_mut().clone_from(&name);
         *self.under_way.borrow_mut() = UnderWay::LookUp(found.clone());
-        found.add_done_callback(move |found| match found.take() {
-            Ok(addresses) => {
-                self.try_all(name, addresses.into_iter().map(Address::Ip).collect());
+        // Weakly: the deadline owns the connector, which owns the look-up.
+        let connector = Rc::downgrade(&self);
+        found.add_done_callback(move |found| {
+            let Some(connector) = connector.upgrade() else { return };
+            match found.take() {
+                Ok(addresses) => {
+                    connector.try_all(name, addresses.into_iter().map(Address::Ip).collect());
+                }
+                Err(exception) => connector.fail(exception),
             }
-            Err(exception) => self.fail(exception),
         });
         future
     }
@@ -265,7 +270,7 @@ impl Connector {
             Attempt::InProgress(backend) => {
                 let connection = self.attach(backend)?;
                 let (connector, address) = (self.clone(), address.clone());
-                connection.set_connecting(Box::new(move |connection, _| {
+                connection.set_connecting(Box::new(move |connection| {
                     connector.decided(connection, address);
                 }));
                 if let Err(error) = connection.watch_connecting() {
@@ -296,7 +301,7 @@ impl Connector {
     }
 
     fn attach(&self, backend: SocketBackend) -> io::Result<Rc<StreamTransport<SocketBackend>>> {
-        StreamTransport::attach(self.shared.clone(), backend, shared_limits(&self.common), None)
+        StreamTransport::attach(self.owner.clone(), backend, shared_limits(&self.common))
     }
 
     /// The attempt that was under way has ended, well or badly.

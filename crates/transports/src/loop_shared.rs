@@ -2,6 +2,7 @@
 //! output buffers, the budget of all output together, the count of open connections.
 
 use crate::limits::Bytes;
+use crate::server::ServerCore;
 use crate::stream_machine::Output;
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt};
 use indexmap::IndexMap;
@@ -22,6 +23,22 @@ pub(crate) struct LoopShared {
     /// The transports whose output waits for the peer, by their address in memory.
     waiting: RefCell<IndexMap<usize, Weak<dyn Waiting>>>,
     connections: Cell<usize>,
+}
+
+/// To whom a transport belongs. One word in each connection instead of two.
+pub(crate) struct Owner {
+    pub(crate) shared: Rc<LoopShared>,
+    /// The server that accepted it; clients have none. The circle through the server's listeners is
+    /// broken when these are closed.
+    pub(crate) server: Option<Rc<ServerCore>>,
+}
+
+impl Owner {
+    /// That of all transports of `event_loop` that belong to no server.
+    pub(crate) fn of<L: AbstractEventLoop + ?Sized>(event_loop: &L) -> Rc<Self> {
+        let shared = LoopShared::of(event_loop);
+        event_loop.local(|| Self { shared, server: None })
+    }
 }
 
 /// A transport whose output waits for the peer.

@@ -2,7 +2,7 @@
 //! that a slow resolver delays only those who asked.
 
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt};
-use futures::{Exception, Future, SchedulerExt};
+use futures::{Exception, Future};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -42,32 +42,21 @@ pub(crate) fn resolve(
     };
     let wanted = host.to_owned();
     let choose = move |found: io::Result<Vec<SocketAddr>>| choose(&wanted, family, found);
+    let scheduler = event_loop.to_rc();
+    let finished = move |found| {
+        let future = Future::new(scheduler);
+        // It is new, hence pending.
+        let _ = future.set_outcome(choose(found));
+        future
+    };
     match known {
-        Some(found) => {
-            let future = event_loop.create_future();
-            // It is new, hence pending.
-            let _ = future.set_outcome(choose(found));
-            future
-        }
+        Some(found) => finished(found),
         None => {
             let name = host.to_owned();
-            let found = event_loop.run_in_executor(None, move || {
+            let look_up = event_loop.run_in_executor(None, move || {
                 (name.as_str(), port).to_socket_addrs().map(|found| found.collect::<Vec<_>>())
             });
-            let future = event_loop.create_future();
-            let chosen = future.clone();
-            let look_up = found.clone();
-            found.add_done_callback(move |found| {
-                let outcome = found.take().and_then(choose);
-                // If it was cancelled, nobody waits for this.
-                let _ = chosen.set_outcome(outcome);
-            });
-            future.add_done_callback(move |future| {
-                if future.cancelled() {
-                    look_up.cancel();
-                }
-            });
-            future
+            look_up.then(finished)
         }
     }
 }
@@ -145,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn n3_r12_what_is_no_name_is_refused_before_the_look_up() {
+    fn n3_what_is_no_name_is_refused_before_the_look_up() {
         for name in ["", ".", "a..b", "a b", "nul\0byte", &"x".repeat(64), &"abc.".repeat(70)] {
             assert!(check_name(name).is_err(), "{name:?}");
         }

@@ -226,31 +226,41 @@ struct Start {
 
 impl Start {
     /// Waits for one look-up after the other; they run at the same time.
-    fn when_resolved(self, mut look_ups: Vec<Future<Vec<SocketAddr>>>, mut found: Vec<SocketAddr>) {
-        while let Some(look_up) = look_ups.first() {
-            if self.future.cancelled() {
-                for look_up in look_ups {
-                    look_up.cancel();
-                }
-                return;
+    fn when_resolved(self, mut look_ups: Vec<Future<Vec<SocketAddr>>>, found: Vec<SocketAddr>) {
+        if self.future.cancelled() {
+            for look_up in look_ups {
+                look_up.cancel();
             }
-            if !look_up.done() {
-                let look_up = look_up.clone();
-                look_up.add_done_callback(move |_| self.when_resolved(look_ups, found));
-                return;
-            }
-            match look_ups.remove(0).take() {
-                Ok(addresses) => {
-                    for address in addresses {
-                        if !found.contains(&address) {
-                            found.push(address); // N-16: equal ones once
-                        }
-                    }
+        } else if look_ups.is_empty() {
+            self.at(&found);
+        } else {
+            let next = look_ups.remove(0);
+            match next.done() {
+                true => self.resolved(&next, look_ups, found),
+                false => {
+                    next.add_done_callback(move |next| self.resolved(next, look_ups, found));
                 }
-                Err(exception) => return self.finish(Err(exception)),
             }
         }
-        self.at(&found);
+    }
+
+    fn resolved(
+        self,
+        look_up: &Future<Vec<SocketAddr>>,
+        others: Vec<Future<Vec<SocketAddr>>>,
+        mut found: Vec<SocketAddr>,
+    ) {
+        match look_up.take() {
+            Err(exception) => self.finish(Err(exception)),
+            Ok(addresses) => {
+                for address in addresses {
+                    if !found.contains(&address) {
+                        found.push(address); // N-16: equal ones once
+                    }
+                }
+                self.when_resolved(others, found);
+            }
+        }
     }
 
     fn at(self, addresses: &[SocketAddr]) {

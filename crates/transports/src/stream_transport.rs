@@ -21,8 +21,7 @@ pub(crate) use handle::StreamHandle;
 
 use crate::backend::Backend;
 use crate::limits::OutputLimits;
-use crate::loop_shared::{LoopShared, Waiting};
-use crate::server::ServerCore;
+use crate::loop_shared::{LoopShared, Owner, Waiting};
 use crate::stream_machine::{End, StreamMachine};
 use crate::{Protocol, Transport};
 use eventloop::{AbstractEventLoop, Interest, SourceKey};
@@ -35,12 +34,11 @@ use std::rc::Rc;
 /// One connection. An idle one is all in here, so every word counts: what few connections need is in
 /// [`Rare`].
 pub(crate) struct StreamTransport<B: Backend> {
-    shared: Rc<LoopShared>,
+    owner: Rc<Owner>,
     machine: RefCell<StreamMachine>,
     /// `None` while one of its methods runs, and before and after its time.
     protocol: Cell<Option<Box<dyn Protocol>>>,
     key: Cell<Option<SourceKey>>,
-    server: Option<Rc<ServerCore>>,
     rare: Cell<Option<Box<Rare<B>>>>,
     /// The place in the server's list.
     index: Cell<u32>,
@@ -90,24 +88,22 @@ impl<B: Backend> StreamTransport<B> {
     /// # Errors
     /// What the loop says; the back end is dropped then.
     pub(crate) fn attach(
-        shared: Rc<LoopShared>,
+        owner: Rc<Owner>,
         backend: B,
         limits: Option<Rc<OutputLimits>>,
-        server: Option<Rc<ServerCore>>,
     ) -> io::Result<Rc<Self>> {
         let connection = Rc::new(Self {
-            shared,
+            owner,
             machine: RefCell::new(StreamMachine::new(limits)),
             protocol: Cell::new(None),
             key: Cell::new(None),
-            server,
             rare: Cell::new(None),
             index: Cell::new(0),
             flags: Cell::new(Flags::default()),
             backend,
         });
         B::attach(&connection)?;
-        connection.shared.connection_began();
+        connection.shared().connection_began();
         connection.set(COUNTED, true);
         Ok(connection)
     }
@@ -138,8 +134,12 @@ impl<B: Backend> StreamTransport<B> {
         })
     }
 
+    fn shared(&self) -> &LoopShared {
+        &self.owner.shared
+    }
+
     pub(crate) fn event_loop(&self) -> &dyn AbstractEventLoop {
-        &**self.shared.event_loop()
+        &**self.shared().event_loop()
     }
 
     pub(crate) fn backend(&self) -> &B {
@@ -164,7 +164,7 @@ impl<B: Backend> StreamTransport<B> {
 
     /// The loop is gone: nothing will be called (L-30).
     pub(crate) fn forget_loop(self: &Rc<Self>) {
-        log::warn!("{} was open when its event loop closed", self.backend.describe());
+        log::warn!(target: "tulipa", "{} was open when its event loop closed", self.backend.describe());
         self.key.set(None);
         self.leave_word();
     }
@@ -227,7 +227,7 @@ impl<B: Backend> StreamTransport<B> {
                 self.set(WRITABLE, interest.writable);
             }
             Err(error) => {
-                log::debug!("{}: cannot be watched: {error}", self.backend.describe());
+                log::debug!(target: "tulipa", "{}: cannot be watched: {error}", self.backend.describe());
                 self.end(End::Failed, Some(error.into()));
                 self.queue_turn();
             }
@@ -257,7 +257,7 @@ impl<B: Backend> StreamTransport<B> {
         let mut machine = self.machine.borrow_mut();
         let before = machine.size();
         let result = change(&mut machine);
-        self.shared.account(before, machine.size());
+        self.shared().account(before, machine.size());
         result
     }
 
@@ -285,7 +285,7 @@ impl<B: Backend> Waiting for StreamTransport<B> {
             io::ErrorKind::OutOfMemory,
             "the output of all transports has reached the loop's budget, and this held the most",
         );
-        log::warn!("{}: {error}", self.backend.describe());
+        log::warn!(target: "tulipa", "{}: {error}", self.backend.describe());
         self.end(End::Failed, Some(error.into()));
         self.requested();
     }
@@ -296,12 +296,13 @@ impl<B: Backend> Drop for StreamTransport<B> {
         if let Some(protocol) = self.protocol.take() {
             self.drop_protocol(protocol);
         }
-        self.shared.account(self.machine.get_mut().size(), 0);
+        let size = self.machine.get_mut().size();
+        self.shared().account(size, 0);
         if self.is(WAITING) {
-            self.shared.remove_waiting(self.address());
+            self.shared().remove_waiting(self.address());
         }
         if self.is(COUNTED) {
-            self.shared.connection_ended();
+            self.shared().connection_ended();
         }
     }
 }

@@ -101,7 +101,10 @@ impl LoopCore {
 /// Drops what is known of an error. A panic may have left a payload whose destructor panics: nothing
 /// of a report gets out, and there is nobody left to tell.
 fn drop_silently(context: ExceptionContext) {
-    if let Err(panic) = catch(|| drop(context)) {
+    if let Err(panic) = catch(|| drop(context))
+        && let Err(panic) = catch(|| drop(panic))
+    {
+        // It would go on for ever.
         std::mem::forget(panic);
     }
 }

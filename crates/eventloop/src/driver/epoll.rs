@@ -85,7 +85,8 @@ impl EpollDriver {
         }
     }
 
-    fn with_timerfd(mut self) -> io::Result<Self> {
+    /// Has a timer descriptor wait for fractions of a millisecond.
+    pub(super) fn with_timerfd(mut self) -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         add_edge(&self.poller, timer.as_fd(), TIMER_KEY)?;

@@ -109,7 +109,7 @@ impl Drop for NotesThread {
 }
 
 #[test]
-fn l25_r8_destructors_that_panic_do_not_leave_a_close_half_done() {
+fn l25_destructors_that_panic_do_not_leave_a_close_half_done() {
     for_each_loop(|event_loop| {
         let reports = record_reports(&**event_loop);
         let captured = Captured::new();

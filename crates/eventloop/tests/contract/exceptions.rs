@@ -94,7 +94,7 @@ fn d3_slow_readers_and_signal_handlers_are_named_with_their_place() {
 }
 
 #[test]
-fn d3_r8_a_logger_that_panics_does_not_end_the_run() {
+fn d3_a_logger_that_panics_does_not_end_the_run() {
     logged::record();
     let (event_loop, advance) = debug_loop();
     let trace = Trace::new();
@@ -211,7 +211,7 @@ fn d9_d13_the_default_handler_logs_one_error_record_a_line_for_each_fact() {
 }
 
 #[test]
-fn d9_r4_a_flood_of_errors_is_ten_records_a_second_and_a_count() {
+fn d9_a_flood_of_errors_is_ten_records_a_second_and_a_count() {
     logged::record();
     let (builder, script) = fake_builder();
     let event_loop = builder.build().unwrap();

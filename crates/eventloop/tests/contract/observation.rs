@@ -9,7 +9,7 @@ use tulipa_eventloop::prelude::*;
 use tulipa_eventloop::{EventLoop, IterationHook, Leftover, TestLoop};
 
 #[test]
-fn l5_l44_r3_with_nothing_due_a_loop_does_not_poll_whatever_its_descriptors_do() {
+fn l5_l44_with_nothing_due_a_loop_does_not_poll_whatever_its_descriptors_do() {
     for_each_loop(|event_loop| {
         // A hung-up socket that is not watched, a silent one that is, a far timer, a dead one.
         let (gone, peer) = socket_pair();

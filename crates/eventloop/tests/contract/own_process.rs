@@ -1,11 +1,13 @@
 //! What only a process of its own can show: descriptors, limits, the environment (D-1, L-25, L-42, R6, R7).
 
 use crate::common::child::{self, in_own_process};
+use crate::common::raw::refuse;
 use crate::common::{SECOND, socket_pair};
+use futures::concurrent::ExecutorExt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::rc::Rc;
 use tulipa_eventloop::prelude::*;
-use tulipa_eventloop::{DriverKind, EventLoop};
+use tulipa_eventloop::{DriverKind, EventLoop, ThreadPoolExecutor};
 
 fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -20,8 +22,8 @@ fn drivers() -> [fn() -> DriverKind; 2] {
 }
 
 #[test]
-fn l25_r6_ten_thousand_loops_leave_no_descriptor_and_no_thread() {
-    in_own_process!("l25_r6_ten_thousand_loops_leave_no_descriptor_and_no_thread", || {
+fn l25_ten_thousand_loops_leave_no_descriptor_and_no_thread() {
+    in_own_process!("l25_ten_thousand_loops_leave_no_descriptor_and_no_thread", || {
         let before = (open_descriptors(), threads());
         for round in 0..10_000 {
             let builder = EventLoop::builder().driver(drivers()[round % 2]());
@@ -66,8 +68,8 @@ fn l25_closing_gives_the_descriptors_back_although_handles_are_left() {
 }
 
 #[test]
-fn l42_r7_without_descriptors_a_loop_is_not_made_and_nothing_is_kept() {
-    in_own_process!("l42_r7_without_descriptors_a_loop_is_not_made_and_nothing_is_kept", || {
+fn l42_without_descriptors_a_loop_is_not_made_and_nothing_is_kept() {
+    in_own_process!("l42_without_descriptors_a_loop_is_not_made_and_nothing_is_kept", || {
         let before = open_descriptors();
         let limit = getrlimit(Resource::Nofile);
         let allow = |most: u64| {
@@ -101,25 +103,25 @@ fn l42_r7_without_descriptors_a_loop_is_not_made_and_nothing_is_kept() {
 }
 
 #[test]
-fn e10_r7_without_threads_a_job_is_refused_and_the_pool_works_again_later() {
-    in_own_process!(
-        "e10_r7_without_threads_a_job_is_refused_and_the_pool_works_again_later",
-        || {
-            // Root may have as many threads as it likes: take the address space away instead.
-            let limit = getrlimit(Resource::As);
-            let event_loop = EventLoop::new().unwrap();
-            event_loop.run_ready().unwrap();
-            let tiny = Rlimit { current: Some(1 << 20), ..limit };
-            setrlimit(Resource::As, tiny).unwrap();
-            let refused = event_loop.run_in_executor(None, || 1);
-            setrlimit(Resource::As, limit).unwrap();
-            let error = refused.exception().unwrap().unwrap();
-            assert!(error.to_string().contains("no thread can be started"), "{error}");
-            let job = event_loop.run_in_executor(None, || 2);
-            assert_eq!(event_loop.run_until_complete(&job).unwrap(), 2);
-            assert_eq!(event_loop.stats().executor_queue, 0);
-        }
-    );
+fn e10_without_threads_a_job_is_refused_and_the_pool_works_again_later() {
+    in_own_process!("e10_without_threads_a_job_is_refused_and_the_pool_works_again_later", || {
+        let pool = ThreadPoolExecutor::new(Default::default());
+        let (refusing, value) = (pool.clone(), std::sync::Arc::new(()));
+        let captured = value.clone();
+        // A filter is its thread's own: what this one may not do, the others may.
+        let thread = std::thread::spawn(move || {
+            refuse(libc::SYS_clone3, libc::EAGAIN);
+            refuse(libc::SYS_clone, libc::EAGAIN);
+            let refused = refusing.submit(move || drop(captured)).unwrap_err();
+            assert!(refused.to_string().contains("no thread can be started"), "{refused}");
+        });
+        thread.join().unwrap();
+        assert_eq!(std::sync::Arc::strong_count(&value), 1);
+        assert_eq!((pool.threads(), pool.queue_len()), (0, 0));
+        let event_loop = EventLoop::new().unwrap();
+        let job = event_loop.run_in_executor(Some(&pool), || 2);
+        assert_eq!(event_loop.run_until_complete(&job).unwrap(), 2);
+    });
 }
 
 #[test]
@@ -156,5 +158,40 @@ fn l28_l50_a_loop_in_a_thread_local_ends_with_its_thread() {
             thread.join().unwrap();
         }
         assert_eq!(open_descriptors(), before);
+    });
+}
+
+fn without_pwait2(error: i32) {
+    refuse(libc::SYS_epoll_pwait2, error);
+    let event_loop = EventLoop::new().unwrap();
+    assert_eq!(event_loop.stats().driver, "epoll with a timerfd");
+    let (ours, theirs) = socket_pair();
+    let handle = event_loop.handle();
+    let (due, fd) = (event_loop.time() + std::time::Duration::from_micros(300), ours.clone());
+    event_loop.call_at(due, move || {
+        assert!(handle.time() >= due);
+        let (stopping, fd) = (handle.clone(), fd.clone());
+        let stop = move || {
+            stopping.remove_reader(&fd).unwrap();
+            stopping.stop();
+        };
+        handle.add_reader(ours, stop).unwrap();
+        std::io::Write::write_all(&mut &theirs, b"x").unwrap();
+    });
+    event_loop.run_forever().unwrap();
+    assert_eq!(event_loop.stats().panics, 0);
+}
+
+#[test]
+fn l6_a_kernel_without_epoll_pwait2_gives_the_same_results() {
+    in_own_process!("l6_a_kernel_without_epoll_pwait2_gives_the_same_results", || {
+        without_pwait2(libc::ENOSYS);
+    });
+}
+
+#[test]
+fn l6_a_sandbox_that_refuses_epoll_pwait2_gives_the_same_results() {
+    in_own_process!("l6_a_sandbox_that_refuses_epoll_pwait2_gives_the_same_results", || {
+        without_pwait2(libc::EPERM);
     });
 }

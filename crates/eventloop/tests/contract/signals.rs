@@ -2,6 +2,7 @@
 //! signal kills, the test has a process of its own.
 
 use crate::common::child::{self, in_own_process};
+use crate::common::raw::signal_thread;
 use crate::common::{Captured, Trace, for_each_loop, record_reports};
 use signal_hook::consts::{SIGCHLD, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, SIGUSR1};
 use signal_hook::low_level::raise;
@@ -9,7 +10,7 @@ use std::cell::Cell;
 use std::os::unix::process::ExitStatusExt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use tulipa_eventloop::prelude::*;
@@ -190,23 +191,21 @@ fn g4_after_a_flood_there_is_a_delivery_after_the_last() {
         const FLOOD: usize = 10_000;
         let sent = Arc::new(AtomicUsize::new(0));
         let (flooding, handle) = (sent.clone(), event_loop.handle());
+        let handler = move || {
+            if sent.load(Ordering::SeqCst) == FLOOD {
+                handle.stop();
+            }
+        };
+        event_loop.add_signal_handler(SIGNAL, handler).unwrap();
         let thread = thread::spawn(move || {
             for _ in 0..FLOOD {
+                // Counted before: who is told of the last one sees that it is.
                 flooding.fetch_add(1, Ordering::SeqCst);
                 raise(SIGNAL).unwrap();
             }
         });
-        event_loop
-            .add_signal_handler(SIGNAL, move || {
-                if sent.load(Ordering::SeqCst) == FLOOD {
-                    handle.stop();
-                }
-            })
-            .unwrap_or_else(|error| panic!("{error}"));
-        // The thread may have begun before the handler was there: one more, after all of them.
-        thread.join().unwrap();
-        raise(SIGNAL).unwrap();
         event_loop.run_forever().unwrap();
+        thread.join().unwrap();
     });
 }
 
@@ -228,7 +227,7 @@ fn g5_a_signal_wakes_a_sleeping_loop_and_elsewhere_calls_are_restarted() {
         let signaller = thread::spawn(move || {
             // Twice, so that one of them is sure to find the thread in its read.
             for _ in 0..2 {
-                tgkill(blocked_id.as_raw_nonzero().get(), SIGNAL);
+                signal_thread(blocked_id, SIGNAL);
                 thread::yield_now();
             }
         });
@@ -239,11 +238,26 @@ fn g5_a_signal_wakes_a_sleeping_loop_and_elsewhere_calls_are_restarted() {
     });
 }
 
-#[allow(unsafe_code)]
-fn tgkill(thread: i32, signal: i32) {
-    // SAFETY: tgkill takes three numbers and touches no memory of ours.
-    let done = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
-    assert_eq!(done, 0);
+#[test]
+fn l5_g5_an_interrupted_wait_only_begins_another_iteration() {
+    for_each_loop(|event_loop| {
+        const SIGNAL: i32 = 61;
+        let seen = Arc::new(AtomicBool::new(false));
+        let id = signal_hook::flag::register(SIGNAL, seen.clone()).unwrap();
+        let (waiter, poster) = (rustix::thread::gettid(), event_loop.threadsafe_handle());
+        let far = event_loop.call_later(3600 * crate::common::SECOND, || panic!("too early"));
+        let thread = thread::spawn(move || {
+            for _ in 0..200 {
+                signal_thread(waiter, SIGNAL);
+                thread::yield_now();
+            }
+            poster.stop();
+        });
+        event_loop.run_forever().unwrap();
+        thread.join().unwrap();
+        assert!(seen.load(Ordering::SeqCst) && far.cancel());
+        signal_hook::low_level::unregister(id);
+    });
 }
 
 #[test]
@@ -282,15 +296,8 @@ fn g6_a_handler_removed_or_replaced_after_its_signal_arrived_does_not_run() {
 fn g7_g8_every_loop_gets_it_and_so_does_the_hosts_handler_before_and_after() {
     for_each_loop(|event_loop| {
         const SIGNAL: i32 = 52;
-        let host = Arc::new(AtomicUsize::new(0));
-        let counting = host.clone();
-        #[allow(unsafe_code)]
-        // SAFETY: the action adds to an atomic, which is async-signal-safe.
-        let id = unsafe {
-            signal_hook::low_level::register(SIGNAL, move || {
-                counting.fetch_add(1, Ordering::SeqCst);
-            })
-        };
+        let host = Arc::new(AtomicBool::new(false));
+        let id = signal_hook::flag::register(SIGNAL, host.clone()).unwrap();
         let other = EventLoop::new().unwrap();
         let trace = Trace::new();
         event_loop.add_signal_handler(SIGNAL, trace.mark("first loop")).unwrap();
@@ -299,12 +306,12 @@ fn g7_g8_every_loop_gets_it_and_so_does_the_hosts_handler_before_and_after() {
         event_loop.run_ready().unwrap();
         other.run_ready().unwrap();
         assert_eq!(trace.take(), ["first loop", "other loop"]);
-        assert_eq!(host.load(Ordering::SeqCst), 1);
+        assert!(host.swap(false, Ordering::SeqCst));
         event_loop.close().unwrap();
         other.close().unwrap();
         raise(SIGNAL).unwrap();
-        assert_eq!(host.load(Ordering::SeqCst), 2, "the host's is as it was");
-        signal_hook::low_level::unregister(id.unwrap());
+        assert!(host.load(Ordering::SeqCst), "the host's is as it was");
+        signal_hook::low_level::unregister(id);
     });
 }
 

@@ -50,7 +50,7 @@ fn h2_h3_cancel_drops_the_captures_right_then_and_may_be_repeated() {
 }
 
 #[test]
-fn h2_r8_captures_that_panic_or_use_the_loop_when_they_are_cancelled_harm_nobody() {
+fn h2_captures_that_panic_or_use_the_loop_when_they_are_cancelled_harm_nobody() {
     for_each_loop(|event_loop| {
         let reports = crate::common::record_reports(&**event_loop);
         let bad = crate::common::OnDrop::new(|| panic!("expected"));
@@ -400,7 +400,7 @@ fn h18_rearming_among_ten_thousand_leaves_every_timer_exact() {
 }
 
 #[test]
-fn h6_r10_a_test_clock_steps_from_deadline_to_deadline() {
+fn h6_a_test_clock_steps_from_deadline_to_deadline() {
     let event_loop = TestLoop::new();
     let trace = Trace::new();
     for seconds in [3600, 1, 60] {
@@ -439,7 +439,7 @@ fn h6_r10_a_test_clock_steps_from_deadline_to_deadline() {
 }
 
 #[test]
-fn r10_a_test_loop_that_would_sleep_for_ever_says_so() {
+fn l5_a_test_loop_that_would_sleep_for_ever_says_so() {
     let event_loop = TestLoop::new();
     assert!(matches!(event_loop.run_forever(), Err(RunError::WouldSleepForEver)));
     let future = event_loop.create_future::<()>();
@@ -448,7 +448,7 @@ fn r10_a_test_loop_that_would_sleep_for_ever_says_so() {
 }
 
 #[test]
-fn r5_a_spinning_loop_polls_without_sleeping_for_so_long_and_then_sleeps() {
+fn l5_a_spinning_loop_polls_without_sleeping_for_so_long_and_then_sleeps() {
     let (builder, script) = fake_builder();
     let event_loop = builder.spin(Duration::from_micros(100)).build().unwrap();
     script.wait_takes.set(Some(Duration::from_micros(30)));
@@ -469,7 +469,7 @@ fn r5_a_spinning_loop_polls_without_sleeping_for_so_long_and_then_sleeps() {
 }
 
 #[test]
-fn r3_a_loop_that_spins_comes_to_rest_and_is_woken() {
+fn l5_l33_a_loop_that_spins_comes_to_rest_and_is_woken() {
     for_each_builder(|builder| {
         let event_loop = builder.spin(Duration::from_micros(20)).build().unwrap();
         let (poster, handle) = (event_loop.threadsafe_handle(), event_loop.handle());

@@ -1,12 +1,13 @@
 //! [`SocketBackend`]: TCP and Unix stream sockets.
 
 use super::Backend;
+use super::system::{SEND_FLAGS, never_signal};
 use crate::extra_info::PeerName;
 use crate::stream_transport::StreamTransport;
 use crate::{Address, ExtraInfo, SocketView};
 use eventloop::{Direction, Interest, Source, SourceKind};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown};
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -26,12 +27,10 @@ pub(crate) enum SocketKind {
     Unix,
 }
 
-/// A peer that is gone must not kill the process.
-const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
-
 impl SocketBackend {
     /// `peer` is kept: the system forgets it when the connection ends.
     pub(crate) fn new(socket: OwnedFd, kind: SocketKind, peer: Option<Address>) -> Self {
+        never_signal(&socket);
         Self { socket, kind, peer: PeerName::new(peer) }
     }
 

@@ -158,7 +158,7 @@ impl SocketFile {
             return;
         }
         if let Err(error) = fs::remove_file(&self.path) {
-            log::warn!("cannot remove the socket {}: {error}", self.path.display());
+            log::warn!(target: "tulipa", "cannot remove the socket {}: {error}", self.path.display());
         }
     }
 }

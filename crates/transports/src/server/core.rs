@@ -7,7 +7,7 @@ use super::shutdown::{Shutdown, ShutdownReport};
 use crate::backend::SocketBackend;
 use crate::into_protocol::Factory;
 use crate::limits::OutputLimits;
-use crate::loop_shared::LoopShared;
+use crate::loop_shared::{LoopShared, Owner};
 use crate::report_limit::ReportLimit;
 use crate::stream_transport::StreamTransport;
 use crate::{Address, SocketView};
@@ -96,8 +96,10 @@ impl ServerCore {
 
     /// Takes the sockets over; if one fails, all are given up.
     pub(super) fn attach(self: &Rc<Self>, bound: Vec<Bound>) -> io::Result<()> {
+        let shared = self.shared.clone();
+        let owner = Rc::new(Owner { shared, server: Some(self.clone()) });
         for one in bound {
-            match Listener::attach(one, self) {
+            match Listener::attach(one, &owner, self) {
                 Ok(listener) => self.listeners.borrow_mut().push(Rc::downgrade(&listener)),
                 Err(error) => {
                     self.close();
@@ -142,7 +144,7 @@ impl ServerCore {
 
     /// A connection came: it gets its protocol, or is dropped. Nothing that goes wrong with it
     /// concerns the listener (N-27).
-    pub(super) fn take_in(self: &Rc<Self>, backend: SocketBackend) {
+    pub(super) fn take_in(&self, owner: &Rc<Owner>, backend: SocketBackend) {
         self.count(|counts| counts.accepted += 1);
         if self.shared.connections() >= self.max_connections {
             return self.count(|counts| counts.shed += 1);
@@ -160,7 +162,7 @@ impl ServerCore {
             Err(exception) => return self.connection_failed("the factory failed", exception),
         };
         let limits = Some(self.limits.clone());
-        match StreamTransport::attach(self.shared.clone(), backend, limits, Some(self.clone())) {
+        match StreamTransport::attach(owner.clone(), backend, limits) {
             Err(error) => self.connection_failed("cannot be watched", error.into()),
             Ok(connection) => {
                 let mut connections = self.connections.borrow_mut();

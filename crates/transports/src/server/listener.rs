@@ -3,11 +3,12 @@
 use super::ServerCore;
 use super::binding::SocketFile;
 use crate::Address;
-use crate::backend::{SocketBackend, SocketKind};
+use crate::backend::{SocketBackend, SocketKind, system};
+use crate::loop_shared::Owner;
 use eventloop::{Direction, Interest, Source, SourceKey, SourceKind};
 use futures::{ExceptionContext, SchedulerExt, TimerHandle};
 use rustix::io::Errno;
-use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
+use rustix::net::SocketAddrAny;
 use socket2::Socket;
 use std::cell::Cell;
 use std::io;
@@ -25,6 +26,8 @@ pub(super) struct Listener {
     key: Cell<Option<SourceKey>>,
     retry: Cell<Option<TimerHandle>>,
     server: Rc<ServerCore>,
+    /// What the connections hold.
+    owner: Rc<Owner>,
 }
 
 /// So many connections are accepted, then the others of the loop get their turn (R5).
@@ -36,6 +39,7 @@ impl Listener {
     /// Puts a bound socket into the loop.
     pub(super) fn attach(
         bound: super::binding::Bound,
+        owner: &Rc<Owner>,
         server: &Rc<ServerCore>,
     ) -> io::Result<Rc<Self>> {
         let address = Address::from_sock_addr(&bound.socket.local_addr()?);
@@ -47,6 +51,7 @@ impl Listener {
             key: Cell::new(None),
             retry: Cell::new(None),
             server: server.clone(),
+            owner: owner.clone(),
         });
         let key = server.event_loop().watch(listener.clone(), Interest::NONE)?;
         listener.key.set(Some(key));
@@ -84,10 +89,10 @@ impl Listener {
             if !self.server.is_serving() {
                 return;
             }
-            match acceptfrom_with(&self.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            match system::accept(&self.socket) {
                 Ok((socket, peer)) => self.take_in(socket, peer),
                 Err(Errno::AGAIN) => return,
-                Err(error) if is_about_one_connection(error) => {}
+                Err(error) if system::is_about_one_connection(error) => {}
                 Err(error) => return self.back_off(error.into()),
             }
         }
@@ -100,7 +105,7 @@ impl Listener {
                 peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map(Address::Ip)
             }
         };
-        self.server.take_in(SocketBackend::new(socket, self.kind, peer));
+        self.server.take_in(&self.owner, SocketBackend::new(socket, self.kind, peer));
     }
 
     /// Out of descriptors or memory: one report, then silence for a second. Watching on would spin,
@@ -119,7 +124,7 @@ impl Listener {
         });
         self.retry.set(Some(timer));
         if let Err(error) = watched {
-            log::debug!("{}: {error}", self.describe());
+            log::debug!(target: "tulipa", "{}: {error}", self.describe());
         }
         self.server.event_loop().call_exception_handler(context);
     }
@@ -131,25 +136,6 @@ impl Listener {
             self.back_off(error);
         }
     }
-}
-
-/// Errors of accept(2) that concern the connection that was to be accepted, not the listener.
-fn is_about_one_connection(error: Errno) -> bool {
-    matches!(
-        error,
-        Errno::CONNABORTED
-            | Errno::INTR
-            | Errno::PROTO
-            | Errno::NETDOWN
-            | Errno::NOPROTOOPT
-            | Errno::HOSTDOWN
-            | Errno::NONET
-            | Errno::HOSTUNREACH
-            | Errno::OPNOTSUPP
-            | Errno::NETUNREACH
-            | Errno::PERM
-            | Errno::TIMEDOUT
-    )
 }
 
 impl Source for Listener {

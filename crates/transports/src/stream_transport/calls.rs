@@ -184,6 +184,9 @@ impl<B: Backend> StreamTransport<B> {
             timer.cancel();
         }
         self.leave_waiting();
+        if end == End::Orderly {
+            self.discard_input();
+        }
         B::detach(self);
         if made {
             self.run("connection_lost", |p, transport| {
@@ -198,12 +201,12 @@ impl<B: Backend> StreamTransport<B> {
             self.drop_protocol(protocol);
         }
         self.leave_word();
-        if let Some(server) = &self.server {
+        if let Some(server) = &self.owner.server {
             server.connection_ended(self.index());
         }
         if self.is(super::COUNTED) {
             self.set(super::COUNTED, false);
-            self.shared.connection_ended();
+            self.shared().connection_ended();
         }
     }
 

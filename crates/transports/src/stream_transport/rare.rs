@@ -6,11 +6,10 @@ use crate::backend::Backend;
 use crate::{Address, Protocol, WriteBufferLimits};
 use futures::{Exception, Future, Scheduler, TimerHandle};
 use std::cell::Cell;
-use std::io;
 use std::rc::{Rc, Weak};
 
 /// What is told to whoever waits for a connect.
-pub(crate) type OnConnect<B> = Box<dyn FnOnce(&Rc<StreamTransport<B>>, io::Result<()>)>;
+pub(crate) type OnConnect<B> = Box<dyn FnOnce(&Rc<StreamTransport<B>>)>;
 
 pub(super) struct Rare<B: Backend> {
     /// The protocol that follows the one that is running.

@@ -10,6 +10,8 @@ use std::rc::Rc;
 /// So many reads, or bytes, and the others get their turn.
 const READS_A_TURN: usize = 16;
 const BYTES_A_TURN: usize = 256 * 1024;
+/// A peer that goes on sending after we closed is not listened to for longer than this.
+const READS_TO_DISCARD: usize = 8;
 
 /// What one read gave.
 enum Read {
@@ -45,7 +47,7 @@ impl<B: Backend> StreamTransport<B> {
     /// Reads and hands over until there is no more or the budget is used up. Says whether more may
     /// be there.
     fn read_burst(self: &Rc<Self>) -> bool {
-        let mut buffer = self.shared.take_read_buffer();
+        let mut buffer = self.shared().take_read_buffer();
         let mut more = false;
         let mut total = 0;
         for _ in 0..READS_A_TURN {
@@ -69,8 +71,22 @@ impl<B: Backend> StreamTransport<B> {
                 break;
             }
         }
-        self.shared.give_back_read_buffer(buffer);
+        self.shared().give_back_read_buffer(buffer);
         more
+    }
+
+    /// Throws away what came and was not read. A socket that is closed with unread input resets the
+    /// connection, and the peer would lose what we sent last (R2).
+    pub(super) fn discard_input(&self) {
+        let mut buffer = self.shared().take_read_buffer();
+        for _ in 0..READS_TO_DISCARD {
+            match self.backend.recv(&mut buffer) {
+                Ok(1..) => {}
+                // There is no more, or nothing that could still be done about it.
+                Ok(0) | Err(_) => break,
+            }
+        }
+        self.shared().give_back_read_buffer(buffer);
     }
 
     fn read_once(self: &Rc<Self>, buffer: &mut [u8]) -> Read {
@@ -98,14 +114,14 @@ impl<B: Backend> StreamTransport<B> {
         let read = self.run("get_buffer", |protocol, transport| {
             let Some(protocol) = protocol.as_buffered() else { return Read::Stopped };
             let space = protocol.get_buffer(transport, None);
-            let size = space.len();
+            let size = space.len().min(BYTES_A_TURN); // P-11
             if !self.machine.borrow().may_read() {
                 return Read::Stopped;
             }
             if size == 0 {
                 return Read::NoSpace;
             }
-            match self.backend.recv(space) {
+            match self.backend.recv(&mut space[..size]) {
                 Ok(0) => Read::Eof,
                 Ok(count) => {
                     protocol.buffer_updated(transport, count);
@@ -120,7 +136,7 @@ impl<B: Backend> StreamTransport<B> {
 
     /// The system's own errors are told to the protocol, and not reported.
     fn reading_failed(self: &Rc<Self>, error: io::Error) {
-        log::debug!("{}: reading failed: {error}", self.backend.describe());
+        log::debug!(target: "tulipa", "{}: reading failed: {error}", self.backend.describe());
         if self.machine.borrow().is_salvaging() {
             self.with_machine(|machine| machine.salvaged());
         } else {

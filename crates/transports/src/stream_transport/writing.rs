@@ -28,7 +28,7 @@ impl<B: Backend> StreamTransport<B> {
         } else {
             self.with_machine(|machine| {
                 for part in parts {
-                    machine.push(part, || self.shared.take_output());
+                    machine.push(part, || self.shared().take_output());
                 }
             });
         }
@@ -62,8 +62,8 @@ impl<B: Backend> StreamTransport<B> {
 
     /// Whether a write of `size` bytes is taken; acts on the limits.
     fn admit(self: &Rc<Self>, size: usize) -> Result<(), WriteRefusal> {
-        if size > 0 && self.shared.is_over_budget() {
-            self.shared.cut_largest();
+        if size > 0 && self.shared().is_over_budget() {
+            self.shared().cut_largest();
         }
         let refusal = match self.with_machine(|machine| machine.admit()) {
             Ok(()) => return Ok(()),
@@ -126,7 +126,7 @@ impl<B: Backend> StreamTransport<B> {
                 let skipped = skip.min(part.len());
                 skip -= skipped;
                 if skipped < part.len() {
-                    machine.push(&part[skipped..], || self.shared.take_output());
+                    machine.push(&part[skipped..], || self.shared().take_output());
                 }
             }
             if whole && sent < waiting + total {
@@ -173,28 +173,28 @@ impl<B: Backend> StreamTransport<B> {
 
     fn after_sending(self: &Rc<Self>, spare: Option<Box<crate::stream_machine::Output>>) {
         if let Some(output) = spare {
-            self.shared.give_back_output(output);
+            self.shared().give_back_output(output);
         }
         if self.machine.borrow().size() == 0 {
             self.leave_waiting();
         } else if !self.is(WAITING) {
             self.set(WAITING, true);
             let this: Weak<dyn Waiting> = Rc::<Self>::downgrade(self);
-            self.shared.add_waiting(self.address(), this);
+            self.shared().add_waiting(self.address(), this);
         }
     }
 
     pub(super) fn leave_waiting(&self) {
         if self.is(WAITING) {
             self.set(WAITING, false);
-            self.shared.remove_waiting(self.address());
+            self.shared().remove_waiting(self.address());
         }
     }
 
     /// The system's own errors are told to the protocol, and not reported. What was received
     /// before is delivered first.
     fn sending_failed(self: &Rc<Self>, error: io::Error) {
-        log::debug!("{}: sending failed: {error}", self.backend.describe());
+        log::debug!(target: "tulipa", "{}: sending failed: {error}", self.backend.describe());
         if self.with_machine(|machine| machine.fail_sending()) {
             self.rare(|rare| rare.reason = Some(error.into()));
         }
@@ -206,7 +206,7 @@ impl<B: Backend> StreamTransport<B> {
     pub(crate) fn ready_to_write(self: &Rc<Self>) {
         if let Some(on_connect) = self.if_rare(|rare| rare.connecting.take()) {
             self.watch(eventloop::Interest::NONE);
-            return on_connect(self, Ok(()));
+            return on_connect(self);
         }
         self.with_machine(|machine| machine.unblock());
         self.settle(Turn::WriteReady);
@@ -301,7 +301,7 @@ impl<B: Backend> StreamTransport<B> {
 /// Somebody goes on writing to a transport that is closed.
 pub(super) fn warn_of_dropped_writes(count: u64) {
     if count == 5 {
-        log::warn!("a transport that is closed is still written to: what it is given is dropped");
+        log::warn!(target: "tulipa", "a transport that is closed is still written to: what it is given is dropped");
     }
 }
 

@@ -5,7 +5,7 @@
 //! test loop is the same every time.
 
 use crate::backend::Backend;
-use crate::loop_shared::LoopShared;
+use crate::loop_shared::Owner;
 use crate::stream_transport::StreamTransport;
 use crate::{Address, Bytes, ExtraInfo, Protocol, Transport};
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt, Interest};
@@ -67,19 +67,19 @@ pub trait MemoryLoop: AbstractEventLoop {
         right: impl Protocol,
         options: MemoryOptions,
     ) -> MemoryPair {
-        connect(LoopShared::of(self), Box::new(left), Box::new(right), options)
+        connect(Owner::of(self), Box::new(left), Box::new(right), options)
     }
 }
 
 impl<L: AbstractEventLoop + ?Sized> MemoryLoop for L {}
 
 fn connect(
-    shared: Rc<LoopShared>,
+    owner: Rc<Owner>,
     left: Box<dyn Protocol>,
     right: Box<dyn Protocol>,
     options: MemoryOptions,
 ) -> MemoryPair {
-    assert!(!shared.event_loop().is_closed(), "the event loop is closed");
+    assert!(!owner.shared.event_loop().is_closed(), "the event loop is closed");
     let wire = Rc::new(Wire {
         ends: [End::default(), End::default()],
         capacity: Cell::new(options.capacity.0),
@@ -87,7 +87,7 @@ fn connect(
     });
     let attach = |side: usize| {
         let backend = MemoryBackend { wire: wire.clone(), side };
-        let connection = StreamTransport::attach(shared.clone(), backend, None, None);
+        let connection = StreamTransport::attach(owner.clone(), backend, None);
         connection.expect("memory needs nothing that could fail")
     };
     let (left_end, right_end) = (attach(0), attach(1));

@@ -268,7 +268,7 @@ impl Scheduler for NoLoop {
     }
 
     fn call_exception_handler(&self, context: ExceptionContext) {
-        log::error!("{context}");
+        log::error!(target: "tulipa", "{context}");
     }
 
     fn id(&self) -> SchedulerId {

@@ -1,14 +1,14 @@
 //! Connections and their loop (L-30, R6).
 
 use crate::support::*;
-use eventloop::{TestLoop, prelude::*};
+use eventloop::TestLoop;
 use std::net::TcpStream;
 use std::rc::Rc;
 use tulipa_transports::testing::{LifeCycle, MemoryLoop, MemoryOptions};
 use tulipa_transports::{Address, NetworkLoop, Protocol, Transport};
 
 /// Notes its own end.
-struct Mortal(Rc<()>);
+struct Mortal(#[expect(dead_code, reason = "its count is what is looked at")] Rc<()>);
 
 impl Protocol for Mortal {
     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
@@ -74,6 +74,32 @@ fn transports_are_listed_by_the_loop_that_owns_them() {
     transport.close();
     event_loop.run_ready_now();
     assert_eq!(event_loop.stats().transports, 0);
+}
+
+#[test]
+fn l30_r6_creators_that_wait_when_the_loop_closes_leave_nothing() {
+    let alive = Rc::new(());
+    for _ in 0..20 {
+        let mut event_loop = TestLoop::new();
+        event_loop.allow_leftovers();
+        let protocol = || {
+            let alive = alive.clone();
+            move || Mortal(alive.clone())
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let pending = (
+            event_loop.create_connection(protocol(), address),
+            event_loop.create_connection(protocol(), ("localhost", address.port())),
+            event_loop.create_server(protocol(), ("localhost", 0)),
+            event_loop.create_unix_connection(protocol(), "\0tulipa-nobody"),
+        );
+        let server = event_loop.create_server(protocol(), ("127.0.0.1", 0)).result().unwrap();
+        let _waiting = TcpStream::connect(server.addresses()[0].as_ip().unwrap()).unwrap();
+        drop(event_loop);
+        drop((pending, server));
+    }
+    assert_eq!(Rc::strong_count(&alive), 1);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod clients;
 mod flow_control;
 mod half_close;
 mod life;
+mod panics;
 mod protocols;
 mod reading;
 mod reentrancy;

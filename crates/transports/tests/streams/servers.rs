@@ -1,7 +1,7 @@
 //! Servers (N-16…N-33).
 
 use crate::support::*;
-use eventloop::{TestLoop, prelude::*};
+use eventloop::TestLoop;
 use futures::Exception;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -254,7 +254,11 @@ fn n25_wait_closed_waits_for_the_close_too() {
 fn n26_close_clients_sends_the_rest_and_abort_clients_does_not() {
     for abort in [false, true] {
         let event_loop = TestLoop::new();
-        let hooks = || Hooks::new().made(|transport| drop(transport.write(&pattern(8_000_000))));
+        let hooks = || {
+            Hooks::new().made(|transport| {
+                transport.write(&pattern(8_000_000));
+            })
+        };
         let (server, logs) = recording_server(&event_loop, ("127.0.0.1", 0), hooks);
         let mut peers: Vec<TcpStream> =
             (0..3).map(|_| TcpStream::connect(address(&server)).unwrap()).collect();

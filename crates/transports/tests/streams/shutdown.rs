@@ -25,7 +25,9 @@ fn r14_n24_shutdown_asks_drains_cuts_off_and_counts() {
                 transport.close();
             }),
             3 => Hooks::new().shutdown(|_| {}),
-            4 => Hooks::new().made(|transport| drop(transport.write(&pattern(15_000_000)))),
+            4 => Hooks::new().made(|transport| {
+                transport.write(&pattern(15_000_000));
+            }),
             5 => Hooks::new().keep_open(),
             _ => Hooks::new(),
         };

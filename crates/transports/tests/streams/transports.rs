@@ -74,6 +74,23 @@ fn x3_close_sends_what_was_written_and_reads_no_more() {
 }
 
 #[test]
+fn x3_r2_unread_input_does_not_cost_the_peer_what_was_sent_last() {
+    let event_loop = TestLoop::new();
+    let hooks = Hooks::new().data(|transport, _| {
+        transport.write(b"400 bad request");
+        transport.close();
+    });
+    let (protocol, log) = hooks.recorded();
+    let (_transport, mut peer) = tcp(&event_loop, protocol);
+    send(&mut peer, &pattern(100_000)); // more than is read in one go
+    run_until(&event_loop, || log.is_lost());
+    event_loop.run_ready_now();
+    let mut answer = Vec::new();
+    std::io::Read::read_to_end(&mut peer, &mut answer).expect("no reset");
+    assert_eq!(answer, b"400 bad request");
+}
+
+#[test]
 fn x3_with_nothing_to_send_the_end_is_queued_at_once() {
     let event_loop = TestLoop::new();
     let (protocol, log) = Hooks::new().recorded();

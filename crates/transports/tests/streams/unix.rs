@@ -1,7 +1,7 @@
 //! Unix sockets (N-38…N-41).
 
 use crate::support::*;
-use eventloop::{TestLoop, prelude::*};
+use eventloop::TestLoop;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -18,7 +18,9 @@ fn n38_n39_a_server_and_a_client_meet_at_a_path() {
     let answer: Slot<Vec<u8>> = Slot::new();
     let seen = answer.clone();
     let hooks = Hooks::new()
-        .made(|transport| drop(transport.write(b"tulip")))
+        .made(|transport| {
+            transport.write(b"tulip");
+        })
         .data(move |_, data| seen.update(|all| all.extend_from_slice(data)));
     let (protocol, log) = hooks.recorded();
     let opening = event_loop.create_unix_connection(move || protocol, &*path);

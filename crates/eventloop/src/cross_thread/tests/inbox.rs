@@ -52,7 +52,7 @@ fn l31_eight_threads_post_a_hundred_thousand_each_and_each_runs_once_in_order() 
 }
 
 #[test]
-fn l31_calls_of_eight_threads_run_once_in_order_on_the_loops_thread() {
+fn l31_r9_calls_of_eight_threads_run_once_in_order_on_the_loops_thread() {
     const THREADS: usize = 8;
     const EACH: usize = 10_000;
     let (event_loop, handle) = BareLoop::new();

@@ -4,6 +4,7 @@
 pub(crate) mod child;
 pub(crate) mod fake;
 pub(crate) mod logged;
+pub(crate) mod raw;
 
 use futures::ExceptionContext;
 use std::cell::RefCell;
