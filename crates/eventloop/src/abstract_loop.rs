@@ -9,8 +9,8 @@ use crate::{
 };
 use futures::concurrent::{Executor, ExecutorExt};
 use futures::{
-    ClosedError, Exception, ExceptionContext, Future, Instant, InvalidStateError, Scheduler,
-    wrap_future,
+    CallbackToken, ClosedError, Exception, ExceptionContext, Future, Instant, InvalidStateError,
+    Scheduler, wrap_future,
 };
 use std::any::{Any, TypeId};
 use std::cell::Cell;
@@ -218,10 +218,9 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
                 event_loop.stop();
             }
         });
+        let waits = Waits { future, token, waiting: &waiting };
         let outcome = self.run_forever();
-        // What is queued cannot be taken back, but it must not stop another run (L-15).
-        waiting.set(false);
-        future.remove_done_callback(token);
+        drop(waits);
         outcome?;
         if !future.done() {
             return Err(RunError::Stopped.into());
@@ -385,3 +384,18 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
 }
 
 impl<L: AbstractEventLoop + ?Sized> AbstractEventLoopExt for L {}
+
+/// A run waits for a future, until this is dropped, however the run ends (L-15).
+struct Waits<'a, T: 'static> {
+    future: &'a Future<T>,
+    token: CallbackToken,
+    waiting: &'a Cell<bool>,
+}
+
+impl<T: 'static> Drop for Waits<'_, T> {
+    fn drop(&mut self) {
+        // What is queued cannot be taken back, but it must not stop another run.
+        self.waiting.set(false);
+        self.future.remove_done_callback(self.token);
+    }
+}

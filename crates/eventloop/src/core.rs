@@ -42,7 +42,6 @@ pub(crate) struct LoopCore {
     this: Weak<LoopCore>,
     id: SchedulerId,
     clock: Box<dyn Clock>,
-    hook: Option<Box<dyn IterationHook>>,
     settings: Settings,
 
     phase: Cell<Phase>,
@@ -65,6 +64,8 @@ pub(crate) struct LoopCore {
     remote: Arc<Remote>,
     signals: RefCell<SignalHandlers>,
     executor: RefCell<DefaultExecutor>,
+    /// `None` once closed: it may hold a handle of this very loop.
+    hook: RefCell<Option<Rc<dyn IterationHook>>>,
     exception_handler: RefCell<Option<ExceptionHandler>>,
     /// The first panic that only the default handler saw, where a test wants to resume it.
     first_panic: RefCell<Option<Exception>>,
@@ -99,7 +100,6 @@ impl LoopCore {
             this: this.clone(),
             id,
             clock,
-            hook,
             phase: Cell::new(Phase::Idle),
             has_owner: Cell::new(true),
             stop_requested: Cell::new(false),
@@ -114,6 +114,7 @@ impl LoopCore {
             remote,
             signals: RefCell::new(SignalHandlers::default()),
             executor: RefCell::new(DefaultExecutor::default()),
+            hook: RefCell::new(hook.map(Rc::from)),
             exception_handler: RefCell::new(None),
             first_panic: RefCell::new(None),
             locals: RefCell::new(IndexMap::new()),

@@ -3,6 +3,7 @@
 //! Invariant: a job in the queue is run by a thread of the pool, or dropped (which cancels its future)
 //! when the pool is shut down without waiting. No job is dropped or run while the lock is held.
 
+use futures::catch_silently;
 use futures::concurrent::{Executor, Job, Refused};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,9 +12,9 @@ use std::time::Duration;
 
 /// A bounded pool of threads with a bounded queue (E-1, E-10).
 ///
-/// Threads are started when a job finds none idle, and end when they have been idle for a while, when
-/// the pool is shut down, or when its last handle is dropped (each after its current job: the process
-/// does not wait for them at exit, E-13). Clones are handles to the same pool.
+/// Threads are started when a job finds none idle, and end when they have been idle for a while, or
+/// when the pool is shut down or its last handle dropped (after the jobs that were taken by then: the
+/// process does not wait for them at exit, E-13). Clones are handles to the same pool.
 ///
 /// # Examples
 /// ```
@@ -34,7 +35,8 @@ pub struct ThreadPoolExecutor {
 pub struct ThreadPoolOptions {
     /// Threads at most; one is the least. Default: the number of cores and four, at most 32.
     pub max_threads: usize,
-    /// Jobs that may wait for a thread; more are refused. Default: 10,000.
+    /// Jobs that may wait for a thread; more are refused. Cancelled ones make room when it is needed.
+    /// Default: 10,000.
     pub max_queue: usize,
     /// How long a thread waits for the next job before it ends. Default: 10 s.
     pub idle_timeout: Duration,
@@ -68,6 +70,8 @@ struct Pool {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Job>,
+    /// Where in a full queue to look next for jobs that were cancelled.
+    look_from: usize,
     threads: usize,
     idle: usize,
     /// `Some` once shut down: who wants to know when the last thread has ended.
@@ -75,6 +79,9 @@ struct State {
 }
 
 type WhenEnded = Box<dyn FnOnce() + Send>;
+
+/// As many jobs are asked whether they were cancelled when another finds the queue full.
+const LOOKED_AT: usize = 100;
 
 impl ThreadPoolExecutor {
     /// A pool without threads yet.
@@ -89,7 +96,7 @@ impl ThreadPoolExecutor {
         self.pool().lock().threads
     }
 
-    /// How many jobs wait for a thread.
+    /// How many jobs wait for a thread; some of them may have been cancelled.
     pub fn queue_len(&self) -> usize {
         self.pool().lock().queue.len()
     }
@@ -109,7 +116,10 @@ impl ThreadPoolExecutor {
             let Some(job) = job else { return };
             // One at a time: what one captured may panic when it is dropped, the next all the same.
             if let Err(panic) = futures::catch(|| drop(job)) {
-                log::error!(target: "tulipa", "dropping a job that did not run {panic}");
+                catch_silently(
+                    || log::error!(target: "tulipa", "dropping a job that did not run {panic}"),
+                );
+                catch_silently(|| drop(panic));
             }
         }
     }
@@ -127,17 +137,41 @@ impl Executor for ThreadPoolExecutor {
             drop(state);
             return Err(Refused::new(job, "the executor was shut down"));
         }
+        let mut cancelled = VecDeque::new(); // dropped last, when the lock is free
+        if state.queue.len() >= pool.options.max_queue {
+            cancelled = state.take_cancelled();
+        }
         if state.queue.len() >= pool.options.max_queue {
             drop(state);
             return Err(Refused::new(job, "the executor's queue is full"));
         }
         state.queue.push_back(job);
-        if state.idle >= state.queue.len() || state.threads >= pool.options.max_threads {
+        let taken = if state.idle >= state.queue.len() || state.threads >= pool.options.max_threads
+        {
             drop(state);
             pool.work.notify_one();
-            return Ok(());
+            Ok(())
+        } else {
+            pool.start_thread(state)
+        };
+        drop(cancelled);
+        taken
+    }
+}
+
+impl State {
+    /// Takes the jobs out of the queue that were cancelled, if one is among the next few of it: a
+    /// queue that is full of others must be cheap to find full.
+    fn take_cancelled(&mut self) -> VecDeque<Job> {
+        let from = if self.look_from < self.queue.len() { self.look_from } else { 0 };
+        let end = self.queue.len().min(from + LOOKED_AT);
+        self.look_from = end;
+        if !self.queue.range(from..end).any(Job::is_cancelled) {
+            return VecDeque::new();
         }
-        pool.start_thread(state)
+        let (cancelled, wanted) = self.queue.drain(..).partition(Job::is_cancelled);
+        self.queue = wanted;
+        cancelled
     }
 }
 

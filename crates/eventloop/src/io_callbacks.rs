@@ -42,16 +42,16 @@ impl IoCallbacks {
         self.callback(direction).unset()
     }
 
-    /// Keeps another owner of the same descriptor, in the place of one that came with an earlier
-    /// callback; that one comes back, to be dropped where it is safe. The first owner of all stays:
-    /// it is the one that the poller is given.
+    /// Keeps another owner of the same descriptor with a callback, or none, in the place of one that
+    /// came with an earlier callback; that one comes back, to be dropped where it is safe. The first
+    /// owner of all stays: it is the one that the poller is given.
     pub(crate) fn also_owned_by(
         &self,
         direction: Direction,
-        owner: Box<dyn AsFd>,
+        owner: Option<Box<dyn AsFd>>,
     ) -> Option<Box<dyn AsFd>> {
         let mut owners = self.owners.take();
-        let previous = owners[direction as usize].replace(owner);
+        let previous = std::mem::replace(&mut owners[direction as usize], owner);
         self.owners.set(owners);
         previous
     }

@@ -56,11 +56,11 @@ impl SignalHandlers {
     }
 
     pub(crate) fn remove(&mut self, signal: i32) -> Option<Rc<RepeatingCallback>> {
-        if self.handlers.contains_key(&signal) {
-            // What arrived for this handler is not for one that is added later.
-            self.arrived.fetch_and(!bit(signal), Ordering::AcqRel);
-        }
-        self.handlers.shift_remove(&signal).map(|handler| handler.callback)
+        let Handler { callback, .. } = self.handlers.shift_remove(&signal)?;
+        // What arrived for this handler, until it was unregistered above, is not for one that is
+        // added later.
+        self.arrived.fetch_and(!bit(signal), Ordering::AcqRel);
+        Some(callback)
     }
 
     /// Stops to listen to anything; the callbacks come back, to be emptied where destructors may run.

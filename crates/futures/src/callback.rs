@@ -19,6 +19,7 @@ use std::panic::Location;
 /// callback.run();
 /// assert!(ran.get());
 /// ```
+#[must_use = "a callback that is dropped does not run"]
 pub struct Callback {
     closure: InlineOnce<()>,
     location: &'static Location<'static>,

@@ -13,3 +13,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub fn catch<R>(function: impl FnOnce() -> R) -> Result<R, Exception> {
     catch_unwind(AssertUnwindSafe(function)).map_err(Exception::from_panic)
 }
+
+/// Runs `function` where there is nobody left to tell of a panic: logging, or dropping what is known
+/// of an error, whose payload may panic when it is dropped.
+pub fn catch_silently(function: impl FnOnce()) {
+    if let Err(panic) = catch(function)
+        && let Err(panic) = catch(|| drop(panic))
+    {
+        // It would go on for ever.
+        std::mem::forget(panic);
+    }
+}

@@ -23,7 +23,7 @@ mod scheduler;
 mod wrap_future;
 
 pub use callback::Callback;
-pub use catch::catch;
+pub use catch::{catch, catch_silently};
 pub use current::{EnteredScheduler, current, try_current};
 pub use errors::{CancelledError, InvalidStateError, TimeoutError};
 pub use exception::Exception;

@@ -79,7 +79,8 @@ impl LoopCore {
         for (_, local) in locals {
             self.drop_contained(local);
         }
-        drop(self.driver.take());
+        self.drop_contained(self.hook.take());
+        self.drop_contained(self.driver.take());
     }
 
     /// Takes every descriptor out of the poller, then tells and drops its owner (L-30).

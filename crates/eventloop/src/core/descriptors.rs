@@ -88,7 +88,7 @@ impl LoopCore {
         self.change_interest(key, interest.with(direction, true))?;
         self.sources.borrow_mut().call_off_turn(key, direction);
         let replaced = known.set(direction, closure);
-        let no_more_needed = known.also_owned_by(direction, descriptor);
+        let no_more_needed = known.also_owned_by(direction, Some(descriptor));
         self.drop_contained(replaced);
         self.drop_contained(no_more_needed);
         Ok(())
@@ -116,6 +116,7 @@ impl LoopCore {
             self.sources.borrow_mut().call_off_turn(key, direction);
         }
         self.drop_contained(known.unset(direction));
+        self.drop_contained(known.also_owned_by(direction, None));
         self.drop_contained(known);
         Ok(true)
     }

@@ -2,7 +2,7 @@
 
 use super::LoopCore;
 use crate::{Direction, Source};
-use futures::{Exception, ExceptionContext, PanicError, catch};
+use futures::{Exception, ExceptionContext, PanicError, catch, catch_silently};
 use std::fmt;
 use std::panic::Location;
 
@@ -20,7 +20,7 @@ impl LoopCore {
                     self.report_by_default(ExceptionContext::with_exception(message, panic));
                 }
                 self.drop_contained(handler);
-                drop_silently(context);
+                catch_silently(|| drop(context));
             }
             _ => self.report_by_default(context),
         }
@@ -29,7 +29,7 @@ impl LoopCore {
     /// One record in the log; a test's loop remembers the first panic, to resume it at its end.
     fn report_by_default(&self, context: ExceptionContext) {
         self.log_report(&context);
-        drop_silently(context);
+        catch_silently(|| drop(context));
     }
 
     /// See [`report_by_default`](Self::report_by_default).
@@ -42,7 +42,7 @@ impl LoopCore {
         }
         if self.counters.may_log_error(self.clock.coarse_now()) {
             // A logger that panics must not take the loop with it: there is nobody left to tell.
-            let _ = catch(|| log::error!(target: "tulipa", "{context}"));
+            catch_silently(|| log::error!(target: "tulipa", "{context}"));
         }
     }
 
@@ -55,8 +55,11 @@ impl LoopCore {
     pub(super) fn callback_failed(&self, turn: &Turn<'_>, panic: Exception) {
         self.counters.panics.add(1);
         let mut context = ExceptionContext::with_exception("Exception in callback", panic);
-        context.handle = Some(turn.to_string());
-        context.created_at = turn.location();
+        // A source of somebody else's may not even be able to say what it is.
+        if let Ok((handle, location)) = catch(|| (turn.to_string(), turn.location())) {
+            context.handle = Some(handle);
+            context.created_at = location;
+        }
         self.report(context);
     }
 
@@ -84,7 +87,7 @@ impl LoopCore {
             self.counters.slow_callbacks.add(1);
             let seconds = took.as_secs_f64();
             // As for errors: a logger that panics must not take the loop with it.
-            let _ = catch(|| match turn.location() {
+            catch_silently(|| match turn.location() {
                 Some(location) => log::warn!(
                     target: "tulipa",
                     "Executing the {turn} created at {location} took {seconds:.3} s"
@@ -95,17 +98,6 @@ impl LoopCore {
         if let Err(panic) = outcome {
             self.callback_failed(turn, panic);
         }
-    }
-}
-
-/// Drops what is known of an error. A panic may have left a payload whose destructor panics: nothing
-/// of a report gets out, and there is nobody left to tell.
-fn drop_silently(context: ExceptionContext) {
-    if let Err(panic) = catch(|| drop(context))
-        && let Err(panic) = catch(|| drop(panic))
-    {
-        // It would go on for ever.
-        std::mem::forget(panic);
     }
 }
 

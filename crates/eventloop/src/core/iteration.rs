@@ -28,9 +28,10 @@ impl LoopCore {
     pub(super) fn iteration(&self, limit: Option<Duration>) -> Result<(), RunError> {
         self.flush_dirty();
         let mut timeout = self.poll_timeout(limit);
-        if self.hook.is_some() {
+        if self.hook.borrow().is_some() {
             self.call_hook(|hook| hook.before_poll(timeout));
-            // It may have scheduled something.
+            // It may have scheduled or written something.
+            self.flush_dirty();
             timeout = self.poll_timeout(limit);
         }
         let mut events = self.events.take();
@@ -109,9 +110,8 @@ impl LoopCore {
             }
             return Ok(());
         }
-        if self.spin(timeout, &wait, events)? {
-            return Ok(());
-        }
+        let Some(spent) = self.spin(timeout, &wait, events)? else { return Ok(()) };
+        let timeout = timeout.map(|timeout| timeout.saturating_sub(spent));
         if timeout.is_none_or(|timeout| timeout >= LONG_WAIT) {
             self.timers.borrow_mut().trim();
         }
@@ -124,29 +124,30 @@ impl LoopCore {
         slept
     }
 
-    /// Polls without sleeping for as long as the builder allowed; true if that found something.
+    /// Polls without sleeping for as long as the builder allowed. Answers how long it did so in
+    /// vain, `None` if it found something or the time is over.
     fn spin(
         &self,
         timeout: Option<Duration>,
         wait: &impl Fn(Option<Duration>, &mut Vec<ReadyEvent>) -> Result<(), RunError>,
         events: &mut Vec<ReadyEvent>,
-    ) -> Result<bool, RunError> {
+    ) -> Result<Option<Duration>, RunError> {
         let longest = timeout.map_or(self.settings.spin, |timeout| timeout.min(self.settings.spin));
         if longest.is_zero() {
-            return Ok(false);
+            return Ok(Some(Duration::ZERO));
         }
         let start = self.clock.now();
         loop {
             wait(Some(Duration::ZERO), events)?;
             let elapsed = self.clock.now() - start;
             if !events.is_empty() || self.calls.inbox().has_news() {
-                return Ok(true);
+                return Ok(None);
             }
             if timeout.is_some_and(|timeout| elapsed >= timeout) {
-                return Ok(true);
+                return Ok(None);
             }
             if elapsed >= longest {
-                return Ok(false);
+                return Ok(Some(elapsed));
             }
         }
     }
@@ -236,15 +237,14 @@ impl LoopCore {
         }
     }
 
-    /// Queues the timers that are due, earliest first (L-2 e).
+    /// Queues the timers that are due, earliest first (L-2).
     fn queue_due_timers(&self) {
-        let mut timers = self.timers.borrow_mut();
-        if timers.next_due().is_none() {
+        if self.timers.borrow_mut().next_due().is_none() {
             return;
         }
         // A timer for `NEVER` is not due, even at the clock's end (H-7).
         let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
-        let mut ready = self.ready.borrow_mut();
+        let (mut timers, mut ready) = (self.timers.borrow_mut(), self.ready.borrow_mut());
         timers.pop_all_due(now, |key| {
             ready.push(Entry::Other(Other::Timer(key)));
         });
@@ -276,7 +276,7 @@ impl LoopCore {
         self.call_hook(|hook| hook.after_batches(ran));
     }
 
-    /// Runs what was ready when the batch began; what that schedules waits for the next (L-2 f, L-3).
+    /// Runs what was ready when the batch began; what that schedules waits for the next (L-2, L-3).
     fn run_batch(&self) -> u64 {
         let end = self.ready.borrow().tail();
         let mut ran = 0;

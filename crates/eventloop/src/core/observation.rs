@@ -21,6 +21,7 @@ impl LoopCore {
                 (0, 0)
             }
         };
+        let driver = self.driver().map_or("closed", |driver| driver.name());
         let sources = self.sources.borrow();
         Stats {
             iterations: counters.iterations.get(),
@@ -44,7 +45,7 @@ impl LoopCore {
             signals: self.signals.borrow().len(),
             executor_threads,
             executor_queue,
-            driver: self.driver().map_or("closed", |driver| driver.name()),
+            driver,
         }
     }
 
@@ -105,8 +106,9 @@ impl LoopCore {
     }
 
     pub(super) fn call_hook(&self, call: impl FnOnce(&dyn IterationHook)) {
-        if let Some(hook) = &self.hook
-            && let Err(panic) = futures::catch(|| call(&**hook))
+        let hook = self.hook.borrow().clone();
+        if let Some(hook) = hook
+            && let Err(panic) = futures::catch(|| call(&*hook))
         {
             self.callback_failed(&Turn::Hook, panic);
         }

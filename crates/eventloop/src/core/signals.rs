@@ -19,7 +19,8 @@ impl LoopCore {
         let signaller = self.calls.inbox().signaller().ok_or(SignalError::Closed)?;
         let callback = Rc::new(RepeatingCallback::default());
         callback.set(handler);
-        let inserted = self.signals.borrow_mut().insert(signal, callback, signaller);
+        // Our own `callback` lives longer than the borrow: a refused handler is dropped after it.
+        let inserted = self.signals.borrow_mut().insert(signal, callback.clone(), signaller);
         if let Some(replaced) = inserted? {
             self.drop_contained(replaced.unset());
         }

@@ -132,6 +132,7 @@ impl EpollDriver {
     /// whole program is built for Linux 5.11, and then no longer knows the older call.
     #[allow(unsafe_code)]
     fn pwait2(&self, timeout: Duration, buffer: &mut Vec<epoll::Event>) -> EpollResult {
+        const { assert!(size_of::<Timespec>() == 16, "the kernel's has two fields of 64 bits") };
         buffer.clear();
         let timeout = timespec(timeout);
         let room = buffer.spare_capacity_mut();
@@ -256,7 +257,7 @@ fn set_timer(timer: &OwnedFd, time: Duration) -> EpollResult {
 fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
+        tv_nsec: duration.subsec_nanos() as _, // which has 32 bits on some systems
     }
 }
 

@@ -117,7 +117,9 @@ fn l38_l45_replacing_for_ever_keeps_no_more_owners() {
             event_loop.add_writer(ours.clone(), || {}).unwrap();
         }
         assert!(Rc::strong_count(&ours) <= 4, "{} owners", Rc::strong_count(&ours));
+        let owners = Rc::strong_count(&ours);
         assert!(event_loop.remove_reader(&ours).unwrap());
+        assert_eq!(Rc::strong_count(&ours), owners - 1, "the reader's owner is gone with it");
         assert!(event_loop.remove_writer(&ours).unwrap());
         assert_eq!(Rc::strong_count(&ours), 1);
     });

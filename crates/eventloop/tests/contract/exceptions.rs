@@ -8,10 +8,12 @@ use futures::{Exception, ExceptionContext, InvalidStateError};
 use log::Level;
 use std::cell::RefCell;
 use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa_eventloop::prelude::*;
-use tulipa_eventloop::{EventLoop, IterationHook};
+use tulipa_eventloop::{Direction, EventLoop, Interest, IterationHook, Source, SourceKind};
 
 #[test]
 fn d1_debug_mode_is_set_by_the_builder_and_at_any_time() {
@@ -367,5 +369,33 @@ fn d14_payloads_are_not_logged() {
         drop(event_loop);
         let lines = logged::take();
         assert!(!lines.is_empty() && lines.iter().all(|line| !line.text.contains(secret)));
+    });
+}
+
+#[test]
+fn d7_r8_a_source_that_cannot_even_describe_itself_is_reported_all_the_same() {
+    struct Mute(UnixStream);
+    impl Source for Mute {
+        fn descriptor(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+        fn ready(self: Rc<Self>, _: Direction) {
+            panic!("expected");
+        }
+        fn kind(&self) -> SourceKind {
+            SourceKind::Transport
+        }
+        fn describe(&self) -> String {
+            panic!("expected too");
+        }
+    }
+    for_each_loop(|event_loop| {
+        let reports = record_reports(&**event_loop);
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"x").unwrap();
+        let key = event_loop.watch(Rc::new(Mute(ours)), Interest::READ).unwrap();
+        event_loop.run_ready().unwrap();
+        assert_eq!(reports.count(), 1);
+        event_loop.unwatch(key);
     });
 }

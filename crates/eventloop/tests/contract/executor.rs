@@ -2,7 +2,7 @@
 
 use crate::common::child::in_own_process;
 use crate::common::{Captured, SECOND, Trace, for_each_loop, is_send, logged};
-use futures::concurrent::{Executor, Job, Refused};
+use futures::concurrent::{Executor, ExecutorExt, Job, Refused};
 use futures::{InvalidStateError, PanicError};
 use log::Level;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -337,4 +337,42 @@ fn e1_idle_threads_end_after_their_time_and_new_ones_come() {
     assert_eq!(pool.threads(), 0);
     let refused = event_loop.run_in_executor(Some(&pool), || ());
     assert!(refused.exception().unwrap().unwrap().is::<Refused>());
+}
+
+#[test]
+fn e4_e10_a_cancelled_job_makes_room_for_another() {
+    let pool = pool(1, 500);
+    let (job, begun, end) = gated();
+    pool.submit(job).unwrap();
+    begun.recv().unwrap();
+    let waiting: Vec<_> = (0..500).map(|n| pool.submit(move || n).unwrap()).collect();
+    assert!(pool.submit(|| 0).is_err());
+    waiting[..400].iter().for_each(|future| assert!(future.cancel()));
+    let more: Vec<_> = (0..400).map(|n| pool.submit(move || n).unwrap()).collect();
+    assert!(pool.submit(|| 0).is_err());
+    // Of a long queue a part is looked at each time, so that refusing stays cheap.
+    assert!(more[399].cancel());
+    let refused = (0..).take_while(|_| pool.submit(|| 0).is_err()).count();
+    assert!(refused < 10, "{refused}");
+    end.send(0).unwrap();
+    for (n, future) in waiting.iter().enumerate().skip(400) {
+        assert_eq!(future.result(None).unwrap(), n);
+    }
+    for (n, future) in more[..399].iter().enumerate() {
+        assert_eq!(future.result(None).unwrap(), n);
+    }
+}
+
+#[test]
+fn e11_r8_a_job_whose_panic_cannot_even_be_dropped_leaves_its_thread_alive() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("expected");
+        }
+    }
+    let pool = pool(1, 10);
+    pool.execute(Job::new(|| std::panic::panic_any(Bomb))).unwrap();
+    let next = pool.submit(|| 3).unwrap();
+    assert_eq!(next.result(Some(10 * SECOND)).unwrap(), 3);
 }

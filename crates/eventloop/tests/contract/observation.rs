@@ -1,12 +1,17 @@
-//! What can be seen of a loop, and that an idle one is idle (R3, D15).
+//! What can be seen of a loop, and that an idle one is idle.
 
 use crate::common::{SECOND, Trace, for_each_builder, for_each_loop, socket_pair};
 use std::cell::RefCell;
 use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa_eventloop::prelude::*;
-use tulipa_eventloop::{EventLoop, IterationHook, Leftover, TestLoop};
+use tulipa_eventloop::{
+    Direction, EventLoop, Interest, IterationHook, Leftover, LoopHandle, Source, SourceKey,
+    SourceKind, TestLoop,
+};
 
 #[test]
 fn l5_l44_with_nothing_due_a_loop_does_not_poll_whatever_its_descriptors_do() {
@@ -171,4 +176,70 @@ fn l25_a_value_is_kept_for_a_loop_until_it_closes() {
     drop(second);
     event_loop.close().unwrap();
     assert_eq!(Rc::strong_count(&first), 1);
+}
+
+/// What a hook asks for before the poll, and what became of it.
+#[derive(Clone, Default)]
+struct Asking {
+    trace: Trace,
+    ask: Rc<RefCell<Option<(LoopHandle, SourceKey)>>>,
+}
+
+impl IterationHook for Asking {
+    fn before_poll(&self, _: Option<Duration>) {
+        if let Some((handle, key)) = &*self.ask.borrow() {
+            handle.flush_later(*key);
+        }
+    }
+    fn after_poll(&self, _: usize) {
+        self.trace.note("polled");
+    }
+}
+
+/// A source that says when it is flushed.
+struct Flushed(UnixStream, Trace);
+
+impl Source for Flushed {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+    fn ready(self: Rc<Self>, _: Direction) {}
+    fn flush(self: Rc<Self>) {
+        self.1.note("flushed");
+    }
+    fn kind(&self) -> SourceKind {
+        SourceKind::Transport
+    }
+    fn describe(&self) -> String {
+        "a test's transport".to_owned()
+    }
+}
+
+#[test]
+fn l2_what_a_hook_wants_flushed_is_flushed_before_the_poll() {
+    for_each_builder(|builder| {
+        let hook = Asking::default();
+        let event_loop = builder.hook(hook.clone()).build().unwrap();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let source = Rc::new(Flushed(ours, hook.trace.clone()));
+        let key = event_loop.watch(source, Interest::NONE).unwrap();
+        hook.ask.replace(Some((event_loop.handle(), key)));
+        event_loop.run_ready().unwrap();
+        assert_eq!(hook.trace.take(), ["flushed", "polled"]);
+    });
+}
+
+#[test]
+fn l28_a_hook_that_holds_its_loop_goes_with_the_owner() {
+    for_each_builder(|builder| {
+        let hook = Asking::default();
+        let event_loop = builder.hook(hook.clone()).build().unwrap();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let source = Rc::new(Flushed(ours, Trace::new()));
+        let key = event_loop.watch(source, Interest::NONE).unwrap();
+        hook.ask.replace(Some((event_loop.handle(), key)));
+        let held = Rc::downgrade(&hook.ask);
+        drop((hook, event_loop));
+        assert_eq!(held.strong_count(), 0);
+    });
 }

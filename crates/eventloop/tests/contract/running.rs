@@ -381,3 +381,14 @@ fn l23_what_was_current_before_is_current_again() {
     drop(inside);
     assert!(futures::try_current().is_none());
 }
+
+#[test]
+fn l15_a_driver_that_panics_leaves_no_done_callback_behind() {
+    let (event_loop, _script) = fake_loop();
+    let future = event_loop.create_future::<()>();
+    // The fake driver panics when it is to sleep for ever.
+    let run = AssertUnwindSafe(|| event_loop.run_until_complete(&future));
+    assert!(catch_unwind(run).is_err());
+    future.set_result(()).unwrap();
+    assert!(runs_until_the_timer(&event_loop));
+}

@@ -3,7 +3,7 @@
 
 use crate::common::child::{self, in_own_process};
 use crate::common::raw::signal_thread;
-use crate::common::{Captured, Trace, for_each_loop, record_reports};
+use crate::common::{Captured, OnDrop, Trace, for_each_loop, record_reports};
 use signal_hook::consts::{SIGCHLD, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, SIGUSR1};
 use signal_hook::low_level::raise;
 use std::cell::Cell;
@@ -361,5 +361,20 @@ fn g5_a_test_loop_waits_for_a_signal_rather_than_step_its_clock() {
         thread.join().unwrap();
         far.cancel();
         event_loop.remove_signal_handler(SIGUSR1);
+    });
+}
+
+#[test]
+fn g2_a_refused_handler_is_dropped_where_it_may_call_the_loop() {
+    for_each_loop(|event_loop| {
+        for number in [SIGKILL, 65] {
+            let (handle, asked) = (event_loop.handle(), Rc::new(Cell::new(None)));
+            let answer = asked.clone();
+            let value = OnDrop::new(move || {
+                answer.set(Some(handle.remove_signal_handler(SIGUSR1)));
+            });
+            event_loop.add_signal_handler(number, move || value.keep()).unwrap_err();
+            assert_eq!(asked.get(), Some(false));
+        }
     });
 }

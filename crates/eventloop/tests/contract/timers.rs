@@ -3,11 +3,11 @@
 use crate::common::fake::fake_builder;
 use crate::common::{Captured, SECOND, Trace, for_each_builder, for_each_loop};
 use futures::{Handle, HandleState, Instant, TimerHandle};
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa_eventloop::prelude::*;
-use tulipa_eventloop::{CancelAnswer, EventLoop, LoopHandle, RunError, TestClock, TestLoop};
+use tulipa_eventloop::{CancelAnswer, Clock, EventLoop, LoopHandle, RunError, TestClock, TestLoop};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -482,4 +482,37 @@ fn l5_l33_a_loop_that_spins_comes_to_rest_and_is_woken() {
         event_loop.run_forever().unwrap();
         thread.join().unwrap();
     });
+}
+
+#[test]
+fn l5_h9_the_time_spent_spinning_is_part_of_the_wait() {
+    let (builder, script) = fake_builder();
+    let event_loop = builder.spin(Duration::from_micros(30)).build().unwrap();
+    script.wait_takes.set(Some(Duration::from_micros(10)));
+    event_loop.call_later(Duration::from_millis(1), || {});
+    event_loop.run_once(None).unwrap();
+    let slept = script.waits.take().pop();
+    assert_eq!(slept, Some(Some(Duration::from_micros(970))));
+}
+
+#[test]
+fn l47_a_clock_may_ask_the_loop() {
+    /// Counts the loop's timers whenever it is read.
+    #[derive(Clone, Default)]
+    struct Counting(Rc<RefCell<Option<LoopHandle>>>);
+    impl Clock for Counting {
+        fn now(&self) -> Instant {
+            let timers = self.0.borrow().as_ref().map_or(0, |handle| handle.stats().timers);
+            Instant::from_nanos(timers as u64)
+        }
+    }
+    let clock = Counting::default();
+    let event_loop = EventLoop::builder().clock(clock.clone()).build().unwrap();
+    clock.0.replace(Some(event_loop.handle()));
+    let rang = Rc::new(Cell::new(false));
+    let bell = rang.clone();
+    event_loop.call_at(Instant::from_nanos(1), move || bell.set(true));
+    event_loop.run_ready().unwrap();
+    assert!(rang.get());
+    clock.0.take();
 }

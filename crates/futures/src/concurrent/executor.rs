@@ -2,6 +2,7 @@
 
 use super::future::{Future, Work};
 use crate::Exception;
+use crate::catch::{catch, catch_silently};
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
@@ -65,8 +66,8 @@ pub trait ExecutorExt: Executor {
     ) -> Result<Future<T>, Refused> {
         let work: Work<T> = Box::new(function);
         let future = Future::with_work(work);
-        let queued = Queued(future.clone());
-        self.execute(Job::new(move || queued.0.run_work()))?;
+        let (queued, location) = (Box::new(Queued(future.clone())), Location::caller());
+        self.execute(Job { work: queued, location })?;
         Ok(future)
     }
 }
@@ -75,16 +76,26 @@ impl<E: Executor + ?Sized> ExecutorExt for E {}
 
 /// Something for an [`Executor`] to run once. Dropping it instead drops all that it captured, and
 /// cancels the future that [`ExecutorExt::submit`] returned for it.
+#[must_use = "a job that is dropped does not run"]
 pub struct Job {
-    closure: Box<dyn FnOnce() + Send>,
+    work: Box<dyn Run>,
     location: &'static Location<'static>,
 }
+
+/// What a job does.
+trait Run: Send {
+    fn run(self: Box<Self>);
+    fn is_cancelled(&self) -> bool;
+}
+
+/// A closure that no future waits for.
+struct Bare<F>(F);
 
 impl Job {
     /// Wraps `closure`, remembering the caller as the place where it was submitted.
     #[track_caller]
     pub fn new(closure: impl FnOnce() + Send + 'static) -> Self {
-        Self { closure: Box::new(closure), location: Location::caller() }
+        Self { work: Box::new(Bare(closure)), location: Location::caller() }
     }
 
     /// The place that submitted it.
@@ -92,10 +103,20 @@ impl Job {
         self.location
     }
 
+    /// Whether the future that [`ExecutorExt::submit`] returned for it was cancelled: running it does
+    /// nothing, and a queue that is full may drop it to make room (E-4).
+    pub fn is_cancelled(&self) -> bool {
+        self.work.is_cancelled()
+    }
+
     /// Runs it. A panic is logged and goes no further, so that the thread lives on (E-11).
     pub fn run(self) {
-        if let Err(panic) = crate::catch(self.closure) {
-            log::error!(target: "tulipa", "the job submitted at {} {panic}", self.location);
+        let Self { work, location } = self;
+        if let Err(panic) = catch(|| work.run()) {
+            catch_silently(
+                || log::error!(target: "tulipa", "the job submitted at {location} {panic}"),
+            );
+            catch_silently(|| drop(panic));
         }
     }
 }
@@ -141,6 +162,26 @@ impl std::error::Error for Refused {}
 
 /// The future of a job in a queue. If the job is dropped unrun, nobody else will complete it.
 struct Queued<T: Send + 'static>(Future<T>);
+
+impl<T: Send + 'static> Run for Queued<T> {
+    fn run(self: Box<Self>) {
+        self.0.run_work();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+}
+
+impl<F: FnOnce() + Send> Run for Bare<F> {
+    fn run(self: Box<Self>) {
+        self.0();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
 
 impl<T: Send + 'static> Drop for Queued<T> {
     fn drop(&mut self) {

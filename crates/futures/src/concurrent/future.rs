@@ -6,7 +6,7 @@
 //! others wait for its return.
 
 use super::sync::{self, Condvar, Mutex, MutexGuard, ThreadId, thread};
-use crate::catch::catch;
+use crate::catch::{catch, catch_silently};
 use crate::{CancelledError, Exception, InvalidStateError, TimeoutError, current};
 use std::any::type_name;
 use std::borrow::Cow;
@@ -322,7 +322,8 @@ impl<T: 'static> Future<T> {
         self.shared.changed.notify_all();
         // Work that was queued is dropped here, and that is user code.
         if let Err(panic) = catch(|| drop(previous)) {
-            log::error!(target: "tulipa", "dropping cancelled work {panic}");
+            catch_silently(|| log::error!(target: "tulipa", "dropping cancelled work {panic}"));
+            catch_silently(|| drop(panic));
         }
         listeners.into_iter().for_each(|listener| self.tell(listener));
         Ok(())
@@ -331,7 +332,10 @@ impl<T: 'static> Future<T> {
     fn tell(&self, listener: Listener<T>) {
         let Listener { callback, location, .. } = listener;
         if let Err(panic) = catch(|| callback(self)) {
-            log::error!(target: "tulipa", "the done-callback added at {location} {panic}");
+            catch_silently(
+                || log::error!(target: "tulipa", "the done-callback added at {location} {panic}"),
+            );
+            catch_silently(|| drop(panic));
         }
     }
 

@@ -92,6 +92,7 @@ pub fn as_completed<T: 'static>(
 }
 
 /// What [`as_completed`] returns.
+#[must_use = "it waits only when it is asked for the next one"]
 pub struct AsCompleted<T: 'static> {
     watch: Watch<T>,
     deadline: Deadline,

@@ -175,3 +175,14 @@ fn e11_an_outcome_that_comes_too_late_is_dropped() {
     queue.run();
     assert_eq!(future.result(None).unwrap(), 1);
 }
+
+#[test]
+fn e11_a_bare_job_whose_panic_cannot_even_be_dropped_does_not_panic() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("expected");
+        }
+    }
+    Job::new(|| std::panic::panic_any(Bomb)).run();
+}
