@@ -11,6 +11,8 @@ use tulipa::{
 
 /// The largest page that is taken.
 const LARGEST: usize = 64 * 1024 * 1024;
+/// The largest head of a response.
+const LARGEST_HEAD: usize = 64 * 1024;
 /// Header fields of a response.
 const FIELDS: usize = 100;
 
@@ -94,7 +96,8 @@ impl std::error::Error for UrlError {}
 /// it ends the connection.
 pub fn fetch(event_loop: &dyn AbstractEventLoop, url: &Url, limit: Duration) -> Future<Vec<u8>> {
     let page = event_loop.create_future();
-    let protocol = Fetching { url: url.clone(), received: Vec::new(), page: page.clone() };
+    let protocol =
+        Fetching { url: url.clone(), received: Vec::new(), has_head: false, page: page.clone() };
     let connecting = event_loop.create_connection(move || protocol, (url.host.clone(), url.port));
 
     let failed = page.clone();
@@ -125,6 +128,7 @@ pub fn fetch(event_loop: &dyn AbstractEventLoop, url: &Url, limit: Duration) -> 
 struct Fetching {
     url: Url,
     received: Vec<u8>,
+    has_head: bool,
     page: Future<Vec<u8>>,
 }
 
@@ -144,7 +148,15 @@ impl Protocol for Fetching {
         if self.received.len() + data.len() > LARGEST {
             return transport.abort_with(Exception::msg("the page is too large"));
         }
+        // Where the head may end: in what is new, or across the seam.
+        let seam = self.received.len().saturating_sub(3);
         self.received.extend_from_slice(data);
+        if !self.has_head {
+            self.has_head = self.received[seam..].windows(4).any(|end| end == b"\r\n\r\n");
+            if !self.has_head && self.received.len() > LARGEST_HEAD {
+                transport.abort_with(Exception::msg("the head of the answer is too large"));
+            }
+        }
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, reason: Option<Exception>) {
@@ -172,11 +184,19 @@ fn body(response: &mut Vec<u8>) -> Result<Vec<u8>, Exception> {
         let reason = head.reason.unwrap_or_default();
         return Err(Exception::msg(format!("the server answered {code} {reason}")));
     }
-    let length =
-        head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
-    if let Some(field) = length {
-        let text = std::str::from_utf8(field.value)?.trim().to_owned();
-        let length: usize = text.parse()?;
+    let values = |name: &'static str| {
+        let fields = head.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+        fields.map(|field| field.value.trim_ascii())
+    };
+    if values("transfer-encoding").next().is_some() {
+        return Err(Exception::msg("the answer has a transfer encoding, which nobody asked for"));
+    }
+    let length = values("content-length").next();
+    if values("content-length").any(|other| Some(other) != length) {
+        return Err(Exception::msg("the answer has two lengths"));
+    }
+    if let Some(text) = length {
+        let length: usize = std::str::from_utf8(text)?.parse()?;
         if response.len() - end != length {
             let got = response.len() - end;
             return Err(Exception::msg(format!("got {got} of {length} bytes")));
@@ -241,6 +261,14 @@ mod tests {
             (&b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc"[..], "got 3 of 4 bytes"),
             (b"HTTP/1.1 404 Not Found\r\n\r\nabc", "the server answered 404 Not Found"),
             (b"HTTP/1.1 200 OK\r\n", "the connection ended before the answer had begun"),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+                "the answer has two lengths",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                "the answer has a transfer encoding, which nobody asked for",
+            ),
             (b"", "the connection ended before the answer had begun"),
         ] {
             assert_eq!(body(bad), Err(why.to_owned()));

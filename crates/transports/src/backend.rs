@@ -1,4 +1,4 @@
-//! [`Backend`]: the I/O under a stream transport (D6). A socket, or memory in tests.
+//! [`Backend`]: the I/O under a stream transport. A socket, or memory in tests.
 //!
 //! A back end moves bytes and reports what the system says; it decides nothing. No method blocks, and
 //! none calls user code.
@@ -31,7 +31,7 @@ pub(crate) trait Backend: Sized + 'static {
     /// Puts the connection into the loop, which owns it from then on, without watching anything.
     fn attach(connection: &Rc<StreamTransport<Self>>) -> io::Result<()>;
 
-    /// Sets what is watched. It reaches the kernel at once (D5).
+    /// Sets what is watched. It reaches the kernel at once.
     fn watch(connection: &Rc<StreamTransport<Self>>, interest: Interest) -> io::Result<()>;
 
     /// Has [`StreamTransport::flush_now`] called before the loop next waits.

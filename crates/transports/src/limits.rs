@@ -1,4 +1,4 @@
-//! How much output a transport may hold, and what happens beyond that (D16, X-20).
+//! How much output a transport may hold, and what happens beyond that.
 //!
 //! Plain values. One set of them is shared by all transports that nobody configured on their own.
 

@@ -122,7 +122,7 @@ impl LoopShared {
         drop(removed);
     }
 
-    /// Cuts the transport whose output is the largest (R4).
+    /// Cuts the transport whose output is the largest.
     pub(crate) fn cut_largest(&self) {
         let largest = {
             let waiting = self.waiting.borrow();

@@ -131,7 +131,7 @@ pub trait NetworkLoop: AbstractEventLoop {
     }
 
     /// Sets how much output all transports of this loop may hold together: 256 MiB by default. When
-    /// that is reached, the one that holds most is aborted (R4).
+    /// that is reached, the one that holds most is aborted.
     fn set_output_budget(&self, budget: Bytes) {
         LoopShared::of(self).set_output_budget(budget);
     }

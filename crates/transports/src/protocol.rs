@@ -22,10 +22,10 @@ use std::any::Any;
 ///
 /// A method is never called while another one of the same protocol runs: whatever a call causes
 /// (`pause_writing` by a write, `connection_lost` by `abort`) is delivered after it has returned, in
-/// order (D7). So a method may do anything with the transport: write, close, abort, pause, replace
+/// order. So a method may do anything with the transport: write, close, abort, pause, replace
 /// the protocol; it takes effect at once (P-20).
 ///
-/// A panic in a method is reported, and aborts this connection only (P-14, D11).
+/// A panic in a method is reported, and aborts this connection only (P-14).
 ///
 /// The loop owns the protocol, from its factory until after `connection_lost`. From outside it is
 /// reached with [`TransportExt::with_protocol`](crate::TransportExt::with_protocol).

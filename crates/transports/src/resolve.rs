@@ -81,7 +81,7 @@ fn choose(
     Ok(addresses)
 }
 
-/// Refuses what is no name before it reaches the C library (R12).
+/// Refuses what is no name before it reaches the C library.
 fn check_name(host: &str) -> io::Result<()> {
     let trimmed = host.strip_suffix('.').unwrap_or(host);
     let bad = |reason: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, reason.to_owned()));

@@ -120,7 +120,7 @@ impl Server {
     /// Ends the server in good order: stops listening, asks every protocol
     /// ([`shutdown_requested`](crate::Protocol::shutdown_requested)) to come to an end, and aborts
     /// what is still there after `deadline`. The future tells how many there were of each; it is
-    /// done soon after the deadline at the latest, whatever the peers do (R14).
+    /// done soon after the deadline at the latest, whatever the peers do.
     pub fn shutdown(&self, deadline: Duration) -> Future<ShutdownReport> {
         self.core.shut_down(deadline)
     }
@@ -159,9 +159,7 @@ pub(crate) fn create_server(
         }
         Place::Address(address) => start.at(&[address]),
         Place::Hosts { hosts, port } if hosts.iter().all(String::is_empty) => {
-            let mut all = all_interfaces(port).to_vec();
-            all.retain(|address| family.is_none_or(|family| family.matches(address)));
-            start.at(&all);
+            start.at(&all_interfaces(port, family));
         }
         Place::Hosts { hosts, port } => {
             let look_ups = hosts.iter().map(|host| match host.is_empty() {
@@ -169,7 +167,7 @@ pub(crate) fn create_server(
                 true => {
                     let all = event_loop.create_future();
                     // It is new, hence pending.
-                    let _ = all.set_result(all_interfaces(port).to_vec());
+                    let _ = all.set_result(all_interfaces(port, family));
                     all
                 }
             });

@@ -1,5 +1,4 @@
-//! [`StreamMachine`]: the state of one stream transport, without a descriptor and without user code
-//! (D6).
+//! [`StreamMachine`]: the state of one stream transport, without a descriptor and without user code.
 //!
 //! It is told what happened (a write, a close, bytes sent, the peer's end of file) and answers what
 //! may be done now: read, send, shut, and which method of the protocol is owed next. Whoever drives
@@ -7,7 +6,7 @@
 //!
 //! Invariants: [`StreamMachine::next_call`] gives the grammar of P-1, P-6 and P-7, whatever happens;
 //! bytes leave in the order in which they were taken, each once, or the end is [`End::Failed`] or
-//! was asked for with `abort` (R2).
+//! was asked for with `abort`.
 
 mod output;
 #[cfg(test)]
@@ -183,6 +182,11 @@ impl StreamMachine {
         self.size() > self.limits().marks.high.0
     }
 
+    /// Whether the hard limit is reached.
+    pub(crate) fn is_at_cap(&self) -> bool {
+        self.size() >= self.limits().cap.size.0.max(1)
+    }
+
     // The output
 
     /// Whether a write is taken now. Every way to write asks here first.
@@ -197,18 +201,17 @@ impl StreamMachine {
                 return Err(WriteRefusal::Closed);
             }
         }
-        let cap = self.limits().cap;
-        if self.size() < cap.size.0 || self.size() == 0 {
+        if !self.is_at_cap() {
             return Ok(());
         }
-        match cap.policy {
+        match self.limits().cap.policy {
             CapPolicy::Refuse | CapPolicy::Abort => {}
             CapPolicy::PauseReading => self.held = true,
         }
         Err(WriteRefusal::OverCap)
     }
 
-    /// Whether `more` bytes are better sent at once with what waits than collected (D8).
+    /// Whether `more` bytes are better sent at once with what waits than collected.
     pub(crate) fn passes_high_mark(&self, more: usize) -> bool {
         self.made && !self.blocked && self.size() + more > self.limits().marks.high.0
     }
@@ -389,9 +392,10 @@ impl StreamMachine {
     /// Sending failed. What was received before is still delivered, if the protocol wants it now.
     /// Says whether this is what ended it.
     pub(crate) fn fail_sending(&mut self) -> bool {
-        let readable = self.may_read() && !self.is_salvaging();
+        let readable = self.made && self.is_reading();
         let decides = self.abort(End::Failed);
         if decides && readable {
+            self.held = false; // that was for the output's sake
             self.phase = Phase::Salvaging;
         }
         decides

@@ -1,7 +1,7 @@
 //! [`StreamTransport`]: one connection over a [`Backend`]: the machine, the protocol, and the I/O that
 //! the one asks for and the other is told about.
 //!
-//! Invariants (D7): the protocol is out of its slot while one of its methods runs, so it is never
+//! Invariants: the protocol is out of its slot while one of its methods runs, so it is never
 //! re-entered; no borrow is held meanwhile; what a method causes is delivered by [`settle`] after it
 //! has returned. Requests that come from elsewhere are delivered in a turn of their own.
 //!

@@ -56,7 +56,7 @@ pub trait WriteTransport: BaseTransport {
     /// Takes `data` to be sent, in order, behind all that was written before.
     ///
     /// Small writes are collected: those of a protocol's method leave when it returns, others before
-    /// the loop next waits (D8). A write that takes the pile over the high mark is sent at once,
+    /// the loop next waits. A write that takes the pile over the high mark is sent at once,
     /// together with the pile. The answer is the state afterwards, so that a loop that writes can
     /// see the mark before `pause_writing` is delivered (P-15). Writing nothing does nothing.
     fn write(&self, data: &[u8]) -> WriteState;
@@ -129,7 +129,8 @@ pub trait TransportExt: Transport {
     /// Replaces the protocol. The new one is not told `connection_made`; what was handed over
     /// already stays with the old one; the one that is there at the end is told `connection_lost`
     /// (P-21). If the output is over its mark, the new one is told `pause_writing` as well, so that
-    /// each sees pauses and resumes alternate. A [`Buffered`](crate::Buffered) one may follow one that is not, and the reverse.
+    /// each sees pauses and resumes alternate. A [`Buffered`](crate::Buffered) one may follow one that
+    /// is not, and the reverse.
     ///
     /// Called from inside the old protocol, it takes effect when its method returns.
     fn set_protocol(&self, protocol: impl Protocol) {
@@ -215,7 +216,7 @@ pub enum WriteRefusal {
     Closed,
     /// `write_eof` was called before.
     AfterEof,
-    /// The output has reached its hard limit (D16).
+    /// The output has reached its hard limit.
     OverCap,
 }
 

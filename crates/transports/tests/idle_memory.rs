@@ -1,4 +1,4 @@
-//! What a connection costs: memory while it is idle, allocations while it works (R4, D5).
+//! What a connection costs: memory while it is idle, allocations while it works.
 //!
 //! One test in a process of its own, since it counts every allocation.
 

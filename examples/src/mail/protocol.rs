@@ -19,7 +19,8 @@ pub struct SmtpProtocol {
 }
 
 impl SmtpProtocol {
-    /// A session that nobody has spoken in yet, and that ends after `idle_limit` of silence.
+    /// A session that nobody has spoken in yet, and that ends when no line was completed for
+    /// `idle_limit`.
     pub fn new(settings: Rc<Settings>, store: Rc<RefCell<Store>>, idle_limit: Duration) -> Self {
         Self {
             session: Session::new(settings),
@@ -59,7 +60,10 @@ impl Protocol for SmtpProtocol {
             Ok(id)
         });
         self.reply(transport, next);
-        self.idle.restart(self.idle_limit);
+        // Sending a line byte by byte does not buy more time.
+        if data.contains(&b'\n') {
+            self.idle.restart(self.idle_limit);
+        }
     }
 
     fn pause_writing(&mut self, transport: &dyn Transport) {

@@ -11,8 +11,8 @@ use std::time::Duration;
 /// said of each (N-10).
 ///
 /// It comes inside an `io::Error` of the same kind, so that both
-/// [`Exception::io_kind`] and [`ConnectError::of`] find what they look for. `Error::source` returns
-/// the system's answer; the first one, if there were several.
+/// [`Exception::io_kind`] and [`ConnectError::of`] find what they look for. `Error::source` is the
+/// system's answer, if it was the same for all addresses; otherwise the message has each.
 #[derive(Debug)]
 pub struct ConnectError {
     target: String,
@@ -40,6 +40,13 @@ impl ConnectError {
         self.failures.iter().map(|(address, error)| (address, error))
     }
 
+    /// The first failure, if all are alike.
+    fn one_cause(&self) -> Option<&(Address, io::Error)> {
+        let (first, rest) = self.failures.split_first()?;
+        let text = first.1.to_string();
+        rest.iter().all(|(_, error)| error.to_string() == text).then_some(first)
+    }
+
     /// The kind of the first failure; `TimedOut` if the deadline came first.
     pub fn kind(&self) -> io::ErrorKind {
         match (self.deadline, self.failures.first()) {
@@ -55,15 +62,12 @@ impl fmt::Display for ConnectError {
         if let Some(deadline) = self.deadline {
             write!(f, " within {deadline:?}")?;
         }
-        let separate = match &self.failures[..] {
-            [] => return Ok(()),
-            [(address, _)] => address.to_string() != self.target,
-            [(_, first), rest @ ..] => {
-                rest.iter().any(|(_, error)| error.to_string() != first.to_string())
-            }
-        };
-        if !separate {
-            return write!(f, " ({})", self.failures[0].1);
+        if let Some((address, _)) = self.one_cause() {
+            // What happened there is the source.
+            return match self.failures.len() == 1 && address.to_string() != self.target {
+                true => write!(f, " at {address}"),
+                false => Ok(()),
+            };
         }
         for (index, (address, error)) in self.failures.iter().enumerate() {
             write!(f, "{} {address} ({error})", if index == 0 { ":" } else { "," })?;
@@ -74,7 +78,7 @@ impl fmt::Display for ConnectError {
 
 impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.failures.first().map(|(_, error)| error as &(dyn Error + 'static))
+        self.one_cause().map(|(_, error)| error as &(dyn Error + 'static))
     }
 }
 
@@ -92,19 +96,26 @@ mod tests {
         (Address::Ip(address.parse().unwrap()), io::Error::other(text.to_owned()))
     }
 
+    /// As programs print it: the message, then its causes; each thing once.
+    fn told(error: &ConnectError) -> String {
+        match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        }
+    }
+
     #[test]
     fn n10_n13_the_error_names_every_address_and_its_cause() {
         let one = ConnectError::new("127.0.0.1:1".into(), vec![failure("127.0.0.1:1", "no")], None);
-        assert_eq!(one.to_string(), "cannot connect to 127.0.0.1:1 (no)");
+        assert_eq!(told(&one), "cannot connect to 127.0.0.1:1: no");
+        let named = ConnectError::new("x:1".into(), vec![failure("127.0.0.1:1", "no")], None);
+        assert_eq!(told(&named), "cannot connect to x:1 at 127.0.0.1:1: no");
         let same = vec![failure("127.0.0.1:1", "no"), failure("127.0.0.2:1", "no")];
         let same = ConnectError::new("x:1".into(), same, None);
-        assert_eq!(same.to_string(), "cannot connect to x:1 (no)");
+        assert_eq!(told(&same), "cannot connect to x:1: no");
         let differ = vec![failure("127.0.0.1:1", "no"), failure("127.0.0.2:1", "never")];
         let differ = ConnectError::new("x:1".into(), differ, None);
-        assert_eq!(
-            differ.to_string(),
-            "cannot connect to x:1: 127.0.0.1:1 (no), 127.0.0.2:1 (never)"
-        );
+        assert_eq!(told(&differ), "cannot connect to x:1: 127.0.0.1:1 (no), 127.0.0.2:1 (never)");
         assert_eq!(differ.errors().count(), 2);
         let late = ConnectError::new("x:1".into(), Vec::new(), Some(Duration::from_secs(3)));
         assert_eq!((late.kind(), late.to_string()), {

@@ -1,9 +1,9 @@
 //! Making the sockets of a server: bound, not listening yet. Either all that is needed is there, or
-//! nothing is left (R7).
+//! nothing is left.
 
 use super::options::{ServerOptions, UnixPlace, UnixServerOptions};
-use crate::Address;
 use crate::backend::SocketKind;
+use crate::{Address, Family};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::error::Error;
@@ -22,9 +22,10 @@ pub(super) struct Bound {
     pub(super) file: Option<SocketFile>,
 }
 
-/// The two addresses that mean "all interfaces" (N-16).
-pub(super) fn all_interfaces(port: u16) -> [SocketAddr; 2] {
-    [(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]
+/// The addresses that mean "all interfaces", of one family or both (N-16).
+pub(super) fn all_interfaces(port: u16, family: Option<Family>) -> Vec<SocketAddr> {
+    let both = [(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()];
+    both.into_iter().filter(|address| family.is_none_or(|family| family.matches(address))).collect()
 }
 
 /// Binds `addresses`. A family that the system lacks, or an address that it does not have, is left
@@ -101,7 +102,7 @@ pub(super) fn bind_unix(options: UnixServerOptions) -> Result<Bound, BindError> 
         UnixPlace::Listener(listener) => {
             let cleanup = options.cleanup_socket;
             return adopt(listener.into(), SocketKind::Unix, cleanup)
-                .map_err(|error| BindError { failures: vec![(Address::Unnamed, error)] });
+                .map_err(|error| BindError::one(Address::Unnamed, error));
         }
         UnixPlace::Path(path) => path,
     };
@@ -119,8 +120,7 @@ pub(super) fn bind_unix(options: UnixServerOptions) -> Result<Bound, BindError> 
         socket.bind(&SockAddr::unix(&path)?)?;
         Ok(socket)
     };
-    let socket =
-        bind().map_err(|error: io::Error| BindError { failures: vec![(address, error)] })?;
+    let socket = bind().map_err(|error: io::Error| BindError::one(address, error))?;
     let file = if is_file && options.cleanup_socket { SocketFile::of(path) } else { None };
     Ok(Bound { socket, kind: SocketKind::Unix, file })
 }
@@ -163,11 +163,17 @@ impl SocketFile {
     }
 }
 
-/// A server that found no address to listen on. (`Error::source` returns the system's answer; the
-/// first one, if there were several.)
+/// A server that cannot listen: on this address, or on any of several. (`Error::source` is the
+/// system's answer for a single address; of several, the message has all.)
 #[derive(Debug)]
 pub struct BindError {
     failures: Vec<(Address, io::Error)>,
+}
+
+impl BindError {
+    pub(super) fn one(address: Address, error: io::Error) -> Self {
+        Self { failures: vec![(address, error)] }
+    }
 }
 
 impl fmt::Display for BindError {
@@ -188,7 +194,10 @@ impl fmt::Display for BindError {
 
 impl Error for BindError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.failures.first().map(|(_, error)| error as &(dyn Error + 'static))
+        match &self.failures[..] {
+            [(_, error)] => Some(error),
+            _ => None, // the message has them all
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`ServerCore`]: what a server knows: its listeners, its connections, and who waits for what.
 
-use super::binding::Bound;
+use super::binding::{BindError, Bound};
 use super::listener::Listener;
 use super::options::CommonOptions;
 use super::shutdown::{Shutdown, ShutdownReport};
@@ -28,6 +28,8 @@ pub(crate) struct ServerCore {
     factory: Cell<Option<Factory>>,
     limits: Rc<OutputLimits>,
     backlog: u32,
+    /// A connection is being made, which may end up in the list.
+    taking_in: Cell<bool>,
     max_connections: usize,
     state: Cell<State>,
     listeners: RefCell<Vec<Weak<Listener>>>,
@@ -72,6 +74,7 @@ impl ServerCore {
             factory: Cell::new(Some(factory)),
             limits: options.limits(),
             backlog: options.backlog,
+            taking_in: Cell::new(false),
             max_connections: options.max_connections.unwrap_or_else(default_max_connections),
             state: Cell::new(State::Bound),
             listeners: RefCell::default(),
@@ -120,11 +123,17 @@ impl ServerCore {
             State::Closed => return Err(io::Error::other(closed())),
             State::Bound => {}
         }
-        for listener in self.listeners() {
-            listener.listen(self.backlog)?;
+        let listeners = self.listeners();
+        let begun = listeners.iter().try_for_each(|listener| {
+            let failed = |error| BindError::one(listener.address.clone(), error);
+            listener.listen(self.backlog).map_err(failed)
+        });
+        match begun {
+            Ok(()) => self.state.set(State::Serving),
+            // Nobody accepts: one that went on listening would be ready for ever.
+            Err(_) => listeners.iter().for_each(|listener| listener.unlisten()),
         }
-        self.state.set(State::Serving);
-        Ok(())
+        Ok(begun?)
     }
 
     pub(super) fn addresses(&self) -> Vec<Address> {
@@ -145,6 +154,15 @@ impl ServerCore {
     /// A connection came: it gets its protocol, or is dropped. Nothing that goes wrong with it
     /// concerns the listener (N-27).
     pub(super) fn take_in(&self, owner: &Rc<Owner>, backend: SocketBackend) {
+        self.taking_in.set(true);
+        self.make_connection(owner, backend);
+        self.taking_in.set(false);
+        if self.state.get() == State::Closed {
+            self.check_all_gone(); // the factory closed its own server
+        }
+    }
+
+    fn make_connection(&self, owner: &Rc<Owner>, backend: SocketBackend) {
         self.count(|counts| counts.accepted += 1);
         if self.shared.connections() >= self.max_connections {
             return self.count(|counts| counts.shed += 1);
@@ -170,6 +188,9 @@ impl ServerCore {
                 connections.push(Rc::downgrade(&connection));
                 drop(connections);
                 connection.open(protocol, None);
+                if !self.shutdowns.borrow().is_empty() {
+                    connection.shut_down_soon();
+                }
             }
         }
     }
@@ -240,8 +261,14 @@ impl ServerCore {
         self.check_all_gone();
     }
 
+    /// Nothing will be called any more. What users gave away is dropped: a factory, or a callback of
+    /// a future, may own a handle of this very server.
     pub(super) fn loop_closed(&self) {
         self.state.set(State::Closed);
+        if let Some(factory) = self.factory.take() {
+            self.drop_factory(factory);
+        }
+        drop((self.wait_closed.take(), self.forever.take(), self.shutdowns.take()));
     }
 
     pub(super) fn wait_closed(&self) -> Future<()> {
@@ -275,7 +302,7 @@ impl ServerCore {
         future
     }
 
-    /// Asks every connection to end, and cuts off those that have not by the deadline (R14).
+    /// Asks every connection to end, and cuts off those that have not by the deadline.
     pub(super) fn shut_down(self: &Rc<Self>, deadline: Duration) -> Future<ShutdownReport> {
         self.close();
         let future = self.event_loop().create_future();
@@ -304,7 +331,11 @@ impl ServerCore {
 
     /// Tells those who wait for it that the server is closed and its last connection gone (N-25).
     fn check_all_gone(&self) {
-        if self.state.get() != State::Closed || !self.connections.borrow().is_empty() {
+        let one_is_coming = self.taking_in.get();
+        if self.state.get() != State::Closed
+            || one_is_coming
+            || !self.connections.borrow().is_empty()
+        {
             return;
         }
         let waiting = self.wait_closed.take();

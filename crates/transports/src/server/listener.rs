@@ -30,7 +30,7 @@ pub(super) struct Listener {
     owner: Rc<Owner>,
 }
 
-/// So many connections are accepted, then the others of the loop get their turn (R5).
+/// So many connections are accepted, then the others of the loop get their turn.
 const ACCEPTS_A_TURN: usize = 64;
 /// How long to wait when the system is out of descriptors or memory.
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -53,15 +53,33 @@ impl Listener {
             server: server.clone(),
             owner: owner.clone(),
         });
-        let key = server.event_loop().watch(listener.clone(), Interest::NONE)?;
-        listener.key.set(Some(key));
-        Ok(listener)
+        match server.event_loop().watch(listener.clone(), Interest::NONE) {
+            Ok(key) => {
+                listener.key.set(Some(key));
+                Ok(listener)
+            }
+            Err(error) => {
+                if let Some(file) = &listener.file {
+                    file.remove();
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Begins to listen (N-20).
     pub(super) fn listen(&self, backlog: u32) -> io::Result<()> {
         self.socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         self.watch(Interest::READ)
+    }
+
+    /// Takes `listen` back as far as the system lets us.
+    pub(super) fn unlisten(&self) {
+        if let Err(error) = self.watch(Interest::NONE) {
+            log::debug!(target: "tulipa", "{}: {error}", self.describe());
+        }
+        // Not listening any more is what some systems understand by this; the others refuse.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
 
     /// Ends it. The descriptor closes when the turn that runs has ended.
@@ -109,7 +127,7 @@ impl Listener {
     }
 
     /// Out of descriptors or memory: one report, then silence for a second. Watching on would spin,
-    /// since the connections that wait make the socket readable (R3).
+    /// since the connections that wait make the socket readable.
     fn back_off(self: &Rc<Self>, error: io::Error) {
         let mut context =
             ExceptionContext::with_exception("socket.accept() out of system resource", error);

@@ -2,7 +2,7 @@
 
 use futures::{Future, TimerHandle};
 
-/// What became of the connections that a server had when it was shut down (R14).
+/// What became of the connections that a server had when it was shut down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {

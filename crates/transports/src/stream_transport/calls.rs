@@ -5,6 +5,7 @@ use crate::backend::Backend;
 use crate::stream_machine::{Call, End};
 use crate::{Protocol, ProtocolUnavailable, Transport};
 use futures::{Exception, ExceptionContext, catch};
+use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -100,6 +101,15 @@ impl<B: Backend> StreamTransport<B> {
         method: &'static str,
         function: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> R,
     ) -> Option<R> {
+        self.run_named(&Cell::new(method), function)
+    }
+
+    /// As [`run`](StreamTransport::run), for several methods in a row: `method` says which one runs.
+    pub(super) fn run_named<R>(
+        self: &Rc<Self>,
+        method: &Cell<&'static str>,
+        function: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> R,
+    ) -> Option<R> {
         let mut protocol = self.protocol.take()?;
         self.set(RUNNING, true);
         let transport = StreamHandle::lent(self);
@@ -109,7 +119,8 @@ impl<B: Backend> StreamTransport<B> {
         match outcome {
             Ok(value) => Some(value),
             Err((exception, protocol)) => {
-                self.report(&format!("protocol.{method}() panicked"), &exception, protocol);
+                let message = format!("protocol.{}() panicked", method.get());
+                self.report(&message, &exception, protocol);
                 self.end(End::Failed, Some(exception));
                 None
             }
@@ -164,7 +175,7 @@ impl<B: Backend> StreamTransport<B> {
         }
     }
 
-    /// Drops a protocol, whose destructor is user code too (R8).
+    /// Drops a protocol, whose destructor is user code too.
     pub(super) fn drop_protocol(&self, protocol: Box<dyn Protocol>) {
         let name = protocol.type_name();
         if let Err(exception) = catch(move || drop(protocol)) {

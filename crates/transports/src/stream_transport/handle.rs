@@ -1,5 +1,5 @@
 //! [`StreamHandle`]: the [`Transport`] that users see. It holds the connection weakly, so that no
-//! handle keeps a connection, or a protocol that stores one keeps itself, alive (X-8, R6).
+//! handle keeps a connection, or a protocol that stores one keeps itself, alive.
 
 use super::StreamTransport;
 use super::rare::Ended;

@@ -1,9 +1,10 @@
-//! Reading: what came is handed over at once, within a budget per turn (R5).
+//! Reading: what came is handed over at once, within a budget per turn.
 
 use super::{StreamTransport, Turn};
 use crate::backend::Backend;
 use crate::stream_machine::End;
 use futures::{Exception, InvalidStateError};
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
@@ -76,7 +77,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Throws away what came and was not read. A socket that is closed with unread input resets the
-    /// connection, and the peer would lose what we sent last (R2).
+    /// connection, and the peer would lose what we sent last.
     pub(super) fn discard_input(&self) {
         let mut buffer = self.shared().take_read_buffer();
         for _ in 0..READS_TO_DISCARD {
@@ -111,7 +112,8 @@ impl<B: Backend> StreamTransport<B> {
 
     /// As `read_once`, into the buffer of a [`BufferedProtocol`](crate::BufferedProtocol) (P-2).
     fn read_into_protocol(self: &Rc<Self>) -> Read {
-        let read = self.run("get_buffer", |protocol, transport| {
+        let method = Cell::new("get_buffer");
+        let read = self.run_named(&method, |protocol, transport| {
             let Some(protocol) = protocol.as_buffered() else { return Read::Stopped };
             let space = protocol.get_buffer(transport, None);
             let size = space.len().min(BYTES_A_TURN); // P-11
@@ -124,6 +126,7 @@ impl<B: Backend> StreamTransport<B> {
             match self.backend.recv(&mut space[..size]) {
                 Ok(0) => Read::Eof,
                 Ok(count) => {
+                    method.set("buffer_updated");
                     protocol.buffer_updated(transport, count);
                     Read::Delivered { count, filled: count == size }
                 }

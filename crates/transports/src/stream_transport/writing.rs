@@ -1,4 +1,4 @@
-//! Writing: collected, sent together, and only what is left over waits (D8).
+//! Writing: collected, sent together, and only what is left over waits.
 
 use super::{DIRTY, RUNNING, StreamTransport, Turn, WAITING};
 use crate::backend::Backend;
@@ -65,6 +65,10 @@ impl<B: Backend> StreamTransport<B> {
         if size > 0 && self.shared().is_over_budget() {
             self.shared().cut_largest();
         }
+        if self.machine.borrow().is_at_cap() {
+            self.flush(); // what was only collected does not count against it
+            self.requested();
+        }
         let refusal = match self.with_machine(|machine| machine.admit()) {
             Ok(()) => return Ok(()),
             Err(refusal) => refusal,
@@ -88,7 +92,10 @@ impl<B: Backend> StreamTransport<B> {
             rare.dropped_writes += 1;
             rare.dropped_writes
         });
-        warn_of_dropped_writes(count);
+        // While the rest is salvaged the protocol does not know yet, and is not to blame.
+        if !self.machine.borrow().is_salvaging() {
+            warn_of_dropped_writes(count);
+        }
     }
 
     /// Sends what waits and `parts` in one call; only what is left over is copied.

@@ -1,4 +1,4 @@
-//! [`LifeCycle`]: the life that every protocol is promised (R1, R2), checked call by call.
+//! [`LifeCycle`]: the life that every protocol is promised, checked call by call.
 
 use crate::{BufferedProtocol, Eof, Protocol, Transport};
 use futures::Exception;

@@ -1,5 +1,5 @@
-//! [`MemoryLoop::memory_pair`]: two protocols connected without a network, through the real stream transport over
-//! a back end of memory, with seeded trouble on the way (D6).
+//! [`MemoryLoop::memory_pair`]: two protocols connected without a network, through the real stream
+//! transport over a back end of memory, with seeded trouble on the way.
 //!
 //! Readiness is level-triggered, as that of sockets is, and comes as ordinary callbacks: a run on a
 //! test loop is the same every time.

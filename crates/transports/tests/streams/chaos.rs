@@ -1,4 +1,4 @@
-//! Random users on both ends, trouble on the wire: every promise of R1 and R2 holds.
+//! Random users on both ends, trouble on the wire: every promise of holds.
 
 use crate::support::*;
 use eventloop::TestLoop;

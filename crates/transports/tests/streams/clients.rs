@@ -142,10 +142,10 @@ fn n9_the_local_address_is_used_or_named() {
     event_loop.run_ready_now();
 
     let opening = event_loop.create_connection(Hooks::new, from("203.0.113.1:0"));
-    let text = event_loop.run_until_complete(&opening).err().unwrap().to_string();
+    let text = format!("{:?}", event_loop.run_until_complete(&opening).err().unwrap());
     assert!(text.contains("cannot bind to the local address 203.0.113.1:0"), "{text}");
     let opening = event_loop.create_connection(Hooks::new, from("[::1]:0"));
-    let text = event_loop.run_until_complete(&opening).err().unwrap().to_string();
+    let text = format!("{:?}", event_loop.run_until_complete(&opening).err().unwrap());
     assert!(text.contains("no matching local address"), "{text}");
 }
 

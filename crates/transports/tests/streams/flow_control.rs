@@ -213,3 +213,43 @@ fn r4_over_the_loops_budget_the_largest_is_cut() {
     end(&event_loop, &small, [&small_left, &small_right]);
     end(&event_loop, &large, [&large_left, &large_right]);
 }
+
+#[test]
+fn x20_a_cap_below_the_marks_refuses_only_what_the_peer_does_not_take() {
+    for policy in [CapPolicy::Refuse, CapPolicy::PauseReading, CapPolicy::Abort] {
+        let event_loop = TestLoop::new();
+        let (left, left_log) = Hooks::new().recorded();
+        let (right, right_log) = Hooks::new().recorded();
+        let pair = event_loop.memory_pair(left, right, MemoryOptions::default());
+        event_loop.run_ready_now();
+        pair.left.set_write_buffer_cap(WriteBufferCap { size: Bytes(10), policy });
+        for _ in 0..100 {
+            assert!(pair.left.write(&[1; 100]).is_taken());
+        }
+        event_loop.run_ready_now();
+        assert_eq!(right_log.bytes(), 10_000);
+        end(&event_loop, &pair, [&left_log, &right_log]);
+    }
+}
+
+#[test]
+fn x7_x20_reading_that_waits_for_the_cap_is_made_up_for_when_sending_fails() {
+    let event_loop = TestLoop::new();
+    let (pair, left, right) = stuck(&event_loop, Hooks::new());
+    let policy = CapPolicy::PauseReading;
+    pair.left.set_write_buffer_cap(WriteBufferCap { size: Bytes(1000), policy });
+    pair.left.set_write_buffer_limits(marks(200, 50)).unwrap();
+    pair.right.pause_reading();
+    assert!(pair.left.write(&[1; 5000]).is_taken());
+    assert!(!pair.left.write(&[1; 1]).is_taken());
+    pair.right.write(b"last words");
+    pair.set_capacity(Bytes(100));
+    event_loop.run_ready_now();
+    assert_eq!((left.bytes(), pair.right.get_write_buffer_size()), (0, Bytes(0)), "it is held");
+    pair.break_left_output();
+    pair.set_capacity(Bytes(200));
+    event_loop.run_ready_now();
+    assert_eq!(left.bytes(), 10);
+    assert_eq!(left.lost_reason(), Some(Some("broken pipe".into())));
+    end(&event_loop, &pair, [&left, &right]);
+}

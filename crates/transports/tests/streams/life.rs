@@ -1,4 +1,4 @@
-//! Connections and their loop (L-30, R6).
+//! Connections and their loop (L-30, R-6).
 
 use crate::support::*;
 use eventloop::TestLoop;
@@ -123,4 +123,29 @@ fn r6_two_thousand_connections_leave_nothing() {
     assert_eq!(Rc::strong_count(&alive), 1);
     assert_eq!(event_loop.open_connections(), 0);
     assert_eq!(event_loop.output_total(), tulipa_transports::Bytes(0));
+}
+
+#[test]
+fn l30_r6_a_server_that_its_own_factory_or_futures_hold_goes_with_its_loop() {
+    use std::cell::RefCell;
+    use tulipa_transports::Server;
+    let alive = Rc::new(());
+    let mut event_loop = TestLoop::new();
+    event_loop.allow_leftovers();
+    let own: Rc<RefCell<Option<Server>>> = Rc::default();
+    let (held, count) = (own.clone(), alive.clone());
+    let factory = move || {
+        assert!(held.borrow().is_some());
+        Mortal(count.clone())
+    };
+    let server = event_loop.create_server(factory, ("127.0.0.1", 0)).result().unwrap();
+    *own.borrow_mut() = Some(server.clone());
+    let (closed, count) = (server.clone(), alive.clone());
+    server.wait_closed().add_done_callback(move |_| drop((closed, count)));
+    let (forever, count) = (server.clone(), alive.clone());
+    server.serve_forever().add_done_callback(move |_| drop((forever, count)));
+    let server = Rc::new(server);
+    event_loop.close().unwrap();
+    assert_eq!(Rc::strong_count(&alive), 1);
+    assert!(!server.is_serving());
 }

@@ -1,4 +1,4 @@
-//! Panics in user code stay in their place (P-10, P-14, P-17, R8).
+//! Panics in user code stay in their place (P-10, P-14, P-17, R-8).
 
 use crate::support::*;
 use eventloop::{TestLoop, prelude::*};
@@ -135,7 +135,7 @@ fn p14_p15_p17_r8_a_panic_in_a_method_ends_its_connection_and_is_reported() {
         let seen = errors.take();
         assert_eq!(seen.len(), 1, "{method}: {seen:?}");
         assert_eq!(panic_message(&seen[0]), format!("panic in {method}"));
-        assert!(seen[0].message.contains("panicked"), "{}", seen[0].message);
+        assert_eq!(seen[0].message, format!("protocol.{method}() panicked"));
         assert!(seen[0].protocol.unwrap().contains("PanicIn"));
         assert!(seen[0].transport.as_ref().unwrap().contains("TCP transport 127.0.0.1"));
         if method != "connection_lost" {

@@ -1,4 +1,4 @@
-//! Everything that a user may do, inside everything that a user is called in (P-20, D7).
+//! Everything that a user may do, inside everything that a user is called in (P-20).
 
 use crate::support::*;
 use eventloop::{LoopHandle, TestLoop, prelude::*};

@@ -3,6 +3,7 @@
 use crate::support::*;
 use eventloop::TestLoop;
 use futures::Exception;
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -10,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tulipa_transports::testing::LifeCycleLog;
 use tulipa_transports::{
-    Address, NetworkLoop, Protocol, Server, ServerOptions, StreamSocket, Transport,
+    Address, Family, NetworkLoop, Protocol, Server, ServerOptions, StreamSocket, Transport,
 };
 
 /// A server whose protocols' logs are collected.
@@ -458,4 +459,70 @@ fn n27_boxed_protocols_are_taken_too() {
     transport.close();
     let report = event_loop.run_until_complete(&server.shutdown(Duration::from_secs(1))).unwrap();
     assert_eq!(report.aborted, 0);
+}
+
+#[test]
+fn n20_r3_start_serving_is_all_or_nothing_and_names_the_address() {
+    let event_loop = TestLoop::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let options = ServerOptions::from(("127.0.0.1", port)).host("127.0.0.2").start_serving(false);
+    let server = event_loop.create_server(Hooks::new, options).result().unwrap();
+    // Both are bound, and only the one who listens first may.
+    let other = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    other.set_reuse_address(true).unwrap();
+    other.bind(&SocketAddr::from(([127, 0, 0, 2], port)).into()).unwrap();
+    other.listen(1).unwrap();
+
+    let error = server.start_serving().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    assert_eq!(error.to_string(), format!("cannot listen on 127.0.0.2:{port}"));
+    assert!(!server.is_serving());
+    let refused = TcpStream::connect(("127.0.0.1", port));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    event_loop.run_ready_now();
+
+    drop(other);
+    server.start_serving().unwrap();
+    let _peer = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    run_until(&event_loop, || server.connection_count() == 1);
+    server.close();
+    server.abort_clients();
+    event_loop.run_until_complete(&server.wait_closed()).unwrap();
+}
+
+#[test]
+fn n26_r14_a_factory_may_shut_its_own_server_down() {
+    let event_loop = TestLoop::new();
+    let own: Slot<Option<Server>> = Slot::new();
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let (server_in_factory, reports_in_factory) = (own.clone(), reports.clone());
+    let asked = Slot::new();
+    let asked_in_protocol = asked.clone();
+    let factory = move || {
+        let server = server_in_factory.take().unwrap();
+        reports_in_factory.borrow_mut().push(server.shutdown(Duration::from_secs(5)));
+        let asked = asked_in_protocol.clone();
+        Hooks::new().shutdown(move |transport| {
+            asked.set(true);
+            transport.close();
+        })
+    };
+    let server = event_loop.create_server(factory, ("127.0.0.1", 0)).result().unwrap();
+    own.set(Some(server.clone()));
+    let _peer = TcpStream::connect(address(&server)).unwrap();
+    run_until(&event_loop, || !reports.borrow().is_empty());
+    let report = reports.borrow()[0].clone();
+    event_loop.run_until_complete(&report).unwrap();
+    assert!(asked.get(), "the connection that was just coming was asked too");
+    assert_eq!(server.connection_count(), 0);
+}
+
+#[test]
+fn n16_an_empty_host_among_others_is_all_interfaces_of_the_family() {
+    let event_loop = TestLoop::new();
+    let options = ServerOptions::from(("127.0.0.1", 0)).host("").family(Family::V4);
+    let server = event_loop.create_server(Hooks::new, options).result().unwrap();
+    assert_eq!(server.addresses().len(), 2);
+    assert!(server.addresses().iter().all(|address| address.as_ip().unwrap().is_ipv4()));
+    server.close();
 }

@@ -1,4 +1,4 @@
-//! Shutting a server down in good order (R14).
+//! Shutting a server down in good order.
 
 use crate::support::*;
 use eventloop::TestLoop;

@@ -173,3 +173,13 @@ fn n41_clients_have_no_name_and_their_credentials_can_be_asked_for() {
     server.close_clients();
     event_loop.run_until_complete(&server.wait_closed()).unwrap();
 }
+
+#[test]
+fn n19_n40_a_server_that_cannot_be_made_leaves_no_file() {
+    let event_loop = TestLoop::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    event_loop.close().unwrap();
+    assert!(event_loop.create_unix_server(Hooks::echo, path.clone()).result().is_err());
+    assert!(!path.exists());
+}
