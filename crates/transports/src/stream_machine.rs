@@ -8,6 +8,8 @@
 //! bytes leave in the order in which they were taken, each once, or the end is [`End::Failed`] or
 //! was asked for with `abort`.
 
+#[cfg(test)]
+mod answers;
 mod output;
 #[cfg(test)]
 mod tests;

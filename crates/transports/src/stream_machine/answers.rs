@@ -1,0 +1,77 @@
+//! What the machine answers at the very edges.
+
+use super::*;
+use crate::{Bytes, WriteBufferCap, WriteBufferLimits};
+
+/// A connection that the protocol knows of, with marks at 10 and 2 and a hard limit of 20 bytes.
+fn machine() -> StreamMachine {
+    let mut machine = StreamMachine::new(Some(Rc::new(OutputLimits {
+        marks: WriteBufferLimits { high: Bytes(10), low: Bytes(2) },
+        cap: WriteBufferCap { size: Bytes(20), policy: CapPolicy::Refuse },
+        ..OutputLimits::default()
+    })));
+    assert_eq!(machine.next_call(), Some(Call::ConnectionMade));
+    machine
+}
+
+fn push(machine: &mut StreamMachine, count: usize) {
+    machine.push(&vec![7; count], Box::default);
+}
+
+#[test]
+fn x21_the_high_mark_is_passed_by_the_byte_above_it() {
+    let mut machine = machine();
+    push(&mut machine, 10);
+    assert!(!machine.is_over_high_mark());
+    assert!(!machine.passes_high_mark(0) && machine.passes_high_mark(1));
+    push(&mut machine, 1);
+    assert!(machine.is_over_high_mark());
+    machine.block();
+    assert!(!machine.passes_high_mark(1), "nothing is sent at once while the system takes nothing");
+}
+
+#[test]
+fn x20_the_hard_limit_refuses_at_its_very_size() {
+    let mut machine = machine();
+    push(&mut machine, 19);
+    assert_eq!(machine.admit(), Ok(()));
+    push(&mut machine, 1);
+    assert_eq!(machine.admit(), Err(WriteRefusal::OverCap));
+}
+
+#[test]
+fn x13_writing_is_watched_only_while_something_waits_that_the_system_did_not_take() {
+    let mut machine = machine();
+    assert_eq!(machine.interest(), Interest::READ);
+    push(&mut machine, 1);
+    assert_eq!(machine.interest(), Interest::READ, "it was not tried yet");
+    machine.block();
+    assert_eq!(machine.interest(), Interest::BOTH);
+    machine.sent(1);
+    assert_eq!(machine.interest(), Interest::READ, "nothing waits any more");
+}
+
+#[test]
+fn x14_a_large_buffer_is_kept_and_not_copied_where_nothing_waits() {
+    let mut machine = machine();
+    let data = vec![1, 2, 3];
+    let place = data.as_ptr();
+    machine.push_vec(data, Box::default);
+    assert_eq!((machine.unsent(), machine.unsent().as_ptr()), (&[1, 2, 3][..], place));
+    machine.push_vec(vec![4], Box::default);
+    assert_eq!(machine.unsent(), [1, 2, 3, 4]);
+}
+
+#[test]
+fn x2_x4_the_end_and_the_loss_are_told_apart() {
+    let mut machine = machine();
+    assert!(!machine.is_closing() && !machine.is_over() && !machine.is_lost());
+    push(&mut machine, 1);
+    machine.close();
+    assert!(machine.is_closing() && machine.is_draining() && !machine.is_over());
+    assert!(machine.abort(End::Failed));
+    assert!(machine.is_over() && !machine.is_lost());
+    assert_eq!(machine.next_call(), Some(Call::ConnectionLost(End::Failed)));
+    assert!(machine.is_over() && machine.is_lost());
+    assert_eq!(machine.next_call(), None);
+}
