@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "examples"
 
 SHUTDOWN = 10.0  # how long the programs give their connections, see examples/src/serving.rs
+MIB = 1024 * 1024
 IDLE = 2.0  # for how long an idle program is watched
 
 
@@ -83,15 +84,22 @@ def until(question, seconds, what):
         time.sleep(0.02)
 
 
+def scratch_file():
+    """An empty file, to be removed by whoever asked for it."""
+    descriptor, path = tempfile.mkstemp(prefix="tulipa-fault-")
+    os.close(descriptor)
+    return Path(path)
+
+
 class Program:
     """A running example program."""
 
     def __init__(self, service, *arguments, log=None, env=(), preexec=None, connect=peers.connect):
         self.service, self._connect = service, connect
         self.notes = []
-        self.log_path = Path(tempfile.mkstemp(prefix="tulipa-fault-")[1])
         path = BUILT / service.program
         assert path.exists(), f"{path} is not built: cargo build --release --examples"
+        self.log_path = scratch_file()
         with self.log_path.open("wb") as own_log:
             self.process = subprocess.Popen(
                 [path, *service.arguments, *arguments], stdin=subprocess.DEVNULL,
@@ -252,9 +260,19 @@ def after_checks(program, before):
     program.end(within=2)
 
 
+@contextlib.contextmanager
+def bounded(program, growth=4 * MIB):
+    """The program's memory may not grow by more."""
+    before = program.rss()
+    yield
+    grown = program.rss() - before
+    program.note(f"RSS {grown / MIB:+.1f} MiB")
+    assert grown <= growth, f"{grown / MIB:.1f} MiB more"
+
+
 def watch_idle(program, seconds=IDLE):
     """The system calls that it makes when it should make none, and its share of a CPU meanwhile."""
-    trace = Path(tempfile.mkstemp(prefix="tulipa-fault-")[1])
+    trace = scratch_file()
     command = ["strace", "-f", "-qq", "-e", "signal=none", "-o", trace, "-p", str(program.pid)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as tracer:
         try:

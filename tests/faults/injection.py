@@ -8,11 +8,10 @@ import resource
 import signal
 import struct
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
-from harness import Skip, need, need_root, until
+from harness import Skip, need, need_root, scratch_file, until
 
 
 class Trace:
@@ -38,7 +37,7 @@ def traced(program, *faults, calls=()):
     recorded. At the end at least one fault must have been injected."""
     need("strace")
     names = [name for fault in faults for name in fault.split(":")[0].split(",")] + list(calls)
-    trace = Trace(Path(tempfile.mkstemp(prefix="tulipa-fault-")[1]))
+    trace = Trace(scratch_file())
     command = ["strace", "-f", "-qq", "-e", "signal=none", "-o", trace.path, "-p", str(program.pid),
                "-e", "trace=" + ",".join(names)]
     for fault in faults:
