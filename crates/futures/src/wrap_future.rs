@@ -18,9 +18,9 @@ use std::sync::Arc;
 ///
 /// The value is moved, so it need not be `Clone`: afterwards `source` says that it was taken.
 /// Cancelling the new future asks `source` to be cancelled, which works unless it is running (E-4);
-/// its outcome is then left where it is. If every handle of `source` is dropped
-/// before it is done, the new future is cancelled. While the loop is open it keeps the new future alive for its
-/// callbacks; if the loop is closed when `source` completes, that is ignored.
+/// its outcome is then left where it is. If every handle of `source` is dropped before it is done, the
+/// new future is cancelled. While the loop is open it keeps the new future alive for its callbacks; if
+/// the loop is closed when `source` completes, that is ignored.
 ///
 /// # Examples
 /// ```
