@@ -398,3 +398,21 @@ fn e1_r7_a_name_that_no_thread_can_have_is_no_reason_to_panic() {
     let name = pool.submit(|| thread::current().name().map(str::to_owned)).unwrap();
     assert_eq!(name.result(None).unwrap().as_deref(), Some("ab"));
 }
+
+#[test]
+fn e2_l32_a_thread_that_has_posted_is_no_more_waited_for() {
+    let event_loop = TestLoop::new();
+    let (remote, counts) = (event_loop.threadsafe(), Arc::new(Mutex::new(Vec::new())));
+    let posted = counts.clone();
+    let holders = Arc::downgrade(&remote);
+    let thread = thread::spawn(move || {
+        let seen = holders.clone();
+        let note = move || posted.lock().unwrap().push(seen.strong_count());
+        assert!(remote.post(Box::new(note)).is_ok());
+        holders.strong_count()
+    });
+    // The loop's own, and that of the call, which waits.
+    assert_eq!(thread.join().unwrap(), 2);
+    event_loop.run_until_idle();
+    assert_eq!(*counts.lock().unwrap(), [1]);
+}
