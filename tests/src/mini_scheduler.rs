@@ -200,7 +200,7 @@ struct Post {
 }
 
 impl ThreadsafeScheduler for Post {
-    fn post(&self, closure: PostedClosure) -> Result<(), PostedClosure> {
+    fn post(self: Arc<Self>, closure: PostedClosure) -> Result<(), PostedClosure> {
         self.sender.send(closure).map_err(|refused| refused.0)
     }
 

@@ -14,8 +14,9 @@ use std::time::Duration;
 /// An event loop, and all that is scheduled on it.
 ///
 /// Dropping it closes the loop and drops every callback, so that no pending timer can keep its own
-/// loop alive; dropped by a callback of its own, it stops and closes at the end of that run (L-28). It is used through [`LoopHandle`], to which it dereferences: clone that to schedule
-/// from inside callbacks.
+/// loop alive; dropped by a callback of its own, it stops and closes at the end of that run (L-28). It
+/// is used through [`LoopHandle`], to which it dereferences: clone that to schedule from inside
+/// callbacks.
 ///
 /// # As a guest in another main loop
 /// A host that has its own loop needs three things (I-6): watch [`as_fd`](EventLoop::as_fd) for

@@ -3,8 +3,8 @@
 //! Invariant: a job in the queue is run by a thread of the pool, or dropped (which cancels its future)
 //! when the pool is shut down without waiting. No job is dropped or run while the lock is held.
 
-use futures::catch_silently;
 use futures::concurrent::{Executor, Job, Refused};
+use futures::{catch, catch_silently};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -87,6 +87,7 @@ impl ThreadPoolExecutor {
     /// A pool without threads yet.
     pub fn new(mut options: ThreadPoolOptions) -> Self {
         options.max_threads = options.max_threads.max(1);
+        options.thread_name.retain(|letter| letter != '\0');
         let pool = Pool { options, state: Mutex::default(), work: Condvar::new() };
         Self { handle: Arc::new(PoolHandle { pool: Arc::new(pool) }) }
     }
@@ -102,7 +103,7 @@ impl ThreadPoolExecutor {
     }
 
     /// Takes no more jobs from now on, and calls `when_ended` once all that were taken are done and
-    /// the last thread ends: in that thread, or here if there is none.
+    /// the last thread ends: in that thread, or here if there is none. If it panics, that is logged.
     pub fn shutdown(&self, when_ended: impl FnOnce() + Send + 'static) {
         self.pool().shut_down(Some(Box::new(when_ended)));
     }
@@ -115,12 +116,7 @@ impl ThreadPoolExecutor {
             let job = self.pool().lock().queue.pop_front();
             let Some(job) = job else { return };
             // One at a time: what one captured may panic when it is dropped, the next all the same.
-            if let Err(panic) = futures::catch(|| drop(job)) {
-                catch_silently(
-                    || log::error!(target: "tulipa", "dropping a job that did not run {panic}"),
-                );
-                catch_silently(|| drop(panic));
-            }
+            contain("dropping a job that did not run", || drop(job));
         }
     }
 
@@ -244,7 +240,15 @@ impl Pool {
         let told = state.shut_down.as_mut().map(std::mem::take);
         drop(state);
         for when_ended in told.into_iter().flatten() {
-            when_ended();
+            contain("telling of the end of an executor", when_ended);
         }
+    }
+}
+
+/// Runs user code whose panic must keep neither a thread nor others from going on.
+fn contain(doing: &str, user_code: impl FnOnce()) {
+    if let Err(panic) = catch(user_code) {
+        catch_silently(|| log::error!(target: "tulipa", "{doing} {panic}"));
+        catch_silently(|| drop(panic));
     }
 }

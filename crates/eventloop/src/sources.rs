@@ -1,9 +1,9 @@
 //! The descriptors that a loop watches, by key and by number.
 //!
-//! Invariant: a slot's generation is unique among all that the slot ever had within 2³²
-//! registrations, so that a stale key finds nobody (L-43); `by_descriptor` names the slot of every
-//! watched descriptor and no other; `transports` counts the sources of that kind. Nothing of a
-//! source is called here: whoever calls this holds a borrow.
+//! Invariant: a slot's generation is unique among all that the slot ever had within 2³² registrations
+//! (2¹⁶ where words have 32 bits), so that a stale key finds nobody (L-43); `by_descriptor` names the
+//! slot of every watched descriptor and no other; `transports` counts the sources of that kind.
+//! Nothing of a source is called here: whoever calls this holds a borrow.
 
 use crate::{Direction, Interest, Source, SourceKey, SourceKind};
 use slab::Slab;

@@ -23,10 +23,17 @@ impl Remote {
 }
 
 impl ThreadsafeScheduler for Remote {
-    fn post(&self, closure: PostedClosure) -> Result<(), PostedClosure> {
-        match self.handle.call_soon_threadsafe(closure) {
+    fn post(self: Arc<Self>, closure: PostedClosure) -> Result<(), PostedClosure> {
+        let handle = self.handle.clone();
+        // The closure holds the reference until the loop has come to it, so that at no moment there
+        // is neither a poster nor a call, nor a poster who has posted.
+        let call = move || {
+            drop(self);
+            closure();
+        };
+        match handle.call_soon_threadsafe(call) {
             Ok(_) => Ok(()),
-            Err(refused) => Err(refused.into_callback()),
+            Err(refused) => Err(Box::new(refused.into_callback())),
         }
     }
 

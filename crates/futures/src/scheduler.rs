@@ -78,9 +78,12 @@ pub trait Scheduler {
 pub trait ThreadsafeScheduler: Send + Sync {
     /// Queues `closure` to run on the scheduler's thread, and wakes it. In order per calling thread.
     ///
+    /// It takes this reference with it: a scheduler that counts them, to know whether something may
+    /// still come, never sees one of a caller who has nothing more to say.
+    ///
     /// # Errors
     /// A closed scheduler gives the closure back.
-    fn post(&self, closure: PostedClosure) -> Result<(), PostedClosure>;
+    fn post(self: Arc<Self>, closure: PostedClosure) -> Result<(), PostedClosure>;
 
     /// The id of the scheduler that this belongs to.
     fn id(&self) -> SchedulerId;

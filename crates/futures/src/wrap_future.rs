@@ -18,9 +18,9 @@ use std::sync::Arc;
 ///
 /// The value is moved, so it need not be `Clone`: afterwards `source` says that it was taken.
 /// Cancelling the new future asks `source` to be cancelled, which works unless it is running (E-4);
-/// its outcome is then left where it is. If every handle of `source` is dropped
-/// before it is done, the new future is cancelled. While the loop is open it keeps the new future alive for its
-/// callbacks; if the loop is closed when `source` completes, that is ignored.
+/// its outcome is then left where it is. If every handle of `source` is dropped before it is done, the
+/// new future is cancelled. While the loop is open it keeps the new future alive for its callbacks; if
+/// the loop is closed when `source` completes, that is ignored.
 ///
 /// # Examples
 /// ```
@@ -158,7 +158,7 @@ pub fn to_concurrent<T: Send + 'static>(source: &Future<T>) -> concurrent::Futur
     let (key, threadsafe) = (parked.key(), source.get_loop().threadsafe());
     let listener = target.add_listener(move |target: &concurrent::Future<T>| {
         if target.cancelled() {
-            ask_to_cancel::<T>(key, &threadsafe);
+            ask_to_cancel::<T>(key, threadsafe);
         }
     });
     let departure = Departure { target: target.clone(), listener, _parked: parked };
@@ -173,7 +173,7 @@ pub fn to_concurrent<T: Send + 'static>(source: &Future<T>) -> concurrent::Futur
 }
 
 /// From any thread: has the loop cancel the future that is parked under `key`.
-fn ask_to_cancel<T: Send + 'static>(key: Key, threadsafe: &Arc<dyn ThreadsafeScheduler>) {
+fn ask_to_cancel<T: Send + 'static>(key: Key, threadsafe: Arc<dyn ThreadsafeScheduler>) {
     let refused = threadsafe.post(Box::new(move || {
         let source = find::<WeakFuture<T>>(key);
         if let Some(source) = source.and_then(|source| source.upgrade()) {

@@ -120,7 +120,7 @@ pub(crate) fn l31_another_thread_posts_in_order(host: &dyn Host) {
     let thread = std::thread::spawn(move || {
         for number in 0..100 {
             let sender = sender.clone();
-            let posted = threadsafe.post(Box::new(move || sender.send(number).unwrap()));
+            let posted = threadsafe.clone().post(Box::new(move || sender.send(number).unwrap()));
             assert!(posted.is_ok());
         }
         threadsafe.id()

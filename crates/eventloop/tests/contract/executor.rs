@@ -376,3 +376,43 @@ fn e11_r8_a_job_whose_panic_cannot_even_be_dropped_leaves_its_thread_alive() {
     let next = pool.submit(|| 3).unwrap();
     assert_eq!(next.result(Some(10 * SECOND)).unwrap(), 3);
 }
+
+#[test]
+fn e7_r8_whoever_waits_for_the_end_of_a_pool_hears_of_it_though_another_panics() {
+    let (heard, hears) = channel();
+    let pool = pool(1, 10);
+    let (job, begun, end) = gated();
+    pool.submit(job).unwrap();
+    begun.recv().unwrap();
+    pool.shutdown(|| panic!("expected"));
+    pool.shutdown(move || heard.send(()).unwrap());
+    end.send(0).unwrap();
+    assert_eq!(hears.recv_timeout(10 * SECOND), Ok(()));
+    pool.shutdown(|| panic!("expected here"));
+}
+
+#[test]
+fn e1_r7_a_name_that_no_thread_can_have_is_no_reason_to_panic() {
+    let thread_name = "a\0b".to_owned();
+    let pool = ThreadPoolExecutor::new(ThreadPoolOptions { thread_name, ..Default::default() });
+    let name = pool.submit(|| thread::current().name().map(str::to_owned)).unwrap();
+    assert_eq!(name.result(None).unwrap().as_deref(), Some("ab"));
+}
+
+#[test]
+fn e2_l32_a_thread_that_has_posted_is_no_more_waited_for() {
+    let event_loop = TestLoop::new();
+    let (remote, counts) = (event_loop.threadsafe(), Arc::new(Mutex::new(Vec::new())));
+    let posted = counts.clone();
+    let holders = Arc::downgrade(&remote);
+    let thread = thread::spawn(move || {
+        let seen = holders.clone();
+        let note = move || posted.lock().unwrap().push(seen.strong_count());
+        assert!(remote.post(Box::new(note)).is_ok());
+        holders.strong_count()
+    });
+    // The loop's own, and that of the call, which waits.
+    assert_eq!(thread.join().unwrap(), 2);
+    event_loop.run_until_idle();
+    assert_eq!(*counts.lock().unwrap(), [1]);
+}

@@ -289,7 +289,7 @@ impl Scheduler for NoLoop {
 }
 
 impl ThreadsafeScheduler for NoLoop {
-    fn post(&self, closure: PostedClosure) -> Result<(), PostedClosure> {
+    fn post(self: Arc<Self>, closure: PostedClosure) -> Result<(), PostedClosure> {
         Err(closure)
     }
 
