@@ -10,6 +10,8 @@ use tulipa::{Protocol, Transport};
 const FIRST_BYTE: Duration = Duration::from_secs(10);
 const WHOLE_REQUEST: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How much of a reply a client has to take in that last time for it to count as reading.
+const PROGRESS: usize = 64 * 1024;
 
 /// A server's connection: requests are answered by `S`, in order.
 ///
@@ -23,6 +25,8 @@ pub struct HttpProtocol<S> {
     in_request: bool,
     /// The connection waits for its output to leave before it serves what it holds.
     is_full: bool,
+    /// How much of the replies waited when the clock last ran out.
+    unread: usize,
 }
 
 impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> HttpProtocol<S> {
@@ -35,6 +39,7 @@ impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> HttpProtocol<S> {
             idle: IdleTimeout::default(),
             in_request: false,
             is_full: false,
+            unread: usize::MAX,
         }
     }
 
@@ -61,6 +66,7 @@ impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> HttpProtocol<S> {
         match (self.connection.is_idle(), self.in_request) {
             (true, _) => {
                 self.in_request = false;
+                self.unread = usize::MAX;
                 self.idle.restart(KEEP_ALIVE);
             }
             (false, false) => {
@@ -73,6 +79,12 @@ impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> HttpProtocol<S> {
     }
 
     fn timed_out(&mut self, transport: &dyn Transport) {
+        let unread = transport.get_write_buffer_size().0;
+        if unread > 0 && unread <= self.unread.saturating_sub(PROGRESS) {
+            // A slow line is not silence: a large reply may take longer than this.
+            self.unread = unread;
+            return self.idle.start(transport, KEEP_ALIVE, Self::timed_out);
+        }
         let _close = self.connection.time_out(&mut self.output);
         transport.write(&self.output);
         transport.close();
@@ -103,5 +115,52 @@ impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> Protocol for HttpProtocol<S> {
         if self.connection.shut_down() == Next::Close {
             transport.close();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Status;
+    use tulipa::testing::{MemoryLoop, MemoryOptions};
+    use tulipa::{Bytes, TestLoop};
+
+    struct Silent;
+    impl Protocol for Silent {
+        fn connection_made(&mut self, transport: &dyn Transport) {
+            transport.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            transport.pause_reading();
+        }
+        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    }
+
+    /// How long a client is kept that takes `rate` bytes of a 1 MiB reply each minute.
+    fn minutes_until_the_end(rate: usize) -> usize {
+        let event_loop = TestLoop::new();
+        let body = vec![0; 1024 * 1024];
+        let server = HttpProtocol::new(Rc::default(), move |_: &Request<'_>, reply: Reply<'_>| {
+            reply.send(Status::OK, &[], &body);
+        });
+        let pair =
+            event_loop.memory_pair(server, Silent, MemoryOptions::default().capacity(Bytes(100)));
+        event_loop.run_ready_now();
+        let mut minutes = 0;
+        while !pair.left.is_closing() && minutes < 10 {
+            minutes += 1;
+            // What is on the way counts as taken.
+            pair.set_capacity(Bytes(minutes * rate));
+            event_loop.advance(Duration::from_secs(60));
+        }
+        pair.left.abort();
+        pair.right.abort();
+        event_loop.run_ready_now();
+        minutes
+    }
+
+    #[test]
+    fn a_client_on_a_slow_line_gets_all_and_one_that_does_not_read_is_cut() {
+        assert!(minutes_until_the_end(150 * 1024) >= 7);
+        assert!(minutes_until_the_end(0) <= 3);
+        assert!(minutes_until_the_end(1024) <= 4);
     }
 }

@@ -12,7 +12,7 @@ pub use error::ConnectError;
 pub use options::{ConnectOptions, UnixConnectOptions};
 
 use crate::backend::SocketBackend;
-use crate::limits::OutputLimits;
+use crate::limits::{ACCEPTED_LINGER, OutputLimits};
 use crate::loop_shared::Owner;
 use crate::resolve::resolve;
 use crate::stream_transport::{Opened, StreamTransport};
@@ -87,8 +87,8 @@ pub(crate) fn create_unix_connection(
     }
 }
 
-/// A connection over a socket that is connected already (N-8, N-32).
-pub(crate) fn over_socket(
+/// A connection over a socket that is connected already (N-8).
+fn over_socket(
     event_loop: &dyn AbstractEventLoop,
     factory: FactoryOnce,
     socket: StreamSocket,
@@ -106,6 +106,17 @@ pub(crate) fn over_socket(
         Ok(connection) => give_protocol(&connection, factory, &future),
     }
     future
+}
+
+/// As [`over_socket`], for a peer that came to us (N-32).
+pub(crate) fn over_accepted(
+    event_loop: &dyn AbstractEventLoop,
+    factory: FactoryOnce,
+    socket: StreamSocket,
+) -> Opened {
+    let mut common = CommonOptions::default();
+    common.limits.linger = ACCEPTED_LINGER;
+    over_socket(event_loop, factory, socket, common)
 }
 
 /// `None` for the limits that all share.

@@ -126,6 +126,9 @@ pub(crate) struct OutputLimits {
     pub(crate) linger: Option<Duration>,
 }
 
+/// How long a peer that came to us may take for the rest after a close.
+pub(crate) const ACCEPTED_LINGER: Option<Duration> = Some(Duration::from_secs(30));
+
 /// What holds where nobody set anything else.
 pub(crate) static DEFAULT_LIMITS: OutputLimits = OutputLimits {
     marks: WriteBufferLimits::from_high(Bytes::kib(64)),

@@ -113,7 +113,8 @@ pub trait NetworkLoop: AbstractEventLoop {
     }
 
     /// A transport over a connection that something else accepted (N-32). From here on the transport
-    /// owns the socket.
+    /// owns the socket. Its defaults are those of a server's connections, the time limit for sending
+    /// the rest after a close included.
     #[track_caller]
     fn connect_accepted_socket<T: IntoProtocol + 'static>(
         &self,
@@ -122,7 +123,7 @@ pub trait NetworkLoop: AbstractEventLoop {
     ) -> Future<Rc<dyn Transport>> {
         let event_loop = self.to_event_loop();
         let factory = boxed_factory_once(factory);
-        connect::over_socket(&*event_loop, factory, socket.into(), Default::default())
+        connect::over_accepted(&*event_loop, factory, socket.into())
     }
 
     /// How much output all transports of this loop hold together, waiting for their peers.

@@ -79,3 +79,36 @@ impl Protocol for SmtpProtocol {
         self.reply(transport, next);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::StoreLimits;
+    use tulipa::TestLoop;
+    use tulipa::testing::{MemoryLoop, MemoryOptions};
+
+    struct Client;
+    impl Protocol for Client {
+        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    }
+
+    #[test]
+    fn lines_buy_time_and_single_bytes_do_not() {
+        for (sent, stays) in [(&b"NOOP\r\n"[..], true), (b"x", false)] {
+            let event_loop = TestLoop::new();
+            let limits = StoreLimits { mails: 1, bytes: 1000 };
+            let store = Rc::new(RefCell::new(Store::new(limits)));
+            let idle = Duration::from_secs(10);
+            let server = SmtpProtocol::new(Rc::default(), store, idle);
+            let pair = event_loop.memory_pair(server, Client, MemoryOptions::default());
+            event_loop.run_ready_now();
+            for _ in 0..5 {
+                pair.right.write(sent);
+                event_loop.advance(Duration::from_secs(6));
+            }
+            assert_eq!(!pair.left.is_closing(), stays);
+            pair.left.abort();
+            event_loop.run_ready_now();
+        }
+    }
+}

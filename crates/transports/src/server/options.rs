@@ -1,6 +1,6 @@
 //! [`ServerOptions`] and [`UnixServerOptions`]: where a server listens, and how.
 
-use crate::limits::OutputLimits;
+use crate::limits::{ACCEPTED_LINGER, OutputLimits};
 use crate::{Family, WriteBufferCap, WriteBufferLimits};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -21,12 +21,11 @@ pub(crate) struct CommonOptions {
 
 impl Default for CommonOptions {
     fn default() -> Self {
-        let linger = Some(Duration::from_secs(30));
         Self {
             backlog: 1024,
             start_serving: true,
             max_connections: None,
-            limits: OutputLimits { linger, ..OutputLimits::default() },
+            limits: OutputLimits { linger: ACCEPTED_LINGER, ..OutputLimits::default() },
         }
     }
 }

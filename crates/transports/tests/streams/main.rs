@@ -3,6 +3,7 @@
 //! Every test runs on a `TestLoop`, which fails if anything is left at its end, and every protocol is
 //! wrapped in the life-cycle recorder. No test sleeps.
 
+mod apart;
 mod chaos;
 mod clients;
 mod flow_control;

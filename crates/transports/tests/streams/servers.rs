@@ -3,7 +3,6 @@
 use crate::support::*;
 use eventloop::TestLoop;
 use futures::Exception;
-use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -488,33 +487,6 @@ fn n20_r3_start_serving_is_all_or_nothing_and_names_the_address() {
     server.close();
     server.abort_clients();
     event_loop.run_until_complete(&server.wait_closed()).unwrap();
-}
-
-#[test]
-fn n26_r14_a_factory_may_shut_its_own_server_down() {
-    let event_loop = TestLoop::new();
-    let own: Slot<Option<Server>> = Slot::new();
-    let reports = Rc::new(RefCell::new(Vec::new()));
-    let (server_in_factory, reports_in_factory) = (own.clone(), reports.clone());
-    let asked = Slot::new();
-    let asked_in_protocol = asked.clone();
-    let factory = move || {
-        let server = server_in_factory.take().unwrap();
-        reports_in_factory.borrow_mut().push(server.shutdown(Duration::from_secs(5)));
-        let asked = asked_in_protocol.clone();
-        Hooks::new().shutdown(move |transport| {
-            asked.set(true);
-            transport.close();
-        })
-    };
-    let server = event_loop.create_server(factory, ("127.0.0.1", 0)).result().unwrap();
-    own.set(Some(server.clone()));
-    let _peer = TcpStream::connect(address(&server)).unwrap();
-    run_until(&event_loop, || !reports.borrow().is_empty());
-    let report = reports.borrow()[0].clone();
-    event_loop.run_until_complete(&report).unwrap();
-    assert!(asked.get(), "the connection that was just coming was asked too");
-    assert_eq!(server.connection_count(), 0);
 }
 
 #[test]

@@ -150,7 +150,9 @@ fn x5_a_close_that_takes_too_long_is_cut_off_by_the_linger_limit() {
 fn x5_without_a_limit_a_close_waits_for_the_peer() {
     let event_loop = TestLoop::new();
     let (protocol, log) = Hooks::new().recorded();
-    let (transport, mut peer) = tcp(&event_loop, protocol);
+    let (ours, mut peer) = tcp_sockets();
+    let opening = event_loop.create_connection(move || protocol, ours);
+    let transport = event_loop.run_until_complete(&opening).unwrap();
     let data = pattern(10_000_000);
     transport.write(&data);
     transport.close();
@@ -286,4 +288,18 @@ fn x30_x31_tcp_sends_without_delay_and_keeps_alive_only_when_asked() {
     transport.close();
     server.close();
     event_loop.run_until_complete(&server.wait_closed()).unwrap();
+}
+
+#[test]
+fn x5_n32_a_socket_that_was_accepted_elsewhere_has_the_same_limit_after_close() {
+    let event_loop = TestLoop::new();
+    let (protocol, log) = Hooks::new().recorded();
+    let (transport, _peer) = narrow_tcp(&event_loop, protocol);
+    transport.write(&[1; 8_000_000]);
+    transport.close();
+    event_loop.advance(std::time::Duration::from_secs(29));
+    assert!(!log.is_lost());
+    event_loop.advance(std::time::Duration::from_secs(2));
+    let reason = log.lost_reason().expect("it was cut").expect("with a reason");
+    assert!(reason.contains("sending the rest after close"), "{reason}");
 }
