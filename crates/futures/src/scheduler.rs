@@ -208,7 +208,7 @@ pub trait SchedulerExt: Scheduler {
     #[track_caller]
     #[inline]
     fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> TimerHandle {
-        self.call_at(self.time() + delay, callback)
+        arm(self, "call_later", self.time() + delay, Callback::new(callback))
     }
 
     /// Runs `callback` once, when the scheduler's clock has reached `when`. See
@@ -217,13 +217,7 @@ pub trait SchedulerExt: Scheduler {
     #[track_caller]
     #[inline]
     fn call_at(&self, when: Instant, callback: impl FnOnce() + 'static) -> TimerHandle {
-        match self.schedule_at(when, Callback::new(callback)) {
-            Ok(handle) => handle,
-            Err(closed) => {
-                report_refused(self, "call_at", closed);
-                TimerHandle::dead(when)
-            }
-        }
+        arm(self, "call_at", when, Callback::new(callback))
     }
 
     /// A pending [`Future`] of this scheduler (L-52).
@@ -234,6 +228,23 @@ pub trait SchedulerExt: Scheduler {
 }
 
 impl<S: Scheduler + ?Sized> SchedulerExt for S {}
+
+/// Arms a timer for the method `method`.
+#[inline]
+fn arm<S: Scheduler + ?Sized>(
+    scheduler: &S,
+    method: &str,
+    when: Instant,
+    callback: Callback,
+) -> TimerHandle {
+    match scheduler.schedule_at(when, callback) {
+        Ok(handle) => handle,
+        Err(closed) => {
+            report_refused(scheduler, method, closed);
+            TimerHandle::dead(when)
+        }
+    }
+}
 
 /// Drops the callback that a closed scheduler gave back, and reports that once (L-26).
 #[cold]

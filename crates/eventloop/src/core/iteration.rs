@@ -53,8 +53,10 @@ impl LoopCore {
     pub(super) fn flush_dirty(&self) {
         while let Some(key) = self.pop_dirty() {
             let source = self.sources.borrow().source(key).cloned();
-            if let Some(source) = source {
-                source.flush();
+            let Some(source) = source else { continue };
+            if let Err(panic) = catch(|| source.clone().flush()) {
+                let turn = Turn::Io { source: &*source, direction: Direction::Write };
+                self.callback_failed(&turn, panic);
             }
         }
     }

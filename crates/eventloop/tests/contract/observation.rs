@@ -243,3 +243,39 @@ fn l28_a_hook_that_holds_its_loop_goes_with_the_owner() {
         assert_eq!(held.strong_count(), 0);
     });
 }
+
+/// A source whose flush panics.
+struct Panicking(UnixStream);
+
+impl Source for Panicking {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+    fn ready(self: Rc<Self>, _: Direction) {}
+    fn flush(self: Rc<Self>) {
+        panic!("expected");
+    }
+    fn kind(&self) -> SourceKind {
+        SourceKind::Transport
+    }
+    fn describe(&self) -> String {
+        "a panicking transport".to_owned()
+    }
+}
+
+#[test]
+fn l9_r8_a_flush_that_panics_is_reported_and_the_run_goes_on() {
+    for_each_builder(|builder| {
+        let event_loop = builder.build().unwrap();
+        let reports = record_reports(&event_loop);
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let key = event_loop.watch(Rc::new(Panicking(ours)), Interest::NONE).unwrap();
+        event_loop.flush_later(key);
+        let handle = event_loop.handle();
+        event_loop.call_soon(move || handle.stop());
+        event_loop.run_forever().unwrap();
+        let reports = reports.borrow();
+        assert_eq!(reports.len(), 1);
+        assert_eq!(reports[0].handle.as_deref(), Some("writer of a panicking transport"));
+    });
+}
