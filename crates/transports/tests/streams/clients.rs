@@ -202,7 +202,7 @@ fn n12_cancelling_at_any_point_leaves_nothing() {
 }
 
 #[test]
-fn n10_r12_the_deadline_ends_a_connect_that_goes_nowhere() {
+fn n10_the_deadline_ends_a_connect_that_goes_nowhere() {
     let event_loop = TestLoop::new();
     let (listener, _fill) = black_hole();
     let options = ConnectOptions::from(listener.local_addr().unwrap());
