@@ -414,11 +414,11 @@ fn l26_each_refused_method_is_reported_by_its_name() {
     for_each_loop(|event_loop| {
         let handle = event_loop.handle();
         event_loop.close().unwrap();
-        let reports = record_reports(&handle);
+        let reports = record_reports(&*handle);
         handle.call_soon(|| {});
         handle.call_later(SECOND, || {});
         handle.call_at(handle.time(), || {});
-        let reports = reports.borrow();
+        let reports = reports.take();
         let methods: Vec<_> =
             reports.iter().filter_map(|report| report.message.split_whitespace().next()).collect();
         assert_eq!(methods, ["call_soon", "call_later", "call_at"]);

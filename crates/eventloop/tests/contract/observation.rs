@@ -1,6 +1,6 @@
 //! What can be seen of a loop, and that an idle one is idle.
 
-use crate::common::{SECOND, Trace, for_each_builder, for_each_loop, socket_pair};
+use crate::common::{SECOND, Trace, for_each_builder, for_each_loop, record_reports, socket_pair};
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -267,14 +267,14 @@ impl Source for Panicking {
 fn l9_r8_a_flush_that_panics_is_reported_and_the_run_goes_on() {
     for_each_builder(|builder| {
         let event_loop = builder.build().unwrap();
-        let reports = record_reports(&event_loop);
+        let reports = record_reports(&**event_loop);
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let key = event_loop.watch(Rc::new(Panicking(ours)), Interest::NONE).unwrap();
         event_loop.flush_later(key);
         let handle = event_loop.handle();
         event_loop.call_soon(move || handle.stop());
         event_loop.run_forever().unwrap();
-        let reports = reports.borrow();
+        let reports = reports.take();
         assert_eq!(reports.len(), 1);
         assert_eq!(reports[0].handle.as_deref(), Some("writer of a panicking transport"));
     });
