@@ -75,3 +75,39 @@ fn x2_x4_the_end_and_the_loss_are_told_apart() {
     assert!(machine.is_over() && machine.is_lost());
     assert_eq!(machine.next_call(), None);
 }
+
+#[test]
+fn x21_a_resume_that_was_not_told_yet_is_taken_back_above_the_high_mark() {
+    for (more, owed) in [(8, Some(Call::ResumeWriting)), (9, None)] {
+        let mut machine = machine();
+        machine.block();
+        push(&mut machine, 11);
+        assert_eq!(machine.next_call(), Some(Call::PauseWriting));
+        machine.sent(9);
+        machine.after_sending();
+        assert_eq!(machine.owed_call(), Some(Call::ResumeWriting));
+        machine.block();
+        push(&mut machine, more);
+        assert_eq!(machine.owed_call(), owed, "with {more} bytes more");
+    }
+}
+
+#[test]
+fn x10_pausing_and_resuming_say_whether_they_changed_anything() {
+    let mut machine = machine();
+    assert!(!machine.resume_reading());
+    assert!(machine.pause_reading() && !machine.is_reading());
+    assert!(!machine.pause_reading());
+    assert!(machine.resume_reading() && machine.is_reading());
+    assert!(!machine.resume_reading());
+}
+
+#[test]
+fn p12_the_end_of_the_input_is_told_once() {
+    let mut machine = machine();
+    machine.peer_eof();
+    assert_eq!(machine.next_call(), Some(Call::EofReceived));
+    machine.eof_answered(Eof::KeepOpen);
+    machine.peer_eof();
+    assert_eq!(machine.owed_call(), None);
+}
