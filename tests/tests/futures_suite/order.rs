@@ -100,7 +100,7 @@ pub(crate) fn l26_l34_a_closed_loop_drops_the_callback_and_reports_it_once(host:
     assert_eq!(reports.len(), 2);
     assert!(reports[0].exception.as_ref().unwrap().is::<futures::ClosedError>());
     assert_eq!(reports[0].created_at.unwrap().line(), line);
-    assert!(reports[0].message.contains("call_soon") && reports[1].message.contains("call_at"));
+    assert!(reports[0].message.contains("call_soon") && reports[1].message.contains("call_later"));
     assert!(scheduler.threadsafe().post(Box::new(|| {})).is_err());
 }
 
