@@ -126,6 +126,35 @@ pub(crate) struct OutputLimits {
     pub(crate) linger: Option<Duration>,
 }
 
+/// The methods of a builder of options that set what bounds the output of its connections. The text
+/// says for how long they linger by default.
+macro_rules! output_limit_options {
+    ($linger_default:literal) => {
+        /// How long sending the rest may take after a close; then the connection is aborted.
+        #[doc = $linger_default]
+        #[must_use]
+        pub fn linger(mut self, limit: Option<std::time::Duration>) -> Self {
+            self.common.limits.linger = limit;
+            self
+        }
+
+        /// The water marks of the output.
+        #[must_use]
+        pub fn write_buffer_limits(mut self, limits: crate::WriteBufferLimits) -> Self {
+            self.common.limits.marks = limits;
+            self
+        }
+
+        /// The hard limit of the output.
+        #[must_use]
+        pub fn write_buffer_cap(mut self, cap: crate::WriteBufferCap) -> Self {
+            self.common.limits.cap = cap;
+            self
+        }
+    };
+}
+pub(crate) use output_limit_options;
+
 /// How long a peer that came to us may take for the rest after a close.
 pub(crate) const ACCEPTED_LINGER: Option<Duration> = Some(Duration::from_secs(30));
 

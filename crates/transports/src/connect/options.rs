@@ -1,7 +1,7 @@
 //! [`ConnectOptions`] and [`UnixConnectOptions`]: where to connect to, and how.
 
-use crate::limits::OutputLimits;
-use crate::{Family, StreamSocket, WriteBufferCap, WriteBufferLimits};
+use crate::limits::{OutputLimits, output_limit_options};
+use crate::{Family, StreamSocket};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStringExt;
@@ -32,26 +32,7 @@ macro_rules! common_options {
             self
         }
 
-        /// How long sending the rest may take after a close. By default as long as it takes.
-        #[must_use]
-        pub fn linger(mut self, limit: Option<Duration>) -> Self {
-            self.common.limits.linger = limit;
-            self
-        }
-
-        /// The water marks of the connection.
-        #[must_use]
-        pub fn write_buffer_limits(mut self, limits: WriteBufferLimits) -> Self {
-            self.common.limits.marks = limits;
-            self
-        }
-
-        /// The hard limit of the connection's output.
-        #[must_use]
-        pub fn write_buffer_cap(mut self, cap: WriteBufferCap) -> Self {
-            self.common.limits.cap = cap;
-            self
-        }
+        output_limit_options!("By default as long as it takes.");
     };
 }
 

@@ -1,14 +1,13 @@
 //! [`ServerOptions`] and [`UnixServerOptions`]: where a server listens, and how.
 
-use crate::limits::{ACCEPTED_LINGER, OutputLimits};
-use crate::{Family, WriteBufferCap, WriteBufferLimits};
+use crate::Family;
+use crate::limits::{ACCEPTED_LINGER, OutputLimits, output_limit_options};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
 /// What servers of both kinds have in common.
 #[derive(Clone, Debug)]
@@ -64,27 +63,7 @@ macro_rules! common_options {
             self
         }
 
-        /// How long sending the rest may take after a close; then the connection is aborted.
-        /// 30 seconds by default, `None` for as long as it takes.
-        #[must_use]
-        pub fn linger(mut self, limit: Option<Duration>) -> Self {
-            self.common.limits.linger = limit;
-            self
-        }
-
-        /// The water marks of every connection.
-        #[must_use]
-        pub fn write_buffer_limits(mut self, limits: WriteBufferLimits) -> Self {
-            self.common.limits.marks = limits;
-            self
-        }
-
-        /// The hard limit of every connection's output.
-        #[must_use]
-        pub fn write_buffer_cap(mut self, cap: WriteBufferCap) -> Self {
-            self.common.limits.cap = cap;
-            self
-        }
+        output_limit_options!("30 seconds by default, `None` for as long as it takes.");
     };
 }
 
