@@ -39,6 +39,13 @@ impl Callback {
         Self { closure: InlineOnce::new(move |()| closure()), location }
     }
 
+    pub(crate) fn without_context(
+        location: &'static Location<'static>,
+        closure: impl FnOnce() + 'static,
+    ) -> Self {
+        Self::at(location, closure)
+    }
+
     /// The place that scheduled it (H-16).
     pub fn location(&self) -> &'static Location<'static> {
         self.location

@@ -30,6 +30,12 @@ impl CancelledError {
     }
 }
 
+impl From<Option<Cow<'static, str>>> for CancelledError {
+    fn from(message: Option<Cow<'static, str>>) -> Self {
+        Self { message }
+    }
+}
+
 impl fmt::Display for CancelledError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.message {

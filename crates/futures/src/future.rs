@@ -7,11 +7,13 @@
 
 mod chain;
 mod listeners;
+mod object;
 mod teardown;
 mod wait;
 
 use crate::catch::catch;
 use crate::inline_once::InlineOnce;
+use crate::task::{CancelMessage, WakeTarget, wake_task};
 use crate::{
     Callback, CancelledError, Exception, ExceptionContext, InvalidStateError, Scheduler,
     SchedulerId,
@@ -24,7 +26,10 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
-use std::task::Waker;
+
+pub(crate) use listeners::next_token;
+pub(crate) use object::{AnyFuture, FutureObject};
+pub(crate) use wait::Wait;
 
 /// A result that will come: the PEP's Future, for one thread.
 ///
@@ -46,16 +51,17 @@ use std::task::Waker;
 /// # Ok(()) }
 /// ```
 pub struct Future<T: 'static> {
-    shared: Rc<Shared<T>>,
-    /// This handle's place among the listeners, once it was polled.
-    waiter: Option<CallbackToken>,
+    object: Rc<dyn FutureObject<T>>,
+    /// This handle's place among those who wait, once it was polled.
+    wait: Option<Wait>,
 }
 
 /// What [`Future::add_done_callback`] returns, for [`Future::remove_done_callback`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallbackToken(NonZeroU64);
 
-struct Shared<T: 'static> {
+/// State and listeners of a future.
+pub(crate) struct Shared<T: 'static> {
     scheduler: Rc<dyn Scheduler>,
     created_at: &'static Location<'static>,
     state: RefCell<State<T>>,
@@ -65,13 +71,13 @@ struct Shared<T: 'static> {
     retrieved: Cell<bool>,
 }
 
-enum State<T> {
+pub(crate) enum State<T> {
     Pending,
     Finished(Result<T, Exception>),
     /// It finished with a value, which [`Future::take`] moved out.
     Taken,
     Cancelled {
-        message: Option<Cow<'static, str>>,
+        message: CancelMessage,
     },
 }
 
@@ -80,52 +86,56 @@ impl<T: 'static> Future<T> {
     /// usual way.
     #[track_caller]
     pub fn new(scheduler: Rc<dyn Scheduler>) -> Self {
-        Self::from_shared(Rc::new(Shared {
-            scheduler,
-            created_at: Location::caller(),
-            state: RefCell::new(State::Pending),
-            listeners: RefCell::new(Listeners::default()),
-            retrieved: Cell::new(false),
-        }))
+        Self::from_object(Rc::new(Shared::new(scheduler, Location::caller())))
     }
 
-    fn from_shared(shared: Rc<Shared<T>>) -> Self {
-        Self { shared, waiter: None }
+    pub(crate) fn from_object(object: Rc<dyn FutureObject<T>>) -> Self {
+        Self { object, wait: None }
+    }
+
+    /// What the handle points to.
+    pub(crate) fn object(&self) -> &Rc<dyn FutureObject<T>> {
+        &self.object
+    }
+
+    #[inline]
+    fn shared(&self) -> &Shared<T> {
+        self.object.shared()
     }
 
     /// A reference that does not keep the future alive.
     pub(crate) fn downgrade(&self) -> WeakFuture<T> {
-        WeakFuture(Rc::downgrade(&self.shared))
+        WeakFuture(Rc::downgrade(&self.object))
     }
 
     /// The scheduler that this future belongs to, for ever (F-8).
     pub fn get_loop(&self) -> Rc<dyn Scheduler> {
-        self.shared.scheduler.clone()
+        self.shared().scheduler.clone()
     }
 
     /// The id of the scheduler that this future belongs to.
     pub fn scheduler_id(&self) -> SchedulerId {
-        self.shared.scheduler.id()
+        self.shared().scheduler.id()
     }
 
     /// Where it was made.
     pub fn created_at(&self) -> &'static Location<'static> {
-        self.shared.created_at
+        self.shared().created_at
     }
 
     /// Whether both handles name the same future.
     pub fn ptr_eq(&self, other: &Future<T>) -> bool {
-        Rc::ptr_eq(&self.shared, &other.shared)
+        std::ptr::addr_eq(Rc::as_ptr(&self.object), Rc::as_ptr(&other.object))
     }
 
     /// Whether it is finished or cancelled.
     pub fn done(&self) -> bool {
-        !matches!(*self.shared.state.borrow(), State::Pending)
+        self.shared().done()
     }
 
     /// Whether it was cancelled.
     pub fn cancelled(&self) -> bool {
-        matches!(*self.shared.state.borrow(), State::Cancelled { .. })
+        self.shared().cancelled()
     }
 
     /// Finishes it with a value. Callbacks run in the next iteration (F-10).
@@ -143,7 +153,7 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// The value, if the future is done.
     pub fn try_set_result(&self, value: T) -> Result<(), T> {
-        match self.shared.complete(State::Finished(Ok(value))) {
+        match self.complete(State::Finished(Ok(value))) {
             Err(State::Finished(Ok(value))) => Err(value),
             _ => Ok(()),
         }
@@ -154,7 +164,7 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// [`InvalidStateError`] if it is done, also when it was cancelled (F-2).
     pub fn set_exception(&self, exception: impl Into<Exception>) -> Result<(), InvalidStateError> {
-        let outcome = self.shared.complete(State::Finished(Err(exception.into())));
+        let outcome = self.complete(State::Finished(Err(exception.into())));
         outcome.map_err(|_| self.already_done("set_exception"))
     }
 
@@ -163,34 +173,29 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// [`InvalidStateError`] if it is done.
     pub fn set_outcome(&self, outcome: Result<T, Exception>) -> Result<(), InvalidStateError> {
-        let state = match outcome {
-            Err(exception) => match exception.cancelled() {
-                Some(cancelled) => {
-                    State::Cancelled { message: cancelled.message().map(|m| m.to_owned().into()) }
-                }
-                None => State::Finished(Err(exception)),
-            },
-            value => State::Finished(value),
-        };
-        self.shared.complete(state).map_err(|_| self.already_done("set_outcome"))
+        self.complete(State::from(outcome)).map_err(|_| self.already_done("set_outcome"))
     }
 
     /// Cancels it: true, and it is cancelled at once; false if it was done already (F-5).
     ///
-    /// Either way an exception that it holds counts as retrieved (F-19).
+    /// Either way an exception that it holds counts as retrieved (F-19). If this is a task seen as a
+    /// future, the task is asked to end, as [`Task::cancel`](crate::Task::cancel) does.
     pub fn cancel(&self) -> bool {
-        self.cancel_inner(None)
+        self.object.clone().request_cancel(None)
     }
 
     /// As [`cancel`](Future::cancel), with a message for those who wait (F-6).
     #[doc(alias = "cancel")]
     pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
-        self.cancel_inner(Some(message.into()))
+        self.object.clone().request_cancel(Some(message.into()))
     }
 
-    fn cancel_inner(&self, message: Option<Cow<'static, str>>) -> bool {
-        self.shared.retrieved.set(true);
-        self.shared.complete(State::Cancelled { message }).is_ok()
+    /// Completes it from outside, which only a plain future lets one do (T-5).
+    fn complete(&self, state: State<T>) -> Result<(), State<T>> {
+        match self.object.task() {
+            None => self.shared().complete(&self.object, state),
+            Some(_) => Err(state),
+        }
     }
 
     /// The value, or what went wrong; may be asked any number of times (F-3).
@@ -204,10 +209,10 @@ impl<T: 'static> Future<T> {
     {
         // A `Clone` may be user code: it must not find the state mutably borrowed, and it does not:
         // a done state is never borrowed mutably again but by `take`, which fails inside it.
-        self.shared.retrieved.set(true);
-        match &*self.shared.state.borrow() {
+        self.shared().retrieved.set(true);
+        match &*self.shared().state.borrow() {
             State::Finished(outcome) => outcome.clone(),
-            other => Err(self.without_value(other)),
+            other => Err(other.without_value()),
         }
     }
 
@@ -217,8 +222,8 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// As [`result`](Future::result).
     pub fn take(&self) -> Result<T, Exception> {
-        self.shared.retrieved.set(true);
-        let Ok(mut state) = self.shared.state.try_borrow_mut() else {
+        self.shared().retrieved.set(true);
+        let Ok(mut state) = self.shared().state.try_borrow_mut() else {
             return Err(InvalidStateError::new("the value is being cloned right now").into());
         };
         match std::mem::replace(&mut *state, State::Taken) {
@@ -226,7 +231,7 @@ impl<T: 'static> Future<T> {
             other => {
                 let error = match &other {
                     State::Finished(Err(exception)) => exception.clone(),
-                    other => self.without_value(other),
+                    other => other.without_value(),
                 };
                 *state = other;
                 Err(error)
@@ -239,11 +244,11 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// [`CancelledError`] if it was cancelled, [`InvalidStateError`] if it is pending.
     pub fn exception(&self) -> Result<Option<Exception>, Exception> {
-        self.shared.retrieved.set(true);
-        match &*self.shared.state.borrow() {
+        self.shared().retrieved.set(true);
+        match &*self.shared().state.borrow() {
             State::Finished(Err(exception)) => Ok(Some(exception.clone())),
             State::Finished(Ok(_)) | State::Taken => Ok(None),
-            other => Err(self.without_value(other)),
+            other => Err(other.without_value()),
         }
     }
 
@@ -255,13 +260,13 @@ impl<T: 'static> Future<T> {
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + 'static) -> CallbackToken {
         let location = Location::caller();
-        if self.done() && !self.shared.listeners.borrow().is_announcing() {
+        if self.done() && !self.shared().listeners.borrow().is_announcing() {
             let future = self.clone();
-            self.shared.schedule(Callback::at(location, move || callback(&future)));
+            self.shared().schedule(Callback::at(location, move || callback(&future)));
             return CallbackToken::SPENT;
         }
         let closure = InlineOnce::new(move |future: Future<T>| callback(&future));
-        self.shared.listeners.borrow_mut().push(Listener::Callback { closure, location })
+        self.shared().listeners.borrow_mut().push(Listener::Callback { closure, location })
     }
 
     /// Takes a callback back: true if it was there and will not run. Once the future is done its
@@ -269,19 +274,25 @@ impl<T: 'static> Future<T> {
     pub fn remove_done_callback(&self, token: CallbackToken) -> bool {
         let removed = match self.done() {
             true => None,
-            false => self.shared.listeners.borrow_mut().remove(token),
+            false => self.shared().listeners.borrow_mut().remove(token),
         };
         removed.is_some() // dropped here, after the borrow: its captures are user values
     }
 
     fn already_done(&self, operation: &str) -> InvalidStateError {
+        if self.object.task().is_some() {
+            let error = format!("{operation}: a task's own coroutine gives its result");
+            return InvalidStateError::new(error);
+        }
         let state = if self.cancelled() { "cancelled" } else { "finished" };
         InvalidStateError::new(format!("{operation}: the future is already {state}"))
     }
+}
 
+impl<T> State<T> {
     /// Why a state that holds neither value nor exception has no result.
-    fn without_value(&self, state: &State<T>) -> Exception {
-        match state {
+    fn without_value(&self) -> Exception {
+        match self {
             State::Cancelled { message: None } => CancelledError::new().into(),
             State::Cancelled { message: Some(text) } => {
                 CancelledError::with_message(text.clone()).into()
@@ -296,20 +307,90 @@ impl<T: 'static> Future<T> {
 impl<T: 'static> Clone for Future<T> {
     /// Another handle to the same future.
     fn clone(&self) -> Self {
-        Self::from_shared(self.shared.clone())
+        Self::from_object(self.object.clone())
     }
 }
 
 impl<T: 'static> fmt::Debug for Future<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.fmt(f)
+        f.write_str(&self.object.describe())
+    }
+}
+
+impl<T> From<Result<T, Exception>> for State<T> {
+    /// The state of a future with this outcome: cancelled, if the exception says so.
+    fn from(outcome: Result<T, Exception>) -> Self {
+        match outcome {
+            Err(exception) => match exception.cancelled() {
+                Some(cancelled) => {
+                    State::Cancelled { message: cancelled.message().map(|m| m.to_owned().into()) }
+                }
+                None => State::Finished(Err(exception)),
+            },
+            value => State::Finished(value),
+        }
     }
 }
 
 impl<T: 'static> Shared<T> {
-    /// Moves from pending to `state`, then tells everybody who waits. Gives `state` back if the
-    /// future is done.
-    fn complete(self: &Rc<Self>, state: State<T>) -> Result<(), State<T>> {
+    pub(crate) fn new(
+        scheduler: Rc<dyn Scheduler>,
+        created_at: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            scheduler,
+            created_at,
+            state: RefCell::new(State::Pending),
+            listeners: RefCell::new(Listeners::default()),
+            retrieved: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn scheduler(&self) -> &Rc<dyn Scheduler> {
+        &self.scheduler
+    }
+
+    pub(crate) fn created_at(&self) -> &'static Location<'static> {
+        self.created_at
+    }
+
+    #[inline]
+    pub(crate) fn done(&self) -> bool {
+        !matches!(*self.state.borrow(), State::Pending)
+    }
+
+    pub(crate) fn cancelled(&self) -> bool {
+        matches!(*self.state.borrow(), State::Cancelled { .. })
+    }
+
+    /// The exception, if there is one that nobody asked for (F-18). From now on it counts as asked.
+    pub(crate) fn take_unretrieved(&self) -> Option<Exception> {
+        match &*self.state.borrow() {
+            State::Finished(Err(exception)) if !self.retrieved.replace(true) => {
+                Some(exception.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// From now on an exception counts as asked for (F-19).
+    pub(crate) fn set_retrieved(&self) {
+        self.retrieved.set(true);
+    }
+
+    /// Cancels it, unless it is done.
+    pub(crate) fn cancel(&self, this: &Rc<dyn FutureObject<T>>, message: CancelMessage) -> bool {
+        self.set_retrieved();
+        self.complete(this, State::Cancelled { message }).is_ok()
+    }
+
+    /// Moves from pending to `state`, then tells everybody who waits for `this`, the object that
+    /// this is a part of. Gives `state` back if the future is done.
+    pub(crate) fn complete(
+        &self,
+        this: &Rc<dyn FutureObject<T>>,
+        state: State<T>,
+    ) -> Result<(), State<T>> {
         match self.state.try_borrow_mut() {
             Ok(mut current) if matches!(*current, State::Pending) => *current = state,
             _ => return Err(state),
@@ -321,10 +402,10 @@ impl<T: 'static> Shared<T> {
             let next = self.listeners.borrow_mut().announce();
             match next {
                 Some(Announced::Callback(location)) => {
-                    let turn = Turn(Some(self.clone()));
+                    let turn = Turn(Some(this.clone()));
                     self.schedule(Callback::at(location, move || turn.run()));
                 }
-                Some(Announced::Waiter(waker)) => self.wake(waker),
+                Some(Announced::Waiter(target)) => self.wake(target),
                 Some(Announced::Gone) => {}
                 None => return Ok(()),
             }
@@ -332,8 +413,13 @@ impl<T: 'static> Shared<T> {
     }
 
     /// Wakes one who waits. A waker that panics is reported, and the others are told all the same.
-    fn wake(&self, waker: Waker) {
-        self.report_panic("waking who waits for a future", || waker.wake());
+    fn wake(&self, target: WakeTarget) {
+        match target {
+            WakeTarget::Task(task) => wake_task(task),
+            WakeTarget::Waker(waker) => {
+                self.report_panic("waking who waits for a future", || waker.wake());
+            }
+        }
     }
 
     /// Queues `callback`; on a closed loop it is dropped silently, for nobody can hear it (F-21).
@@ -357,33 +443,33 @@ impl<T: 'static> Shared<T> {
 
 /// The right to run one callback: the first that has not run yet. One of these is queued for each. If
 /// it is dropped unrun, because the loop closed, the callback goes with it.
-struct Turn<T: 'static>(Option<Rc<Shared<T>>>);
+struct Turn<T: 'static>(Option<Rc<dyn FutureObject<T>>>);
 
 impl<T: 'static> Turn<T> {
     fn run(mut self) {
-        let Some(shared) = self.0.take() else { return };
-        let next = shared.listeners.borrow_mut().pop_callback();
+        let Some(object) = self.0.take() else { return };
+        let next = object.shared().listeners.borrow_mut().pop_callback();
         if let Some(closure) = next {
-            closure.call(Future::from_shared(shared));
+            closure.call(Future::from_object(object));
         }
     }
 }
 
 impl<T: 'static> Drop for Turn<T> {
     fn drop(&mut self) {
-        let Some(shared) = self.0.take() else { return };
-        let dropped = shared.listeners.borrow_mut().pop_callback();
+        let Some(object) = self.0.take() else { return };
+        let dropped = object.shared().listeners.borrow_mut().pop_callback();
         drop(dropped); // its captures are user values
     }
 }
 
 /// A future that is not kept alive.
-pub(crate) struct WeakFuture<T: 'static>(Weak<Shared<T>>);
+pub(crate) struct WeakFuture<T: 'static>(Weak<dyn FutureObject<T>>);
 
 impl<T: 'static> WeakFuture<T> {
     /// A handle, if the future is still alive.
     pub(crate) fn upgrade(&self) -> Option<Future<T>> {
-        self.0.upgrade().map(Future::from_shared)
+        self.0.upgrade().map(Future::from_object)
     }
 }
 
@@ -398,11 +484,7 @@ impl<T: 'static> Drop for Shared<T> {
         if !listeners.is_empty() {
             teardown::drop_flat(listeners);
         }
-        if self.retrieved.get() {
-            return;
-        }
-        if let State::Finished(Err(exception)) = self.state.get_mut() {
-            let exception = exception.clone();
+        if let Some(exception) = self.take_unretrieved() {
             let mut context =
                 ExceptionContext::with_exception("exception was never retrieved", exception);
             context.future = Some(format!("{self:?}"));
@@ -412,9 +494,10 @@ impl<T: 'static> Drop for Shared<T> {
     }
 }
 
-impl<T: 'static> fmt::Debug for Shared<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match self.state.try_borrow() {
+impl<T: 'static> Shared<T> {
+    /// The state in a word, for people.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.state.try_borrow() {
             Ok(state) => match &*state {
                 State::Pending => "pending",
                 State::Finished(Ok(_)) => "finished",
@@ -423,7 +506,13 @@ impl<T: 'static> fmt::Debug for Shared<T> {
                 State::Cancelled { .. } => "cancelled",
             },
             Err(_) => "being taken",
-        };
-        write!(f, "Future<{}>({state}, created at {})", type_name::<T>(), self.created_at)
+        }
+    }
+}
+
+impl<T: 'static> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (state, location) = (self.state_name(), self.created_at);
+        write!(f, "Future<{}>({state}, created at {location})", type_name::<T>())
     }
 }

@@ -9,6 +9,7 @@
 mod callback;
 mod catch;
 pub mod concurrent;
+mod context;
 mod current;
 mod errors;
 mod exception;
@@ -20,10 +21,14 @@ mod instant;
 mod panic;
 mod parked;
 mod scheduler;
+mod sleep;
+mod task;
 mod wrap_future;
+mod yield_now;
 
 pub use callback::Callback;
 pub use catch::{catch, catch_silently};
+pub use context::TaskContext;
 pub use current::{EnteredScheduler, current, try_current};
 pub use errors::{CancelledError, InvalidStateError, TimeoutError};
 pub use exception::Exception;
@@ -36,4 +41,9 @@ pub use scheduler::{
     CallbackId, Closed, ClosedError, PostedClosure, Scheduler, SchedulerExt, SchedulerId,
     ThreadsafeScheduler,
 };
+pub use sleep::{Sleep, sleep, sleep_until};
+pub use task::{
+    Task, TaskBuilder, TaskRef, TaskState, all_tasks, create_task, current_task, spawn,
+};
 pub use wrap_future::{to_concurrent, wrap_future};
+pub use yield_now::{YieldNow, yield_now};

@@ -1,6 +1,8 @@
 //! [`Scheduler`]: the little that futures need from a loop.
 
-use crate::{Callback, ExceptionContext, Future, Handle, Instant, TimerHandle};
+use crate::{
+    Callback, Exception, ExceptionContext, Future, Handle, Instant, Task, TaskBuilder, TimerHandle,
+};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::Location;
@@ -224,6 +226,37 @@ pub trait SchedulerExt: Scheduler {
     #[track_caller]
     fn create_future<T: 'static>(&self) -> Future<T> {
         Future::new(self.to_rc())
+    }
+
+    /// Runs `coroutine` as a [`Task`]: nothing of it before the next iteration (T-1). See
+    /// [`TaskBuilder::create_task`].
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example(event_loop: &dyn tulipa_futures::Scheduler) {
+    /// use tulipa_futures::SchedulerExt;
+    /// let task = event_loop.create_task(async {
+    ///     tulipa_futures::sleep(std::time::Duration::from_millis(20)).await?;
+    ///     Ok("rested")
+    /// });
+    /// # }
+    /// ```
+    #[track_caller]
+    fn create_task<T: 'static>(
+        &self,
+        coroutine: impl std::future::Future<Output = Result<T, Exception>> + 'static,
+    ) -> Task<T> {
+        TaskBuilder::new().create_task(self, coroutine)
+    }
+
+    /// As [`create_task`](SchedulerExt::create_task), for a coroutine that cannot fail: its output
+    /// is the task's value.
+    #[track_caller]
+    fn spawn<T: 'static>(
+        &self,
+        coroutine: impl std::future::Future<Output = T> + 'static,
+    ) -> Task<T> {
+        TaskBuilder::new().spawn(self, coroutine)
     }
 }
 

@@ -8,11 +8,11 @@
 
 use super::{CallbackToken, Future};
 use crate::inline_once::InlineOnce;
+use crate::task::WakeTarget;
 use indexmap::IndexMap;
 use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::panic::Location;
-use std::task::Waker;
 
 /// Listeners by token, in the order of their coming.
 ///
@@ -35,7 +35,7 @@ pub(super) enum Listener<T: 'static> {
         closure: InlineOnce<Future<T>>,
         location: &'static Location<'static>,
     },
-    Waiter(Waker),
+    Waiter(WakeTarget),
     /// The place of one who left, or of a waiter that was woken.
     Gone,
 }
@@ -44,7 +44,7 @@ pub(super) enum Listener<T: 'static> {
 pub(super) enum Announced {
     /// A callback, which stays in the list for its turn.
     Callback(&'static Location<'static>),
-    Waiter(Waker),
+    Waiter(WakeTarget),
     /// Nobody: an empty place.
     Gone,
 }
@@ -116,15 +116,15 @@ impl<T: 'static> Listeners<T> {
         }
     }
 
-    /// The waker registered under `token`.
-    pub(super) fn waiter_mut(&mut self, token: CallbackToken) -> Option<&mut Waker> {
+    /// Who is to be woken for `token`.
+    pub(super) fn waiter_mut(&mut self, token: CallbackToken) -> Option<&mut WakeTarget> {
         let listener = match &mut self.list {
             List::One(only, listener) if *only == token => Some(listener),
             List::Many(map) => map.get_mut(&token),
             List::Empty | List::One(..) => None,
         };
         match listener {
-            Some(Listener::Waiter(waker)) => Some(waker),
+            Some(Listener::Waiter(target)) => Some(target),
             Some(Listener::Callback { .. } | Listener::Gone) | None => None,
         }
     }
@@ -150,7 +150,7 @@ impl<T: 'static> Listeners<T> {
             List::Many(map) => map.get_index_mut(self.unannounced).map(|(_, listener)| listener),
         }?;
         Some(match std::mem::replace(listener, Listener::Gone) {
-            Listener::Waiter(waker) => Announced::Waiter(waker),
+            Listener::Waiter(target) => Announced::Waiter(target),
             Listener::Callback { closure, location } => {
                 *listener = Listener::Callback { closure, location };
                 Announced::Callback(location)
@@ -179,7 +179,7 @@ impl<T: 'static> Listeners<T> {
 
 /// A token that no other listener of this thread's futures has, so that one which is given to the
 /// wrong future finds nothing.
-fn next_token() -> CallbackToken {
+pub(crate) fn next_token() -> CallbackToken {
     thread_local! {
         static NEXT: Cell<NonZeroU64> = const { Cell::new(NonZeroU64::MIN) };
     }
@@ -191,12 +191,13 @@ fn next_token() -> CallbackToken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::Waker;
 
     #[test]
     fn f15_places_are_closed_up_as_a_crowd_leaves() {
         for crowd in [3, 10, 999, 1000] {
             let mut listeners = Listeners::<u32>::default();
-            let waiter = || Listener::Waiter(Waker::noop().clone());
+            let waiter = || Listener::Waiter(WakeTarget::Waker(Waker::noop().clone()));
             let tokens: Vec<_> = (0..crowd).map(|_| listeners.push(waiter())).collect();
             for (gone, token) in tokens.iter().enumerate() {
                 assert!(listeners.remove(*token).is_some());

@@ -1,0 +1,53 @@
+//! What a [`Future`] handle points to: a future of its own, or a task with its coroutine beside it.
+
+use super::Shared;
+use crate::task::{CancelMessage, TaskHeader};
+use std::rc::Rc;
+
+/// A future, whatever the type of its result. What wait sets hold.
+pub(crate) trait AnyFuture {
+    /// Whether it is finished or cancelled.
+    fn is_done(&self) -> bool;
+
+    /// Asks for a cancellation, and says whether it was accepted: a future is cancelled at once, a
+    /// task will be asked to end.
+    fn request_cancel(self: Rc<Self>, message: CancelMessage) -> bool;
+
+    /// What makes it a task, if it is one.
+    fn task(&self) -> Option<&TaskHeader>;
+
+    /// For dumps: what it is, its state and where it was made.
+    fn describe(&self) -> String;
+}
+
+/// A future with a result of type `T`.
+pub(crate) trait FutureObject<T: 'static>: AnyFuture {
+    /// State and listeners.
+    fn shared(&self) -> &Shared<T>;
+}
+
+impl<T: 'static> AnyFuture for Shared<T> {
+    fn is_done(&self) -> bool {
+        self.done()
+    }
+
+    fn request_cancel(self: Rc<Self>, message: CancelMessage) -> bool {
+        let object: Rc<dyn FutureObject<T>> = self;
+        object.shared().cancel(&object, message)
+    }
+
+    fn task(&self) -> Option<&TaskHeader> {
+        None
+    }
+
+    fn describe(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl<T: 'static> FutureObject<T> for Shared<T> {
+    #[inline]
+    fn shared(&self) -> &Shared<T> {
+        self
+    }
+}

@@ -1,0 +1,140 @@
+//! Making tasks: [`create_task`], [`spawn`] and [`TaskBuilder`].
+
+use super::Task;
+use super::cell::{AnyTask, Finish, TaskCell};
+use super::coroutines::{self, CoroutineId, Driven};
+use super::header::TaskHeader;
+use super::owner::Owner;
+use crate::context::TaskContext;
+use crate::current::{current, try_current};
+use crate::future::Shared;
+use crate::{Exception, Future, Scheduler};
+use std::convert::identity;
+use std::panic::Location;
+use std::rc::Rc;
+
+/// Runs `coroutine` as a task of the current loop (T-1). See [`TaskBuilder::create_task`].
+///
+/// # Panics
+/// If no loop is running on this thread.
+#[track_caller]
+pub fn create_task<T: 'static>(
+    coroutine: impl std::future::Future<Output = Result<T, Exception>> + 'static,
+) -> Task<T> {
+    TaskBuilder::new().create_task(&*current(), coroutine)
+}
+
+/// As [`create_task`], for a coroutine that cannot fail: its output is the task's value.
+///
+/// # Panics
+/// If no loop is running on this thread.
+#[track_caller]
+pub fn spawn<T: 'static>(coroutine: impl std::future::Future<Output = T> + 'static) -> Task<T> {
+    TaskBuilder::new().spawn(&*current(), coroutine)
+}
+
+/// A task that is about to be made, with what is not as usual.
+///
+/// # Examples
+/// ```
+/// # fn example(event_loop: &dyn tulipa_futures::Scheduler) {
+/// use tulipa_futures::TaskBuilder;
+/// let task = TaskBuilder::new().name("greeter").spawn(event_loop, async { "hello" });
+/// assert_eq!(&*task.name(), "greeter");
+/// # }
+/// ```
+#[derive(Default)]
+#[must_use = "a builder makes a task when it is given a coroutine"]
+pub struct TaskBuilder {
+    name: Option<Rc<str>>,
+    context: Option<TaskContext>,
+    eager: bool,
+}
+
+impl TaskBuilder {
+    /// The usual settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The task's name, instead of `Task-<number>` (T-7).
+    pub fn name(mut self, name: impl Into<Rc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The context that it runs in, instead of a copy of the current one.
+    pub fn context(mut self, context: TaskContext) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// Has the first step run at once, before this returns, if the loop is running on this thread
+    /// (T-26): a coroutine that ends without waiting costs no turn of the loop (T-27).
+    pub fn eager(mut self) -> Self {
+        self.eager = true;
+        self
+    }
+
+    /// Runs `coroutine` as a task of `scheduler`. Nothing of it runs before the next iteration (T-1),
+    /// unless it is [eager](TaskBuilder::eager).
+    ///
+    /// A coroutine's `Err` is the task's exception; [`CancelledError`](crate::CancelledError) ends it
+    /// cancelled (T-4). A panic is its exception too. On a closed scheduler the coroutine is dropped,
+    /// which is reported once, and the task is cancelled.
+    #[track_caller]
+    pub fn create_task<T: 'static>(
+        self,
+        scheduler: &(impl Scheduler + ?Sized),
+        coroutine: impl std::future::Future<Output = Result<T, Exception>> + 'static,
+    ) -> Task<T> {
+        self.make(scheduler.to_rc(), coroutine, identity, Location::caller())
+    }
+
+    /// As [`create_task`](TaskBuilder::create_task), for a coroutine whose output is the value.
+    #[track_caller]
+    pub fn spawn<T: 'static>(
+        self,
+        scheduler: &(impl Scheduler + ?Sized),
+        coroutine: impl std::future::Future<Output = T> + 'static,
+    ) -> Task<T> {
+        self.make(scheduler.to_rc(), coroutine, Ok, Location::caller())
+    }
+
+    fn make<F, T>(
+        self,
+        scheduler: Rc<dyn Scheduler>,
+        coroutine: F,
+        finish: Finish<F::Output, T>,
+        location: &'static Location<'static>,
+    ) -> Task<T>
+    where
+        F: std::future::Future + 'static,
+        T: 'static,
+    {
+        let owner = Owner::of(&*scheduler);
+        let id = match &owner {
+            Some(_) => coroutines::insert(Driven::Reserved).unwrap_or(CoroutineId::NOBODY),
+            None => CoroutineId::NOBODY,
+        };
+        let accepted = id != CoroutineId::NOBODY;
+        let owner = owner.unwrap_or_else(|| Rc::new(Owner::detached(&*scheduler)));
+        let context = self.context.unwrap_or_else(TaskContext::current);
+        let header = TaskHeader::new(id, owner, context);
+        if let Some(name) = self.name {
+            header.set_name(name);
+        }
+        let starts_now = self.eager && try_current().is_some_and(|it| it.id() == scheduler.id());
+        let cell = TaskCell::new(Shared::new(scheduler, location), header, coroutine, finish);
+        let task = Task { future: Future::from_object(cell.clone()) };
+        if accepted {
+            coroutines::set_driven(id, Driven::Task(cell.clone()));
+        }
+        match (accepted, starts_now) {
+            (false, _) => cell.refuse(),
+            (true, true) => cell.step(),
+            (true, false) => cell.schedule_step(),
+        }
+        task
+    }
+}

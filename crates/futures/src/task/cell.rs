@@ -1,0 +1,298 @@
+//! [`TaskCell`]: a task in one allocation, its coroutine, its state and its result together.
+//!
+//! Invariant: the coroutine is polled and dropped on the loop's thread only, by [`step`](AnyTask::step)
+//! and [`destroy`](AnyTask::destroy), never from inside a call that a user made on a handle.
+#![allow(unsafe_code)]
+
+use super::coroutines::{self, CancelRequest, CoroutineId};
+use super::drive::{Driven, drive};
+use super::header::TaskHeader;
+use super::running::Entered;
+use super::{CancelMessage, TaskState};
+use crate::context;
+use crate::future::{AnyFuture, FutureObject, Shared, State};
+use crate::{Callback, ClosedError, Exception, ExceptionContext, Scheduler, catch};
+use std::any::type_name;
+use std::cell::RefCell;
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Context;
+
+/// A task, whatever the types of its coroutine and result.
+pub(crate) trait AnyTask: AnyFuture {
+    fn header(&self) -> &TaskHeader;
+
+    fn scheduler(&self) -> &Rc<dyn Scheduler>;
+
+    /// Where it was spawned.
+    fn created_at(&self) -> &'static Location<'static>;
+
+    /// How it stands.
+    fn state(&self) -> TaskState;
+
+    /// Queues a step, unless one is queued or it is done.
+    fn schedule_step(self: Rc<Self>);
+
+    /// Runs the coroutine until it waits for something.
+    fn step(self: Rc<Self>);
+
+    /// Has the coroutine dropped by a callback of its own, wherever it stands.
+    fn abort(self: Rc<Self>);
+
+    /// The scheduler has closed: drops the coroutine, and reports that it did not end (T-23).
+    fn destroy(self: Rc<Self>);
+
+    /// An owned reference as a future.
+    fn to_any_future(self: Rc<Self>) -> Rc<dyn AnyFuture>;
+}
+
+/// How a coroutine's output becomes an outcome.
+pub(super) type Finish<O, T> = fn(O) -> Result<T, Exception>;
+
+pub(super) struct TaskCell<F: std::future::Future, T: 'static> {
+    shared: Shared<T>,
+    header: TaskHeader,
+    finish: Finish<F::Output, T>,
+    /// `None` once it has ended.
+    coroutine: RefCell<Option<F>>,
+}
+
+impl<F, T> TaskCell<F, T>
+where
+    F: std::future::Future + 'static,
+    T: 'static,
+{
+    pub(super) fn new(
+        shared: Shared<T>,
+        header: TaskHeader,
+        coroutine: F,
+        finish: Finish<F::Output, T>,
+    ) -> Rc<Self> {
+        Rc::new(Self { shared, header, finish, coroutine: RefCell::new(Some(coroutine)) })
+    }
+
+    /// Runs `action` with the coroutine in place; `None` if it is at work already.
+    fn with_coroutine<R>(&self, action: impl FnOnce(Pin<&mut Option<F>>) -> R) -> Option<R> {
+        let mut coroutine = self.coroutine.try_borrow_mut().ok()?;
+        // SAFETY: the coroutine lies in an `Rc` that is never unwrapped, this is the only place that
+        // gives out access to it, and `Pin` lets nobody move it: it is dropped where it lies.
+        Some(action(unsafe { Pin::new_unchecked(&mut *coroutine) }))
+    }
+
+    /// Drops the coroutine; a panic of its destructors is reported.
+    fn drop_coroutine(&self) {
+        let dropped = catch(|| self.with_coroutine(|mut coroutine| coroutine.set(None)));
+        if let Err(panic) = dropped {
+            self.report("a destructor in a task's coroutine panicked", Some(panic));
+        }
+    }
+
+    /// The task is done: tells everybody who waits for it.
+    fn complete(self: &Rc<Self>, state: State<T>) {
+        let removed = coroutines::remove(self.header.id());
+        let object: Rc<dyn FutureObject<T>> = self.clone();
+        // Only the coroutine itself completes its task, and it has just ended.
+        let _ = self.shared.complete(&object, state);
+        drop(removed);
+    }
+
+    /// One step: polls, and completes the task if that was the end.
+    fn poll_coroutine(self: &Rc<Self>) {
+        let id = self.header.id();
+        let _entered = Entered::task(id);
+        let waker = self.header.waker().lend();
+        let mut poll_context = Context::from_waker(&waker);
+        let polled = catch(|| {
+            self.with_coroutine(|coroutine| drive(id, coroutine, &mut poll_context))
+                .unwrap_or(Driven::Pending)
+        });
+        let state = match polled {
+            Ok(Driven::Pending) => match self.header.aborted() {
+                true => State::Cancelled { message: None },
+                false => return,
+            },
+            Ok(Driven::Ready(output, request)) => {
+                // Dropped before the result is known, so that nobody sees a done task at work.
+                self.drop_coroutine();
+                match (catch(|| (self.finish)(output)), request) {
+                    // It was asked to end in its last step, and has not noticed (T-14).
+                    (Ok(Ok(_unwanted)), Some(CancelRequest(message))) => {
+                        State::Cancelled { message }
+                    }
+                    (Ok(outcome), _) => State::from(outcome),
+                    (Err(panic), _) => State::Finished(Err(panic)),
+                }
+            }
+            Ok(Driven::Dropped(CancelRequest(message))) => State::Cancelled { message },
+            Err(panic) => State::Finished(Err(panic)),
+        };
+        self.drop_coroutine();
+        self.complete(state);
+    }
+
+    /// The scheduler is closed: drops the coroutine, which is reported, and ends the task (L-26).
+    #[cold]
+    pub(super) fn refuse(self: Rc<Self>) {
+        self.drop_coroutine();
+        let message = "create_task on a closed event loop: the coroutine was dropped";
+        self.report(message, Some(ClosedError.into()));
+        self.complete(State::Cancelled { message: Some("the event loop is closed".into()) });
+    }
+
+    /// Reports something that has no caller.
+    fn report(&self, message: &'static str, exception: Option<Exception>) {
+        let mut context = ExceptionContext::new(message);
+        context.exception = exception;
+        context.task = Some(self.describe());
+        context.created_at = Some(self.shared.created_at());
+        self.shared.scheduler().call_exception_handler(context);
+    }
+}
+
+impl<F, T> AnyTask for TaskCell<F, T>
+where
+    F: std::future::Future + 'static,
+    T: 'static,
+{
+    #[inline]
+    fn header(&self) -> &TaskHeader {
+        &self.header
+    }
+
+    fn scheduler(&self) -> &Rc<dyn Scheduler> {
+        self.shared.scheduler()
+    }
+
+    fn created_at(&self) -> &'static Location<'static> {
+        self.shared.created_at()
+    }
+
+    fn state(&self) -> TaskState {
+        match self.shared.state_name() {
+            "pending" if self.coroutine.try_borrow().is_err() => TaskState::Running,
+            "pending" if self.header.is_queued() => TaskState::Queued,
+            "pending" => TaskState::Waiting,
+            "cancelled" => TaskState::Cancelled,
+            _ => TaskState::Finished,
+        }
+    }
+
+    #[inline]
+    fn schedule_step(self: Rc<Self>) {
+        if self.shared.done() || !self.header.queue() {
+            return;
+        }
+        let location = self.shared.created_at();
+        let scheduler = self.shared.scheduler().clone();
+        let step = Callback::without_context(location, move || self.step());
+        // A closed scheduler destroys its tasks.
+        drop(scheduler.schedule(step));
+    }
+
+    fn step(self: Rc<Self>) {
+        self.header.dequeue();
+        if self.shared.done() {
+            return;
+        }
+        let outside = context::replace(self.header.take_context());
+        if self.header.aborted() {
+            let _entered = Entered::task(self.header.id());
+            self.drop_coroutine();
+            self.complete(State::Cancelled { message: None });
+        } else {
+            self.poll_coroutine();
+        }
+        self.header.set_context(context::replace(outside));
+    }
+
+    fn abort(self: Rc<Self>) {
+        self.shared.set_retrieved();
+        self.header.set_aborted();
+        self.schedule_step();
+    }
+
+    fn destroy(self: Rc<Self>) {
+        if self.shared.done() {
+            return;
+        }
+        if !self.header.is_exempt() {
+            self.report("task was destroyed but it is pending", None);
+        }
+        {
+            let _entered = Entered::task(self.header.id());
+            self.drop_coroutine();
+        }
+        if self.coroutine.try_borrow().is_err() {
+            // It is closing its own loop: the coroutine goes when this step is over.
+            self.header.set_aborted();
+            return;
+        }
+        self.complete(State::Cancelled { message: Some("the event loop was closed".into()) });
+    }
+
+    fn to_any_future(self: Rc<Self>) -> Rc<dyn AnyFuture> {
+        self
+    }
+}
+
+impl<F, T> AnyFuture for TaskCell<F, T>
+where
+    F: std::future::Future + 'static,
+    T: 'static,
+{
+    fn is_done(&self) -> bool {
+        self.shared.done()
+    }
+
+    fn request_cancel(self: Rc<Self>, message: CancelMessage) -> bool {
+        self.shared.set_retrieved();
+        if self.shared.done() {
+            return false;
+        }
+        self.header.count_request();
+        let (id, request) = (self.header.id(), CancelRequest(message));
+        match self.coroutine.try_borrow().is_err() {
+            // It is running: it cancels itself, or somebody whom it has called does.
+            true => coroutines::set_request(id, request),
+            false => coroutines::cancel(id, request),
+        }
+        true
+    }
+
+    fn task(&self) -> Option<&TaskHeader> {
+        Some(&self.header)
+    }
+
+    fn describe(&self) -> String {
+        let (state, location) = (self.shared.state_name(), self.shared.created_at());
+        let name = self.header.name();
+        format!("Task<{}>({name}, {state}, spawned at {location})", type_name::<T>())
+    }
+}
+
+impl<F, T> FutureObject<T> for TaskCell<F, T>
+where
+    F: std::future::Future + 'static,
+    T: 'static,
+{
+    #[inline]
+    fn shared(&self) -> &Shared<T> {
+        &self.shared
+    }
+}
+
+impl<F: std::future::Future, T: 'static> Drop for TaskCell<F, T> {
+    /// Nobody can ask any more: a failure is reported (F-18).
+    fn drop(&mut self) {
+        let Some(exception) = self.shared.take_unretrieved() else { return };
+        let (state, location) = (self.shared.state_name(), self.shared.created_at());
+        let message = "task exception was never retrieved";
+        let mut context = ExceptionContext::with_exception(message, exception);
+        let name = self.header.name();
+        context.task =
+            Some(format!("Task<{}>({name}, {state}, spawned at {location})", type_name::<T>()));
+        context.created_at = Some(location);
+        self.shared.scheduler().call_exception_handler(context);
+    }
+}

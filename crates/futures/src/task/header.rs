@@ -1,0 +1,133 @@
+//! [`TaskHeader`]: what is known of a task besides its coroutine and result.
+
+use super::coroutines::CoroutineId;
+use super::owner::Owner;
+use super::waker::TaskWaker;
+use crate::context::TaskContext;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) struct TaskHeader {
+    waker: TaskWaker,
+    number: u64,
+    name: RefCell<Option<Rc<str>>>,
+    /// What its next step runs in.
+    context: Cell<TaskContext>,
+    /// How many requests to cancel it were made and not taken back (T-19).
+    cancelling: Cell<u32>,
+    flags: Cell<Flags>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    /// A step is queued.
+    queued: bool,
+    aborted: bool,
+    /// Of no interest if it is destroyed while pending (T-23).
+    exempt: bool,
+}
+
+impl TaskHeader {
+    pub(super) fn new(id: CoroutineId, owner: Rc<Owner>, context: TaskContext) -> Self {
+        // Process-wide, as in asyncio (T-7).
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            waker: TaskWaker::new(id, owner),
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            name: RefCell::new(None),
+            context: Cell::new(context),
+            cancelling: Cell::new(0),
+            flags: Cell::new(Flags::default()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> CoroutineId {
+        self.waker.task()
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn waker(&self) -> &TaskWaker {
+        &self.waker
+    }
+
+    /// The name that was given, or `Task-<number>` (T-7).
+    pub(crate) fn name(&self) -> Rc<str> {
+        match &*self.name.borrow() {
+            Some(name) => name.clone(),
+            None => format!("Task-{}", self.number).into(),
+        }
+    }
+
+    pub(crate) fn set_name(&self, name: Rc<str>) {
+        self.name.replace(Some(name));
+    }
+
+    pub(super) fn take_context(&self) -> TaskContext {
+        self.context.take()
+    }
+
+    pub(super) fn set_context(&self, context: TaskContext) {
+        self.context.set(context);
+    }
+
+    /// A copy of the context that its next step runs in; empty while a step runs.
+    pub(crate) fn context(&self) -> TaskContext {
+        let context = self.context.take();
+        let copy = context.clone();
+        self.context.set(context);
+        copy
+    }
+
+    pub(crate) fn cancelling(&self) -> u32 {
+        self.cancelling.get()
+    }
+
+    pub(crate) fn count_request(&self) {
+        self.cancelling.set(self.cancelling.get().saturating_add(1));
+    }
+
+    /// Takes one request back, and says how many are left.
+    pub(crate) fn uncount_request(&self) -> u32 {
+        let left = self.cancelling.get().saturating_sub(1);
+        self.cancelling.set(left);
+        left
+    }
+
+    /// Notes that a step is to be queued; false if one is.
+    #[inline]
+    pub(super) fn queue(&self) -> bool {
+        let flags = self.flags.get();
+        self.flags.set(Flags { queued: true, ..flags });
+        !flags.queued
+    }
+
+    #[inline]
+    pub(super) fn dequeue(&self) {
+        self.flags.set(Flags { queued: false, ..self.flags.get() });
+    }
+
+    pub(super) fn is_queued(&self) -> bool {
+        self.flags.get().queued
+    }
+
+    pub(super) fn aborted(&self) -> bool {
+        self.flags.get().aborted
+    }
+
+    pub(super) fn set_aborted(&self) {
+        self.flags.set(Flags { aborted: true, ..self.flags.get() });
+    }
+
+    pub(super) fn is_exempt(&self) -> bool {
+        self.flags.get().exempt
+    }
+
+    pub(crate) fn set_exempt(&self) {
+        self.flags.set(Flags { exempt: true, ..self.flags.get() });
+    }
+}

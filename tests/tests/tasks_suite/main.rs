@@ -1,0 +1,46 @@
+//! What tasks and their cancellation promise, on every loop there is (I-17).
+//!
+//! The checks are written against `dyn Host`; their names begin with the clauses that they hold.
+
+mod cancelling;
+mod stepping;
+mod support;
+
+tulipa_tests::on_every_host! {
+    stepping:
+        t1_nothing_of_a_task_runs_before_the_next_iteration,
+        t2_going_on_costs_one_hop,
+        t3_yielding_gives_everybody_one_turn,
+        t4_what_a_coroutine_returns_is_the_outcome,
+        t4_a_panic_is_the_exception,
+        t5_a_task_is_not_completed_from_outside,
+        t6_a_task_cannot_wait_for_itself,
+        t7_a_task_has_a_number_and_a_name,
+        t8_the_current_task_is_the_one_whose_step_runs,
+        t8_all_tasks_are_those_that_have_not_ended,
+        t9_t10_a_task_goes_on_without_handles,
+        t23_a_task_that_is_destroyed_while_pending_is_reported,
+        t24_a_task_is_not_resumed_twice_for_one_wait,
+        t26_t27_an_eager_task_may_be_done_at_once,
+        t28_an_eager_task_is_current_during_its_first_step,
+        t31_sleeping_takes_its_time_and_zero_yields,
+        f18_a_failure_is_reported_at_the_end_if_no_handle_is_left,
+        f22_f23_tasks_wait_for_futures_in_turn,
+        l26_a_task_of_a_closed_loop_is_cancelled_and_reported;
+    cancelling:
+        t11_t12_cancelling_cancels_what_the_task_waits_for,
+        t12_a_cancelled_coroutine_may_clean_up_and_go_on,
+        t13_before_its_first_step_a_task_never_begins,
+        t14_cancelled_in_its_last_step_it_ends_cancelled,
+        t15_a_task_that_cancels_itself_is_told_at_its_next_wait,
+        t16_cancelling_goes_through_to_the_inner_task,
+        t17_cancelled_after_its_future_was_done_the_value_stays_there,
+        t18_t19_requests_are_counted_and_delivered_once,
+        t19_taking_the_last_request_back_calls_it_off,
+        t25_a_foreign_future_is_dropped,
+        t25_d10_all_waits_of_a_select_are_told,
+        t31_a_cancelled_sleep_cancels_its_timer,
+        t3_a_yield_is_cancelled,
+        d10_abort_drops_a_coroutine_that_does_not_answer,
+        d10_abort_from_inside_takes_effect_after_the_step;
+}
