@@ -1,11 +1,13 @@
 //! The scheduler that is running on this thread.
 
-use crate::Scheduler;
-use std::cell::RefCell;
+use crate::{Scheduler, SchedulerId};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<dyn Scheduler>>> = const { RefCell::new(None) };
+    /// The id of the current one, for those who only want to compare.
+    static CURRENT_ID: Cell<Option<SchedulerId>> = const { Cell::new(None) };
 }
 
 /// The scheduler whose callback is running on this thread, or `None` outside of one (L-48).
@@ -14,9 +16,10 @@ pub fn try_current() -> Option<Rc<dyn Scheduler>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// Whether a scheduler's callback is running on this thread.
-pub(crate) fn is_scheduler_running_here() -> bool {
-    CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(false)
+/// The id of the scheduler whose callback is running on this thread.
+#[inline]
+pub(crate) fn current_id() -> Option<SchedulerId> {
+    CURRENT_ID.with(Cell::get)
 }
 
 /// The scheduler whose callback is running on this thread.
@@ -38,12 +41,14 @@ pub struct EnteredScheduler {
 impl EnteredScheduler {
     /// Makes `scheduler` current.
     pub fn new(scheduler: Rc<dyn Scheduler>) -> Self {
+        CURRENT_ID.set(Some(scheduler.id()));
         Self { previous: CURRENT.with(|current| current.replace(Some(scheduler))) }
     }
 }
 
 impl Drop for EnteredScheduler {
     fn drop(&mut self) {
+        CURRENT_ID.set(self.previous.as_ref().map(|previous| previous.id()));
         // `try_with`: the thread may be ending. The borrow ends before the scheduler is dropped.
         let left = CURRENT.try_with(|current| current.replace(self.previous.take()));
         drop(left);

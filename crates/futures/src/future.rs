@@ -13,7 +13,7 @@ mod wait;
 
 use crate::catch::catch;
 use crate::inline_once::InlineOnce;
-use crate::task::{CancelMessage, WakeTarget, wake_task};
+use crate::task::{CancelMessage, WakeTarget};
 use crate::{
     Callback, CancelledError, Exception, ExceptionContext, InvalidStateError, Scheduler,
     SchedulerId,
@@ -29,7 +29,6 @@ use std::rc::{Rc, Weak};
 
 pub(crate) use listeners::next_token;
 pub(crate) use object::{AnyFuture, FutureObject};
-pub(crate) use wait::Wait;
 
 /// A result that will come: the PEP's Future, for one thread.
 ///
@@ -52,8 +51,8 @@ pub(crate) use wait::Wait;
 /// ```
 pub struct Future<T: 'static> {
     object: Rc<dyn FutureObject<T>>,
-    /// This handle's place among those who wait, once it was polled.
-    wait: Option<Wait>,
+    /// What this handle waits under, once it was polled.
+    wait: Option<CallbackToken>,
 }
 
 /// What [`Future::add_done_callback`] returns, for [`Future::remove_done_callback`].
@@ -193,7 +192,7 @@ impl<T: 'static> Future<T> {
     /// Completes it from outside, which only a plain future lets one do (T-5).
     fn complete(&self, state: State<T>) -> Result<(), State<T>> {
         match self.object.task() {
-            None => self.shared().complete(&self.object, state),
+            None => self.shared().complete(|| self.object.clone(), state),
             Some(_) => Err(state),
         }
     }
@@ -359,6 +358,11 @@ impl<T: 'static> Shared<T> {
         !matches!(*self.state.borrow(), State::Pending)
     }
 
+    /// Whether one who waits is still there under `token`.
+    pub(crate) fn has_listener(&self, token: CallbackToken) -> bool {
+        self.listeners.borrow_mut().waiter_mut(token).is_some()
+    }
+
     pub(crate) fn cancelled(&self) -> bool {
         matches!(*self.state.borrow(), State::Cancelled { .. })
     }
@@ -381,14 +385,15 @@ impl<T: 'static> Shared<T> {
     /// Cancels it, unless it is done.
     pub(crate) fn cancel(&self, this: &Rc<dyn FutureObject<T>>, message: CancelMessage) -> bool {
         self.set_retrieved();
-        self.complete(this, State::Cancelled { message }).is_ok()
+        self.complete(|| this.clone(), State::Cancelled { message }).is_ok()
     }
 
     /// Moves from pending to `state`, then tells everybody who waits for `this`, the object that
     /// this is a part of. Gives `state` back if the future is done.
+    #[inline]
     pub(crate) fn complete(
         &self,
-        this: &Rc<dyn FutureObject<T>>,
+        this: impl FnOnce() -> Rc<dyn FutureObject<T>>,
         state: State<T>,
     ) -> Result<(), State<T>> {
         match self.state.try_borrow_mut() {
@@ -397,6 +402,17 @@ impl<T: 'static> Shared<T> {
         }
         // Who asked a pending future for its exception has not seen the one that came (F-19).
         self.retrieved.set(false);
+        let only = self.listeners.borrow_mut().take_only_waiter();
+        match only {
+            Some(target) => self.wake(target),
+            None if self.listeners.borrow().is_empty() => {}
+            None => self.announce(&this()),
+        }
+        Ok(())
+    }
+
+    /// Tells everybody who waits, one after the other.
+    fn announce(&self, this: &Rc<dyn FutureObject<T>>) {
         self.listeners.borrow_mut().close();
         loop {
             let next = self.listeners.borrow_mut().announce();
@@ -407,7 +423,7 @@ impl<T: 'static> Shared<T> {
                 }
                 Some(Announced::Waiter(target)) => self.wake(target),
                 Some(Announced::Gone) => {}
-                None => return Ok(()),
+                None => return,
             }
         }
     }
@@ -415,7 +431,7 @@ impl<T: 'static> Shared<T> {
     /// Wakes one who waits. A waker that panics is reported, and the others are told all the same.
     fn wake(&self, target: WakeTarget) {
         match target {
-            WakeTarget::Task(task) => wake_task(task),
+            WakeTarget::Task(task) => task.schedule_step(),
             WakeTarget::Waker(waker) => {
                 self.report_panic("waking who waits for a future", || waker.wake());
             }
@@ -424,7 +440,7 @@ impl<T: 'static> Shared<T> {
 
     /// Queues `callback`; on a closed loop it is dropped silently, for nobody can hear it (F-21).
     fn schedule(&self, callback: Callback) {
-        let refused = self.scheduler.schedule(callback);
+        let refused = self.scheduler.schedule_detached(callback);
         if refused.is_err() {
             self.report_panic("dropping a callback of a closed event loop", || drop(refused));
         }

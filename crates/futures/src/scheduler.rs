@@ -30,6 +30,14 @@ pub trait Scheduler {
     /// [`Closed`] gives the callback back if the scheduler is closed.
     fn schedule(&self, callback: Callback) -> Result<Handle, Closed>;
 
+    /// As [`schedule`](Scheduler::schedule), for those who will never call it off.
+    ///
+    /// # Errors
+    /// [`Closed`] gives the callback back if the scheduler is closed.
+    fn schedule_detached(&self, callback: Callback) -> Result<(), Closed> {
+        self.schedule(callback).map(drop)
+    }
+
     /// Runs `callback` when [`time`](Scheduler::time) has reached `when`; at equal times in the order
     /// of creation (H-10). An instant in the past is due at once (H-6).
     ///

@@ -1,26 +1,26 @@
 //! [`Task`]: a coroutine on a loop, and the future of its result.
 //!
-//! One allocation holds the task's state, its coroutine and its result ([`cell`]). The table of
-//! [`coroutines`] keeps it alive until it is done, and knows what it waits for, so that a
+//! One allocation holds the task's state, its coroutine and its result ([`cell`]). Its scheduler's
+//! [`owner`] keeps it alive until it is done. Its [`wait_set`] knows what it waits for, so that a
 //! cancellation can be answered by the coroutine itself.
 
 mod all;
 mod branch;
 mod builder;
 mod cell;
-pub(crate) mod coroutines;
 mod drive;
 mod header;
 mod notified;
 mod owner;
 pub(crate) mod running;
+pub(crate) mod wait_set;
 mod waker;
 
 pub use all::{TaskRef, all_tasks, current_task};
 pub(crate) use branch::{Branch, BranchEnd};
 pub use builder::{TaskBuilder, create_task, spawn};
 pub(crate) use header::TaskHeader;
-pub(crate) use waker::{WakeTarget, wake_task};
+pub(crate) use waker::{WakeTarget, wake_by_ref};
 
 use crate::{CallbackToken, Exception, Future, Scheduler};
 use std::borrow::Cow;
@@ -203,7 +203,8 @@ impl<T: 'static> Task<T> {
 
     /// A handle without the type of the result, while it has not ended.
     pub fn to_ref(&self) -> Option<TaskRef> {
-        coroutines::task(self.header().id()).map(TaskRef::new)
+        let waker = self.header().waker();
+        waker.owner().name().find(waker.place(), waker.number()).map(TaskRef::new)
     }
 
     /// Does not report that it was destroyed while pending (T-23).
@@ -217,7 +218,7 @@ impl<T: 'static> Task<T> {
 fn uncancel(header: &TaskHeader) -> u32 {
     let left = header.uncount_request();
     if left == 0 {
-        coroutines::take_request(header.id());
+        header.wait_set().take_request();
     }
     left
 }

@@ -1,8 +1,7 @@
 //! [`yield_now`]: one turn for the others.
 
-use crate::future::{CallbackToken, next_token};
-use crate::task::coroutines::{self, CancelRequest, CoroutineId, Waited};
-use crate::task::{WakeTarget, running};
+use crate::task::wait_set::{CancelRequest, WaitSet};
+use crate::task::{running, wake_by_ref};
 use crate::{CancelledError, Exception};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -35,8 +34,8 @@ pub struct YieldNow {
 #[derive(Debug)]
 enum Stage {
     New,
-    /// The turn is queued; where the wait is noted, if a coroutine of ours waits.
-    Queued(Option<(CoroutineId, CallbackToken)>),
+    /// The turn is queued, and noted with the coroutine that waits for it.
+    Queued,
     Ended,
 }
 
@@ -45,19 +44,19 @@ impl std::future::Future for YieldNow {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &self.stage {
+        match self.stage {
             Stage::New => {
-                let noted = running::coroutine().map(|id| (id, next_token()));
-                if let Some((id, token)) = noted {
-                    coroutines::begin_wait(id, token, Waited::Turn);
-                }
-                self.stage = Stage::Queued(noted);
-                WakeTarget::of(context.waker()).wake();
+                self.stage = Stage::Queued;
+                running::with_wait_set(|wait_set| {
+                    if let Some(wait_set) = wait_set {
+                        wait_set.begin_turn();
+                    }
+                });
+                wake_by_ref(context.waker());
                 Poll::Pending
             }
-            Stage::Queued(noted) => {
-                let request = noted.and_then(|(id, _)| coroutines::take_request(id));
-                self.leave();
+            Stage::Queued => {
+                let request = self.leave();
                 Poll::Ready(match request {
                     Some(CancelRequest(message)) => Err(CancelledError::from(message).into()),
                     None => Ok(()),
@@ -69,15 +68,23 @@ impl std::future::Future for YieldNow {
 }
 
 impl YieldNow {
-    fn leave(&mut self) {
-        if let Stage::Queued(Some((id, token))) = std::mem::replace(&mut self.stage, Stage::Ended) {
-            drop(coroutines::end_wait(id, token));
-        }
+    /// Ends the wait, and takes the cancellation that came meanwhile.
+    #[inline]
+    fn leave(&mut self) -> Option<CancelRequest> {
+        self.stage = Stage::Ended;
+        running::with_wait_set(|wait_set| {
+            let wait_set = wait_set?;
+            wait_set.end_turn();
+            wait_set.take_request()
+        })
     }
 }
 
 impl Drop for YieldNow {
+    #[inline]
     fn drop(&mut self) {
-        self.leave();
+        if let Stage::Queued = self.stage {
+            running::with_wait_set(|wait_set| wait_set.map(WaitSet::end_turn));
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 use tulipa::prelude::*;
-use tulipa::{AbstractEventLoop, Future, TimerHandle};
+use tulipa::{AbstractEventLoop, Future, TimerHandle, yield_now};
 use tulipa_bench::{Random, Stopwatch, pin, report};
 
 const N: u64 = 1_000_000;
@@ -63,7 +63,8 @@ fn scheduler() -> Result<(), Exception> {
     run_until(&event_loop, || true)?;
 
     timers(&event_loop)?;
-    futures(&event_loop)
+    futures(&event_loop)?;
+    tasks(&event_loop)
 }
 
 /// Each callback schedules the next.
@@ -148,6 +149,60 @@ fn futures(event_loop: &Loop) -> Result<(), Exception> {
         report(name, N, watch.cpu());
     }
     Ok(())
+}
+
+/// What coroutines cost, measured from inside of one.
+fn tasks(event_loop: &Loop) -> Result<(), Exception> {
+    let scheduler = event_loop.clone();
+    let main = event_loop.create_task(async move {
+        let watch = Stopwatch::start();
+        for _ in 0..N / 4 {
+            let future = scheduler.create_future::<u64>();
+            let waiting = scheduler.create_task(future.clone());
+            yield_now().await?;
+            future.set_result(1)?;
+            waiting.await?;
+        }
+        report("future resolve + callback (task waits on it)", N / 4, watch.cpu());
+
+        let watch = Stopwatch::start();
+        for _ in 0..N / 2 {
+            scheduler.spawn(async {}).await?;
+        }
+        report("task spawn + await", N / 2, watch.cpu());
+
+        let watch = Stopwatch::start();
+        scheduler
+            .create_task(async {
+                for _ in 0..N {
+                    yield_now().await?;
+                }
+                Ok(())
+            })
+            .await?;
+        report("task yield", N, watch.cpu());
+
+        let future = scheduler.create_future::<()>();
+        future.set_result(())?;
+        let watch = Stopwatch::start();
+        for _ in 0..N {
+            black_box(&future).clone().await?;
+        }
+        report("await ready", N, watch.cpu());
+
+        // One task awaits futures that the other resolves, turn by turn.
+        let watch = Stopwatch::start();
+        for _ in 0..N {
+            let future = scheduler.create_future::<()>();
+            let resolved = future.clone();
+            scheduler.call_soon(move || resolved.set_result(()).expect("it is set once"));
+            future.await?;
+        }
+        report("future awaited in a row", N, watch.cpu());
+        Ok(())
+    });
+    event_loop.run_until_complete(main.as_future())?;
+    main.take()
 }
 
 fn threads() -> Result<(), Exception> {

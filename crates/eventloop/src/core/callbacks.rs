@@ -21,6 +21,15 @@ impl Scheduler for LoopCore {
     }
 
     #[inline]
+    fn schedule_detached(&self, callback: Callback) -> Result<(), Closed> {
+        if self.phase.get() == Phase::Closed {
+            return Err(Closed::new(callback));
+        }
+        self.ready.borrow_mut().push(Entry::Callback(callback));
+        Ok(())
+    }
+
+    #[inline]
     fn schedule_at(&self, when: Instant, callback: Callback) -> Result<TimerHandle, Closed> {
         if self.phase.get() == Phase::Closed {
             return Err(Closed::new(callback));

@@ -19,6 +19,9 @@ const LONGEST_POLL: Duration = Duration::from_secs(24 * 3600);
 /// A wait of this length is time for tidying up.
 const LONG_WAIT: Duration = Duration::from_millis(10);
 
+/// How many batches run before it is seen whether they took long enough to poll.
+const BATCHES_BETWEEN_LOOKS_AT_THE_CLOCK: u32 = 8;
+
 /// How long a loop on a stepping clock waits, in real time, for what should come from outside.
 const LONGEST_OUTSIDE_WAIT: Duration = Duration::from_secs(60);
 
@@ -200,10 +203,15 @@ impl LoopCore {
     }
 
     /// Queues what other threads and signal handlers sent.
+    #[inline]
     pub(super) fn collect_inbox(&self) {
-        if !self.calls.inbox().has_news() {
-            return;
+        if self.calls.inbox().has_news() {
+            self.collect_news();
         }
+    }
+
+    #[cold]
+    fn collect_news(&self) {
         let (count, news) = self.calls.collect();
         if news.signal {
             self.queue_signal_handlers();
@@ -269,7 +277,10 @@ impl LoopCore {
             {
                 break;
             }
-            if self.clock.coarse_now() - start >= self.settings.time_between_polls {
+            // Not each time: reading the clock costs as much as a short batch.
+            if batch % BATCHES_BETWEEN_LOOKS_AT_THE_CLOCK == 0
+                && self.clock.coarse_now() - start >= self.settings.time_between_polls
+            {
                 break;
             }
         }

@@ -156,6 +156,7 @@ impl<T> Inbox<T> {
     /// Whether there is anything to take. One load of a line that changes only with news, meant to
     /// be asked once a batch. It may be a moment late; [`prepare_to_sleep`](Self::prepare_to_sleep)
     /// never is.
+    #[inline]
     pub(crate) fn has_news(&self) -> bool {
         self.flags.0.load(Ordering::Relaxed) & NEWS != 0
     }

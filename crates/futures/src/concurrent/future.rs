@@ -377,7 +377,7 @@ impl<T: 'static> Future<T> {
 
 /// Says why this thread must not block, if it must not (F-29).
 pub(super) fn refuse_to_block(operation: &str) -> Result<(), InvalidStateError> {
-    match current::is_scheduler_running_here() {
+    match current::current_id().is_some() {
         false => Ok(()),
         true => Err(InvalidStateError::new(format!(
             "{operation}: would block the event loop that is running on this thread"

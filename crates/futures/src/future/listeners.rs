@@ -129,6 +129,19 @@ impl<T: 'static> Listeners<T> {
         }
     }
 
+    /// Takes out the one who waits, if nobody else is there.
+    #[inline]
+    pub(super) fn take_only_waiter(&mut self) -> Option<WakeTarget> {
+        match &self.list {
+            List::One(_, Listener::Waiter(_)) => {}
+            _ => return None,
+        }
+        match std::mem::replace(&mut self.list, List::Empty) {
+            List::One(_, Listener::Waiter(target)) => Some(target),
+            _ => None,
+        }
+    }
+
     /// Closes the list: the future is done.
     pub(super) fn close(&mut self) {
         self.unannounced = match &mut self.list {

@@ -1,6 +1,6 @@
 //! What a [`Future`] handle points to: a future of its own, or a task with its coroutine beside it.
 
-use super::Shared;
+use super::{CallbackToken, Shared};
 use crate::task::{CancelMessage, TaskHeader};
 use std::rc::Rc;
 
@@ -12,6 +12,9 @@ pub(crate) trait AnyFuture {
     /// Asks for a cancellation, and says whether it was accepted: a future is cancelled at once, a
     /// task will be asked to end.
     fn request_cancel(self: Rc<Self>, message: CancelMessage) -> bool;
+
+    /// Whether somebody who began to wait under `token` still does.
+    fn is_awaited_by(&self, token: CallbackToken) -> bool;
 
     /// What makes it a task, if it is one.
     fn task(&self) -> Option<&TaskHeader>;
@@ -34,6 +37,10 @@ impl<T: 'static> AnyFuture for Shared<T> {
     fn request_cancel(self: Rc<Self>, message: CancelMessage) -> bool {
         let object: Rc<dyn FutureObject<T>> = self;
         object.shared().cancel(&object, message)
+    }
+
+    fn is_awaited_by(&self, token: CallbackToken) -> bool {
+        self.has_listener(token)
     }
 
     fn task(&self) -> Option<&TaskHeader> {

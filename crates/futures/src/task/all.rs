@@ -1,7 +1,7 @@
 //! [`TaskRef`], [`current_task`] and [`all_tasks`]: tasks whatever the type of their result.
 
 use super::cell::AnyTask;
-use super::{TaskState, coroutines, owner, running, uncancel};
+use super::{TaskState, owner, running, uncancel};
 use crate::Scheduler;
 use crate::context::TaskContext;
 use std::borrow::Cow;
@@ -15,16 +15,14 @@ pub struct TaskRef(Rc<dyn AnyTask>);
 
 /// The task whose step is running; `None` in plain callbacks and outside of a loop (T-8).
 pub fn current_task() -> Option<TaskRef> {
-    running::task().and_then(coroutines::task).map(TaskRef)
+    running::with_task(|running| running.map(|running| TaskRef(running.task().clone())))
 }
 
 /// The tasks of `scheduler` that have not ended, in the order in which they were made (T-8).
 ///
 /// `scheduler` must be of this thread.
 pub fn all_tasks(scheduler: &dyn Scheduler) -> Vec<TaskRef> {
-    let mut tasks: Vec<_> = owner::tasks_of(scheduler.id()).into_iter().map(TaskRef).collect();
-    tasks.sort_by_key(TaskRef::number);
-    tasks
+    owner::tasks_of(scheduler.id()).into_iter().map(TaskRef).collect()
 }
 
 impl TaskRef {

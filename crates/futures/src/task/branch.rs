@@ -4,19 +4,27 @@
 //! its own. Time-outs, races and the bodies of task groups are branches: a deadline cancels what is
 //! inside of it and nothing beside it.
 
-use super::coroutines::{self, CancelRequest, CoroutineId, Driven, Waited};
-use super::drive::{self, drive};
-use super::running::{self, Entered};
+use super::drive::{Driven, drive};
+use super::running;
+use super::wait_set::{CancelRequest, WaitSet, Waited};
 use super::{CancelMessage, WakeTarget};
 use crate::future::{CallbackToken, next_token};
+use std::cell::Cell;
 use std::pin::Pin;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 /// The wait set of a part of the running task.
 pub(crate) struct Branch {
-    id: CoroutineId,
-    /// The place in the wait set of the coroutine that this is a branch of, while it waits.
-    within: Option<(CoroutineId, CallbackToken)>,
+    state: Rc<BranchState>,
+    /// Its entry in the wait set of the coroutine around it, while it waits.
+    within: Option<CallbackToken>,
+}
+
+pub(crate) struct BranchState {
+    wait_set: WaitSet,
+    /// Who polls it, while it waits.
+    target: Cell<Option<WakeTarget>>,
 }
 
 /// How a branch ended.
@@ -29,13 +37,13 @@ pub(crate) enum BranchEnd<O> {
 
 impl Branch {
     pub(crate) fn new() -> Self {
-        let id = coroutines::insert(Driven::Branch(None)).unwrap_or(CoroutineId::NOBODY);
-        Self { id, within: None }
+        let state = BranchState { wait_set: WaitSet::default(), target: Cell::new(None) };
+        Self { state: Rc::new(state), within: None }
     }
 
     /// Its name, for whoever may [cancel](BranchId::cancel) it from a callback.
     pub(crate) fn id(&self) -> BranchId {
-        BranchId(self.id)
+        BranchId(Rc::downgrade(&self.state))
     }
 
     /// Polls `future` as this branch: always the same one, until it has ended.
@@ -44,19 +52,16 @@ impl Branch {
         future: Pin<&mut Option<F>>,
         context: &mut Context<'_>,
     ) -> Poll<BranchEnd<F::Output>> {
-        let target = WakeTarget::of(context.waker());
-        drop(coroutines::set_driven(self.id, Driven::Branch(Some(target))));
-        let driven = {
-            let _entered = Entered::branch(self.id);
-            drive(self.id, future, context)
-        };
+        drop(self.state.target.replace(Some(WakeTarget::of(context.waker()))));
+        let wait_set = &self.state.wait_set;
+        let driven = running::as_branch(wait_set, || drive(wait_set, future, context));
         let end = match driven {
-            drive::Driven::Pending => {
+            Driven::Pending => {
                 self.wait();
                 return Poll::Pending;
             }
-            drive::Driven::Ready(output, request) => BranchEnd::Output(output, request),
-            drive::Driven::Dropped(request) => BranchEnd::Dropped(request),
+            Driven::Ready(output, request) => BranchEnd::Output(output, request),
+            Driven::Dropped(request) => BranchEnd::Dropped(request),
         };
         self.leave();
         Poll::Ready(end)
@@ -64,18 +69,19 @@ impl Branch {
 
     /// Takes its place in the wait set of the coroutine around it.
     fn wait(&mut self) {
-        if self.within.is_none()
-            && let Some(outer) = running::coroutine()
-        {
-            let token = next_token();
-            coroutines::begin_wait(outer, token, Waited::Branch(self.id));
-            self.within = Some((outer, token));
+        if self.within.is_some() {
+            return;
         }
+        self.within = running::with_wait_set(|around| {
+            let token = next_token();
+            around?.begin(token, Waited::Branch(Rc::downgrade(&self.state)));
+            Some(token)
+        });
     }
 
     fn leave(&mut self) {
-        if let Some((outer, token)) = self.within.take() {
-            drop(coroutines::end_wait(outer, token));
+        if let Some(token) = self.within.take() {
+            running::with_wait_set(|around| around.map(|around| around.end(token)));
         }
     }
 }
@@ -83,18 +89,36 @@ impl Branch {
 impl Drop for Branch {
     fn drop(&mut self) {
         self.leave();
-        drop(coroutines::remove(self.id));
     }
 }
 
-/// Names a branch. Harmless once the branch has ended.
-#[derive(Clone, Copy)]
-pub(crate) struct BranchId(CoroutineId);
+impl BranchState {
+    pub(super) fn wait_set(&self) -> &WaitSet {
+        &self.wait_set
+    }
 
-impl BranchId {
     /// Cancels what the branch waits for; if nothing of that accepts it, the branch's next turn
     /// delivers the request.
-    pub(crate) fn cancel(self, message: CancelMessage) {
-        coroutines::cancel(self.0, CancelRequest(message));
+    pub(super) fn cancel(&self, request: CancelRequest) {
+        if self.wait_set.cancel(&request) {
+            return;
+        }
+        self.wait_set.set_request(request);
+        if let Some(target) = self.target.take() {
+            target.wake();
+        }
+    }
+}
+
+/// Names a branch, for as long as one likes.
+#[derive(Clone)]
+pub(crate) struct BranchId(Weak<BranchState>);
+
+impl BranchId {
+    /// Cancels the branch, unless it has ended.
+    pub(crate) fn cancel(&self, message: CancelMessage) {
+        if let Some(state) = self.0.upgrade() {
+            state.cancel(CancelRequest(message));
+        }
     }
 }

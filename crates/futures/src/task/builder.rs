@@ -2,11 +2,10 @@
 
 use super::Task;
 use super::cell::{AnyTask, Finish, TaskCell};
-use super::coroutines::{self, CoroutineId, Driven};
 use super::header::TaskHeader;
 use super::owner::Owner;
 use crate::context::TaskContext;
-use crate::current::{current, try_current};
+use crate::current::{current, current_id};
 use crate::future::Shared;
 use crate::{Exception, Future, Scheduler};
 use std::convert::identity;
@@ -113,22 +112,18 @@ impl TaskBuilder {
         T: 'static,
     {
         let owner = Owner::of(&*scheduler);
-        let id = match &owner {
-            Some(_) => coroutines::insert(Driven::Reserved).unwrap_or(CoroutineId::NOBODY),
-            None => CoroutineId::NOBODY,
-        };
-        let accepted = id != CoroutineId::NOBODY;
+        let accepted = owner.is_some();
         let owner = owner.unwrap_or_else(|| Rc::new(Owner::detached(&*scheduler)));
         let context = self.context.unwrap_or_else(TaskContext::current);
-        let header = TaskHeader::new(id, owner, context);
+        let header = TaskHeader::new(owner.clone(), context);
         if let Some(name) = self.name {
             header.set_name(name);
         }
-        let starts_now = self.eager && try_current().is_some_and(|it| it.id() == scheduler.id());
+        let starts_now = self.eager && current_id() == Some(scheduler.id());
         let cell = TaskCell::new(Shared::new(scheduler, location), header, coroutine, finish);
         let task = Task { future: Future::from_object(cell.clone()) };
         if accepted {
-            coroutines::set_driven(id, Driven::Task(cell.clone()));
+            owner.keep(cell.clone());
         }
         match (accepted, starts_now) {
             (false, _) => cell.refuse(),

@@ -4,14 +4,14 @@
 //! and [`destroy`](AnyTask::destroy), never from inside a call that a user made on a handle.
 #![allow(unsafe_code)]
 
-use super::coroutines::{self, CancelRequest, CoroutineId};
 use super::drive::{Driven, drive};
 use super::header::TaskHeader;
-use super::running::Entered;
+use super::running;
+use super::wait_set::CancelRequest;
 use super::{CancelMessage, TaskState};
 use crate::context;
 use crate::future::{AnyFuture, FutureObject, Shared, State};
-use crate::{Callback, ClosedError, Exception, ExceptionContext, Scheduler, catch};
+use crate::{Callback, CallbackToken, ClosedError, Exception, ExceptionContext, Scheduler, catch};
 use std::any::type_name;
 use std::cell::RefCell;
 use std::panic::Location;
@@ -42,9 +42,6 @@ pub(crate) trait AnyTask: AnyFuture {
 
     /// The scheduler has closed: drops the coroutine, and reports that it did not end (T-23).
     fn destroy(self: Rc<Self>);
-
-    /// An owned reference as a future.
-    fn to_any_future(self: Rc<Self>) -> Rc<dyn AnyFuture>;
 }
 
 /// How a coroutine's output becomes an outcome.
@@ -80,9 +77,11 @@ where
         Some(action(unsafe { Pin::new_unchecked(&mut *coroutine) }))
     }
 
-    /// Drops the coroutine; a panic of its destructors is reported.
-    fn drop_coroutine(&self) {
-        let dropped = catch(|| self.with_coroutine(|mut coroutine| coroutine.set(None)));
+    /// Drops the coroutine, with the task as the running one; a panic of its destructors is reported.
+    fn drop_coroutine(self: &Rc<Self>) {
+        let dropped = running::as_task(self.clone(), |_| {
+            catch(|| self.with_coroutine(|mut coroutine| coroutine.set(None)))
+        });
         if let Err(panic) = dropped {
             self.report("a destructor in a task's coroutine panicked", Some(panic));
         }
@@ -90,45 +89,41 @@ where
 
     /// The task is done: tells everybody who waits for it.
     fn complete(self: &Rc<Self>, state: State<T>) {
-        let removed = coroutines::remove(self.header.id());
-        let object: Rc<dyn FutureObject<T>> = self.clone();
+        let kept = self.header.owner().release(self.header.waker().place());
         // Only the coroutine itself completes its task, and it has just ended.
-        let _ = self.shared.complete(&object, state);
-        drop(removed);
+        let _ = self.shared.complete(|| self.clone(), state);
+        drop(kept);
     }
 
-    /// One step: polls, and completes the task if that was the end.
-    fn poll_coroutine(self: &Rc<Self>) {
-        let id = self.header.id();
-        let _entered = Entered::task(id);
-        let waker = self.header.waker().lend();
-        let mut poll_context = Context::from_waker(&waker);
-        let polled = catch(|| {
-            self.with_coroutine(|coroutine| drive(id, coroutine, &mut poll_context))
-                .unwrap_or(Driven::Pending)
+    /// Polls the coroutine. Answers the task's state if that was the end.
+    fn poll_coroutine(self: &Rc<Self>) -> Option<State<T>> {
+        let polled = running::as_task(self.clone(), |_| {
+            let waker = self.header.waker().lend();
+            let mut context = Context::from_waker(&waker);
+            catch(|| {
+                let wait_set = self.header.wait_set();
+                self.with_coroutine(|coroutine| drive(wait_set, coroutine, &mut context))
+            })
         });
-        let state = match polled {
-            Ok(Driven::Pending) => match self.header.aborted() {
-                true => State::Cancelled { message: None },
-                false => return,
-            },
-            Ok(Driven::Ready(output, request)) => {
-                // Dropped before the result is known, so that nobody sees a done task at work.
-                self.drop_coroutine();
-                match (catch(|| (self.finish)(output)), request) {
-                    // It was asked to end in its last step, and has not noticed (T-14).
-                    (Ok(Ok(_unwanted)), Some(CancelRequest(message))) => {
-                        State::Cancelled { message }
-                    }
-                    (Ok(outcome), _) => State::from(outcome),
-                    (Err(panic), _) => State::Finished(Err(panic)),
-                }
+        match polled {
+            Ok(Some(Driven::Ready(output, None))) => Some(match catch(|| (self.finish)(output)) {
+                Ok(outcome) => State::from(outcome),
+                Err(panic) => State::Finished(Err(panic)),
+            }),
+            Ok(Some(Driven::Pending) | None) if self.header.aborted() => {
+                Some(State::Cancelled { message: None })
             }
-            Ok(Driven::Dropped(CancelRequest(message))) => State::Cancelled { message },
-            Err(panic) => State::Finished(Err(panic)),
-        };
-        self.drop_coroutine();
-        self.complete(state);
+            Ok(Some(Driven::Pending) | None) => None,
+            Ok(Some(Driven::Dropped(CancelRequest(message)))) => Some(State::Cancelled { message }),
+            // It was asked to end in its last step, and has not noticed (T-14).
+            Ok(Some(Driven::Ready(output, Some(CancelRequest(message))))) => {
+                Some(match catch(|| (self.finish)(output).map(drop)) {
+                    Ok(Ok(())) => State::Cancelled { message },
+                    Ok(Err(exception)) | Err(exception) => State::from(Err(exception)),
+                })
+            }
+            Err(panic) => Some(State::Finished(Err(panic))),
+        }
     }
 
     /// The scheduler is closed: drops the coroutine, which is reported, and ends the task (L-26).
@@ -187,7 +182,7 @@ where
         let scheduler = self.shared.scheduler().clone();
         let step = Callback::without_context(location, move || self.step());
         // A closed scheduler destroys its tasks.
-        drop(scheduler.schedule(step));
+        drop(scheduler.schedule_detached(step));
     }
 
     fn step(self: Rc<Self>) {
@@ -196,12 +191,14 @@ where
             return;
         }
         let outside = context::replace(self.header.take_context());
-        if self.header.aborted() {
-            let _entered = Entered::task(self.header.id());
+        let end = match self.header.aborted() {
+            true => Some(State::Cancelled { message: None }),
+            false => self.poll_coroutine(),
+        };
+        if let Some(state) = end {
+            // Dropped before the outcome is known, so that nobody finds a task done and at work.
             self.drop_coroutine();
-            self.complete(State::Cancelled { message: None });
-        } else {
-            self.poll_coroutine();
+            self.complete(state);
         }
         self.header.set_context(context::replace(outside));
     }
@@ -219,20 +216,13 @@ where
         if !self.header.is_exempt() {
             self.report("task was destroyed but it is pending", None);
         }
-        {
-            let _entered = Entered::task(self.header.id());
-            self.drop_coroutine();
-        }
+        self.drop_coroutine();
         if self.coroutine.try_borrow().is_err() {
             // It is closing its own loop: the coroutine goes when this step is over.
             self.header.set_aborted();
             return;
         }
         self.complete(State::Cancelled { message: Some("the event loop was closed".into()) });
-    }
-
-    fn to_any_future(self: Rc<Self>) -> Rc<dyn AnyFuture> {
-        self
     }
 }
 
@@ -251,13 +241,19 @@ where
             return false;
         }
         self.header.count_request();
-        let (id, request) = (self.header.id(), CancelRequest(message));
-        match self.coroutine.try_borrow().is_err() {
-            // It is running: it cancels itself, or somebody whom it has called does.
-            true => coroutines::set_request(id, request),
-            false => coroutines::cancel(id, request),
+        let (wait_set, request) = (self.header.wait_set(), CancelRequest(message));
+        if self.coroutine.try_borrow().is_err() {
+            // It runs: it cancels itself, or somebody whom it has called does (T-15).
+            wait_set.set_request(request);
+        } else if !wait_set.cancel(&request) {
+            wait_set.set_request(request);
+            self.schedule_step();
         }
         true
+    }
+
+    fn is_awaited_by(&self, token: CallbackToken) -> bool {
+        self.shared.has_listener(token)
     }
 
     fn task(&self) -> Option<&TaskHeader> {

@@ -1,6 +1,6 @@
-//! Polling a coroutine under a wait set of its own: what tasks and branches have in common.
+//! Polling a coroutine over its wait set: what tasks and branches have in common.
 
-use super::coroutines::{self, CancelRequest, CoroutineId};
+use super::wait_set::{CancelRequest, WaitSet};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,31 +13,50 @@ pub(crate) enum Driven<O> {
     Dropped(CancelRequest),
 }
 
-/// Polls `coroutine`, which must be the running one. `Pending` if it has ended before.
+/// Polls `coroutine`, the running one, whose waits stand in `wait_set`. `Pending` if it has ended.
 ///
 /// A coroutine that is asked to end while it waits for nothing of ours, because it has not begun yet
-/// or waits for a foreign future, is dropped instead of polled (T-13, T-25).
+/// or waits for a foreign future, is dropped (T-13, T-25).
+#[inline]
 pub(crate) fn drive<F: std::future::Future>(
-    id: CoroutineId,
+    wait_set: &WaitSet,
     mut coroutine: Pin<&mut Option<F>>,
     context: &mut Context<'_>,
 ) -> Driven<F::Output> {
-    if coroutines::request(id).is_some() && coroutines::waits_for_nothing(id) {
-        coroutine.set(None);
-        return match coroutines::take_request(id) {
-            Some(request) => Driven::Dropped(request),
-            None => Driven::Dropped(CancelRequest(None)),
-        };
+    if wait_set.has_request() && wait_set.is_empty() {
+        return drop_it(wait_set, coroutine);
     }
     let Some(future) = coroutine.as_mut().as_pin_mut() else { return Driven::Pending };
     match future.poll(context) {
-        Poll::Ready(output) => Driven::Ready(output, coroutines::take_request(id)),
-        Poll::Pending => {
-            // It asked for its own cancellation, and began to wait before that (T-15).
-            if let Some(request) = coroutines::take_request(id) {
-                coroutines::cancel(id, request);
-            }
-            Driven::Pending
-        }
+        Poll::Ready(output) => Driven::Ready(output, wait_set.take_request()),
+        Poll::Pending if wait_set.has_request() => insist(wait_set, coroutine),
+        Poll::Pending => Driven::Pending,
     }
+}
+
+/// It was polled, and has not taken the request: it asked for it itself after it had begun to wait
+/// (T-15), or nothing that it waits for can take it.
+#[cold]
+fn insist<F: std::future::Future>(
+    wait_set: &WaitSet,
+    coroutine: Pin<&mut Option<F>>,
+) -> Driven<F::Output> {
+    if wait_set.has_come() {
+        return Driven::Pending; // its next turn will take it
+    }
+    let Some(request) = wait_set.take_request() else { return Driven::Pending };
+    if wait_set.cancel(&request) {
+        return Driven::Pending;
+    }
+    wait_set.set_request(request);
+    drop_it(wait_set, coroutine)
+}
+
+#[cold]
+fn drop_it<F: std::future::Future>(
+    wait_set: &WaitSet,
+    mut coroutine: Pin<&mut Option<F>>,
+) -> Driven<F::Output> {
+    coroutine.set(None);
+    Driven::Dropped(wait_set.take_request().unwrap_or(CancelRequest(None)))
 }

@@ -1,7 +1,7 @@
 //! [`TaskHeader`]: what is known of a task besides its coroutine and result.
 
-use super::coroutines::CoroutineId;
 use super::owner::Owner;
+use super::wait_set::WaitSet;
 use super::waker::TaskWaker;
 use crate::context::TaskContext;
 use std::cell::{Cell, RefCell};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) struct TaskHeader {
     waker: TaskWaker,
-    number: u64,
+    wait_set: WaitSet,
     name: RefCell<Option<Rc<str>>>,
     /// What its next step runs in.
     context: Cell<TaskContext>,
@@ -29,12 +29,10 @@ struct Flags {
 }
 
 impl TaskHeader {
-    pub(super) fn new(id: CoroutineId, owner: Rc<Owner>, context: TaskContext) -> Self {
-        // Process-wide, as in asyncio (T-7).
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+    pub(super) fn new(owner: Rc<Owner>, context: TaskContext) -> Self {
         Self {
-            waker: TaskWaker::new(id, owner),
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            waker: TaskWaker::new(owner, next_number()),
+            wait_set: WaitSet::default(),
             name: RefCell::new(None),
             context: Cell::new(context),
             cancelling: Cell::new(0),
@@ -43,23 +41,30 @@ impl TaskHeader {
     }
 
     #[inline]
-    pub(crate) fn id(&self) -> CoroutineId {
-        self.waker.task()
-    }
-
     pub(crate) fn number(&self) -> u64 {
-        self.number
+        self.waker.number()
     }
 
+    #[inline]
     pub(super) fn waker(&self) -> &TaskWaker {
         &self.waker
+    }
+
+    #[inline]
+    pub(super) fn owner(&self) -> &Rc<Owner> {
+        self.waker.owner()
+    }
+
+    #[inline]
+    pub(crate) fn wait_set(&self) -> &WaitSet {
+        &self.wait_set
     }
 
     /// The name that was given, or `Task-<number>` (T-7).
     pub(crate) fn name(&self) -> Rc<str> {
         match &*self.name.borrow() {
             Some(name) => name.clone(),
-            None => format!("Task-{}", self.number).into(),
+            None => format!("Task-{}", self.number()).into(),
         }
     }
 
@@ -67,10 +72,12 @@ impl TaskHeader {
         self.name.replace(Some(name));
     }
 
+    #[inline]
     pub(super) fn take_context(&self) -> TaskContext {
         self.context.take()
     }
 
+    #[inline]
     pub(super) fn set_context(&self, context: TaskContext) {
         self.context.set(context);
     }
@@ -115,6 +122,7 @@ impl TaskHeader {
         self.flags.get().queued
     }
 
+    #[inline]
     pub(super) fn aborted(&self) -> bool {
         self.flags.get().aborted
     }
@@ -130,4 +138,24 @@ impl TaskHeader {
     pub(crate) fn set_exempt(&self) {
         self.flags.set(Flags { exempt: true, ..self.flags.get() });
     }
+}
+
+/// A number that no other task of the process has (T-7). Each thread takes many at once, so that
+/// spawning costs nothing between threads.
+#[inline]
+fn next_number() -> u64 {
+    const AT_ONCE: u64 = 1024;
+    static TAKEN: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        /// The next number, and how many are left.
+        static NEXT: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    }
+    NEXT.with(|next| {
+        let (number, left) = match next.get() {
+            (_, 0) => (TAKEN.fetch_add(AT_ONCE, Ordering::Relaxed), AT_ONCE),
+            some => some,
+        };
+        next.set((number + 1, left - 1));
+        number
+    })
 }

@@ -2,7 +2,7 @@
 //! and ends with the scheduler.
 
 use super::cell::AnyTask;
-use super::coroutines;
+use super::running;
 use crate::{Callback, Instant, Scheduler, SchedulerId, ThreadsafeScheduler};
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -16,11 +16,27 @@ thread_local! {
     static THREAD: Cell<u64> = const { Cell::new(0) };
 }
 
-/// What the tasks of one scheduler have in common.
+/// The tasks of one scheduler.
 pub(crate) struct Owner {
     scheduler: SchedulerId,
-    thread: ThreadNumber,
-    threadsafe: Weak<dyn ThreadsafeScheduler>,
+    shared: OwnerName,
+    tasks: RefCell<Places>,
+}
+
+/// What wakers must know of an owner; any thread may look at it.
+#[derive(Clone)]
+pub(crate) struct OwnerName {
+    pub(super) scheduler: SchedulerId,
+    pub(super) thread: ThreadNumber,
+    /// Weak: a waker is no promise that something will be posted.
+    pub(super) threadsafe: Weak<dyn ThreadsafeScheduler>,
+}
+
+/// The tasks that are not done, each in a place that it keeps.
+#[derive(Default)]
+struct Places {
+    tasks: Vec<Option<Rc<dyn AnyTask>>>,
+    free: Vec<usize>,
 }
 
 /// Names a thread, for ever.
@@ -31,7 +47,7 @@ impl ThreadNumber {
     /// That of this thread.
     #[inline]
     pub(crate) fn current() -> Self {
-        match THREAD.get() {
+        match THREAD.with(Cell::get) {
             0 => Self::assign(),
             number => Self(number),
         }
@@ -55,18 +71,26 @@ impl ThreadNumber {
 impl Owner {
     /// The owner of the tasks of `scheduler`; `None` if the scheduler is closed.
     pub(crate) fn of(scheduler: &dyn Scheduler) -> Option<Rc<Owner>> {
+        if scheduler.is_closed() {
+            return None;
+        }
         let id = scheduler.id();
-        let known = OWNERS.try_with(|owners| {
+        // Mostly a task makes another one of its own loop.
+        let own = running::with_task(|running| {
+            let owner = running?.header().owner();
+            (owner.scheduler == id).then(|| owner.clone())
+        });
+        own.or_else(|| Self::find(id)).or_else(|| Self::install(scheduler))
+    }
+
+    fn find(id: SchedulerId) -> Option<Rc<Owner>> {
+        let found = OWNERS.try_with(|owners| {
             let mut owners = owners.borrow_mut();
             let place = owners.iter().position(|owner| owner.scheduler == id)?;
             owners.swap(0, place);
             owners.first().cloned()
         });
-        match known.ok()? {
-            Some(owner) if !scheduler.is_closed() => Some(owner),
-            Some(_) => None,
-            None => Self::install(scheduler),
-        }
+        found.ok().flatten()
     }
 
     /// Has the scheduler keep the right to own tasks, as the captive of a timer that never fires:
@@ -75,53 +99,89 @@ impl Owner {
     fn install(scheduler: &dyn Scheduler) -> Option<Rc<Owner>> {
         let owner = Rc::new(Owner::detached(scheduler));
         OWNERS.try_with(|owners| owners.borrow_mut().insert(0, owner.clone())).ok()?;
-        let tenure = Tenure(owner.scheduler);
+        let tenure = Tenure(owner.clone());
         let captive = Callback::without_context(Location::caller(), move || drop(tenure));
         // A closed scheduler gives it back: dropping it ends the tenure.
         scheduler.schedule_at(Instant::NEVER, captive).ok()?;
         Some(owner)
     }
 
-    /// One that keeps nothing.
-    pub(crate) fn detached(scheduler: &dyn Scheduler) -> Self {
-        Self {
+    /// One that nobody finds.
+    pub(super) fn detached(scheduler: &dyn Scheduler) -> Self {
+        let shared = OwnerName {
             scheduler: scheduler.id(),
             thread: ThreadNumber::current(),
             threadsafe: Arc::downgrade(&scheduler.threadsafe()),
+        };
+        Self { scheduler: scheduler.id(), shared, tasks: RefCell::default() }
+    }
+
+    #[inline]
+    pub(super) fn name(&self) -> &OwnerName {
+        &self.shared
+    }
+
+    /// The place that the next task will have.
+    #[inline]
+    pub(super) fn vacant_place(&self) -> usize {
+        let tasks = self.tasks.borrow();
+        tasks.free.last().copied().unwrap_or(tasks.tasks.len())
+    }
+
+    /// Keeps `task`, which was made for the vacant place.
+    #[inline]
+    pub(super) fn keep(&self, task: Rc<dyn AnyTask>) {
+        let mut tasks = self.tasks.borrow_mut();
+        match tasks.free.pop() {
+            Some(place) => tasks.tasks[place] = Some(task),
+            None => tasks.tasks.push(Some(task)),
         }
     }
 
-    pub(crate) fn thread(&self) -> ThreadNumber {
-        self.thread
+    /// Keeps the task in this place no longer.
+    #[inline]
+    pub(super) fn release(&self, place: usize) -> Option<Rc<dyn AnyTask>> {
+        let mut tasks = self.tasks.borrow_mut();
+        let task = tasks.tasks.get_mut(place)?.take()?;
+        tasks.free.push(place);
+        Some(task)
     }
 
-    pub(crate) fn threadsafe(&self) -> &Weak<dyn ThreadsafeScheduler> {
-        &self.threadsafe
+    /// All tasks that are not done, in the order in which they were made.
+    pub(super) fn tasks(&self) -> Vec<Rc<dyn AnyTask>> {
+        let mut tasks: Vec<_> = self.tasks.borrow().tasks.iter().flatten().cloned().collect();
+        tasks.sort_by_key(|task| task.header().number());
+        tasks
+    }
+}
+
+impl OwnerName {
+    /// The task of this thread that has the place, if it is still the one with this number.
+    pub(super) fn find(&self, place: usize, number: u64) -> Option<Rc<dyn AnyTask>> {
+        let owner = Owner::find(self.scheduler)?;
+        let task = owner.tasks.borrow().tasks.get(place)?.clone()?;
+        (task.header().number() == number).then_some(task)
     }
 }
 
 /// A scheduler's right to own tasks. It ends when the scheduler closes.
-struct Tenure(SchedulerId);
+struct Tenure(Rc<Owner>);
 
 impl Drop for Tenure {
     fn drop(&mut self) {
         let removed = OWNERS.try_with(|owners| {
             let mut owners = owners.borrow_mut();
-            let place = owners.iter().position(|owner| owner.scheduler == self.0)?;
+            let place = owners.iter().position(|owner| Rc::ptr_eq(owner, &self.0))?;
             Some(owners.swap_remove(place))
         });
         drop(removed);
-        let mut left = tasks_of(self.0);
-        left.sort_by_key(|task| task.header().number());
-        for task in left {
+        for task in self.0.tasks() {
             task.destroy();
         }
     }
 }
 
-/// The tasks of a scheduler of this thread that are not done, in no order.
-pub(crate) fn tasks_of(scheduler: SchedulerId) -> Vec<Rc<dyn AnyTask>> {
-    let mut tasks = coroutines::tasks();
-    tasks.retain(|task| task.scheduler().id() == scheduler);
-    tasks
+/// The tasks of a scheduler of this thread that are not done, in the order in which they were made.
+pub(super) fn tasks_of(scheduler: SchedulerId) -> Vec<Rc<dyn AnyTask>> {
+    Owner::find(scheduler).map(|owner| owner.tasks()).unwrap_or_default()
 }

@@ -1,60 +1,107 @@
 //! Which coroutine is running on this thread.
+//!
+//! Invariant: what the slot points to is borrowed by a function of this file that is still running,
+//! and that puts the previous pointers back before it returns, by a panic too.
+#![allow(unsafe_code)]
 
-use super::coroutines::CoroutineId;
+use super::cell::AnyTask;
+use super::header::TaskHeader;
+use super::wait_set::WaitSet;
 use std::cell::Cell;
+use std::ptr::{NonNull, null};
+use std::rc::Rc;
+use std::task::Waker;
 
 thread_local! {
-    static RUNNING: Cell<Running> = const { Cell::new(Running { task: None, coroutine: None }) };
+    static RUNNING: Cell<Running> = const { Cell::new(Running::NOTHING) };
 }
 
 #[derive(Clone, Copy)]
 struct Running {
-    task: Option<CoroutineId>,
-    coroutine: Option<CoroutineId>,
+    /// Null outside of tasks.
+    task: *const RunningTask,
+    /// That of the task, or of a branch of it.
+    wait_set: *const WaitSet,
 }
 
-/// The task whose step is running.
+/// The task whose step runs.
+pub(crate) struct RunningTask {
+    task: Rc<dyn AnyTask>,
+    header: NonNull<TaskHeader>,
+}
+
+impl Running {
+    const NOTHING: Self = Self { task: null(), wait_set: null() };
+}
+
+impl RunningTask {
+    #[inline]
+    pub(crate) fn task(&self) -> &Rc<dyn AnyTask> {
+        &self.task
+    }
+
+    #[inline]
+    pub(crate) fn header(&self) -> &TaskHeader {
+        // SAFETY: it is a part of the task that lies beside it, and never moves.
+        unsafe { self.header.as_ref() }
+    }
+
+    /// Whether `waker` is the one that this task has lent out for its step.
+    #[inline]
+    pub(crate) fn lent(&self, waker: &Waker) -> bool {
+        self.header().waker().has_lent(waker)
+    }
+}
+
+/// Runs `function` as a step of `task`.
 #[inline]
-pub(crate) fn task() -> Option<CoroutineId> {
-    RUNNING.get().task
+pub(crate) fn as_task<R>(task: Rc<dyn AnyTask>, function: impl FnOnce(&RunningTask) -> R) -> R {
+    let header = NonNull::from(task.header());
+    let running = RunningTask { task, header };
+    let wait_set: *const WaitSet = running.header().wait_set();
+    let _entered = Entered::new(Running { task: &raw const running, wait_set });
+    function(&running)
 }
 
-/// The coroutine that is being polled: the task, or a branch of it.
+/// Runs `function` as a part of the running task whose waits stand in `wait_set`.
 #[inline]
-pub(crate) fn coroutine() -> Option<CoroutineId> {
-    RUNNING.get().coroutine
+pub(crate) fn as_branch<R>(wait_set: &WaitSet, function: impl FnOnce() -> R) -> R {
+    let running = Running { wait_set, ..RUNNING.with(Cell::get) };
+    let _entered = Entered::new(running);
+    function()
 }
 
-/// Makes a coroutine the running one until this is dropped.
-pub(crate) struct Entered {
+/// Calls `function` with the task whose step runs, `None` in plain callbacks.
+#[inline]
+pub(crate) fn with_task<R>(function: impl FnOnce(Option<&RunningTask>) -> R) -> R {
+    let running = RUNNING.with(Cell::get);
+    // SAFETY: by the invariant it is null, or borrowed by an `as_task` that this runs inside of.
+    function(unsafe { running.task.as_ref() })
+}
+
+/// Calls `function` with the wait set of the coroutine that is polled, `None` outside of one.
+#[inline]
+pub(crate) fn with_wait_set<R>(function: impl FnOnce(Option<&WaitSet>) -> R) -> R {
+    let running = RUNNING.with(Cell::get);
+    // SAFETY: by the invariant it is null, or borrowed by a function that this runs inside of.
+    function(unsafe { running.wait_set.as_ref() })
+}
+
+/// Puts back what ran before. Never leaves this file, so that it cannot be forgotten.
+struct Entered {
     previous: Running,
 }
 
 impl Entered {
-    /// The step of a task begins.
     #[inline]
-    pub(crate) fn task(id: CoroutineId) -> Self {
-        Self { previous: RUNNING.replace(Running { task: Some(id), coroutine: Some(id) }) }
-    }
-
-    /// A branch of the running task is polled.
-    #[inline]
-    pub(crate) fn branch(id: CoroutineId) -> Self {
-        let previous = RUNNING.get();
-        RUNNING.set(Running { coroutine: Some(id), ..previous });
-        Self { previous }
-    }
-
-    /// What follows belongs to no task: a callback, or another loop.
-    #[inline]
-    pub(crate) fn none() -> Self {
-        Self { previous: RUNNING.replace(Running { task: None, coroutine: None }) }
+    fn new(running: Running) -> Self {
+        Self { previous: RUNNING.with(|current| current.replace(running)) }
     }
 }
 
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        RUNNING.set(self.previous);
+        RUNNING.with(|current| current.set(self.previous));
     }
 }

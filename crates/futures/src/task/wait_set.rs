@@ -1,0 +1,211 @@
+//! [`WaitSet`]: what a coroutine waits for right now.
+//!
+//! Each task has one, and each [branch](super::branch) of a task: a part of its body that can be
+//! cancelled apart. Every pending wait on something of ours stands in it, so that a cancellation can
+//! be given to all of it, and comes out of each `.await` as an error.
+//!
+//! A wait that was moved to another coroutine, or dropped outside of its own, leaves its entry behind.
+//! So entries keep nothing alive, and one that nobody waits by any more counts for nothing.
+//!
+//! Invariant: nothing here is borrowed while what is waited for is told.
+
+use super::CancelMessage;
+use super::branch::BranchState;
+use crate::future::{AnyFuture, CallbackToken};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+
+#[derive(Default)]
+pub(crate) struct WaitSet {
+    waits: RefCell<Waits>,
+    /// How many waits are for the coroutine's own next turn, which comes by itself.
+    turns: Cell<u32>,
+    /// Boxed, for mostly there is none.
+    request: Cell<Option<Box<CancelRequest>>>,
+}
+
+/// A cancellation that no wait has taken yet: the next one that is polled does.
+#[derive(Clone)]
+pub(crate) struct CancelRequest(pub(crate) CancelMessage);
+
+/// What a coroutine may wait for.
+#[derive(Clone)]
+pub(crate) enum Waited {
+    Future(Weak<dyn AnyFuture>),
+    Branch(Weak<BranchState>),
+}
+
+/// The usual single wait is kept inline. Tokens grow, so that a map keeps the order of coming.
+#[derive(Default)]
+enum Waits {
+    #[default]
+    Empty,
+    One(CallbackToken, Waited),
+    Many(BTreeMap<CallbackToken, Waited>),
+}
+
+impl WaitSet {
+    /// Notes that the coroutine waits for something, if that is not known yet.
+    #[inline]
+    pub(crate) fn begin(&self, token: CallbackToken, waited: Waited) {
+        self.waits.borrow_mut().insert(token, waited);
+    }
+
+    /// Notes that a wait has ended.
+    #[inline]
+    pub(crate) fn end(&self, token: CallbackToken) {
+        let waited = self.waits.borrow_mut().remove(token);
+        drop(waited);
+    }
+
+    /// Notes that the coroutine waits for its next turn.
+    #[inline]
+    pub(crate) fn begin_turn(&self) {
+        self.turns.set(self.turns.get() + 1);
+    }
+
+    /// Notes that the turn has come.
+    #[inline]
+    pub(crate) fn end_turn(&self) {
+        self.turns.set(self.turns.get().saturating_sub(1));
+    }
+
+    /// Whether it waits for nothing of ours.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.turns.get() == 0 && matches!(*self.waits.borrow(), Waits::Empty)
+    }
+
+    /// Whether something that it waits for has come, so that its next poll notices a request.
+    pub(crate) fn has_come(&self) -> bool {
+        self.turns.get() > 0 || self.live().iter().any(|live| live.has_come())
+    }
+
+    /// The futures that it waits for, those of its branches among them, in the order of coming.
+    pub(crate) fn futures(&self) -> Vec<Rc<dyn AnyFuture>> {
+        let mut futures = Vec::new();
+        for live in self.live() {
+            match live {
+                Live::Future(future) => futures.push(future),
+                Live::Branch(branch) => futures.extend(branch.wait_set().futures()),
+            }
+        }
+        futures
+    }
+
+    /// Cancels all that it waits for, and says whether anything of it has accepted that.
+    ///
+    /// Calls into other coroutines and wakes, so nothing may be borrowed.
+    pub(crate) fn cancel(&self, request: &CancelRequest) -> bool {
+        let mut accepted = false;
+        for live in self.live() {
+            match live {
+                Live::Future(future) => accepted |= future.request_cancel(request.0.clone()),
+                Live::Branch(branch) => {
+                    branch.cancel(request.clone());
+                    accepted = true;
+                }
+            }
+        }
+        accepted
+    }
+
+    /// Whether there is a cancellation that nobody has taken yet.
+    #[inline]
+    pub(crate) fn has_request(&self) -> bool {
+        let request = self.request.take();
+        let has_one = request.is_some();
+        self.request.set(request);
+        has_one
+    }
+
+    /// Takes the cancellation: it is delivered, or called off.
+    #[inline]
+    pub(crate) fn take_request(&self) -> Option<CancelRequest> {
+        self.request.take().map(|request| *request)
+    }
+
+    /// Has the next wait that is polled end with `request`.
+    pub(crate) fn set_request(&self, request: CancelRequest) {
+        self.request.set(Some(Box::new(request)));
+    }
+
+    /// What it still waits for. The entries of others are forgotten.
+    fn live(&self) -> Vec<Live> {
+        let entries: Vec<_> = match &*self.waits.borrow() {
+            Waits::Empty => Vec::new(),
+            Waits::One(token, waited) => vec![(*token, waited.clone())],
+            Waits::Many(map) => {
+                map.iter().map(|(token, waited)| (*token, waited.clone())).collect()
+            }
+        };
+        let live = entries.into_iter().filter_map(|(token, waited)| {
+            let live = match waited {
+                Waited::Branch(branch) => branch.upgrade().map(Live::Branch),
+                Waited::Future(future) => future
+                    .upgrade()
+                    .filter(|future| future.is_done() || future.is_awaited_by(token))
+                    .map(Live::Future),
+            };
+            if live.is_none() {
+                self.end(token);
+            }
+            live
+        });
+        live.collect()
+    }
+}
+
+enum Live {
+    Future(Rc<dyn AnyFuture>),
+    Branch(Rc<BranchState>),
+}
+
+impl Live {
+    fn has_come(&self) -> bool {
+        match self {
+            Live::Future(future) => future.is_done(),
+            Live::Branch(branch) => branch.wait_set().has_come(),
+        }
+    }
+}
+
+impl Waits {
+    #[inline]
+    fn insert(&mut self, token: CallbackToken, waited: Waited) {
+        match self {
+            Waits::Empty => *self = Waits::One(token, waited),
+            Waits::One(known, _) if *known == token => {}
+            Waits::One(..) | Waits::Many(_) => self.insert_among(token, waited),
+        }
+    }
+
+    #[cold]
+    fn insert_among(&mut self, token: CallbackToken, waited: Waited) {
+        let mut map = match std::mem::take(self) {
+            Waits::Many(map) => map,
+            Waits::One(first, earlier) => BTreeMap::from([(first, earlier)]),
+            Waits::Empty => BTreeMap::new(),
+        };
+        map.insert(token, waited);
+        *self = Waits::Many(map);
+    }
+
+    #[inline]
+    fn remove(&mut self, token: CallbackToken) -> Option<Waited> {
+        match self {
+            Waits::One(only, _) if *only == token => match std::mem::take(self) {
+                Waits::One(_, waited) => Some(waited),
+                Waits::Empty | Waits::Many(_) => None,
+            },
+            Waits::Empty | Waits::One(..) => None,
+            Waits::Many(map) => {
+                let removed = map.remove(&token);
+                if map.is_empty() {
+                    *self = Waits::Empty;
+                }
+                removed
+            }
+        }
+    }
+}
