@@ -80,6 +80,8 @@ pub trait Scheduler {
 pub trait ThreadsafeScheduler: Send + Sync {
     /// Queues `closure` to run on the scheduler's thread, and wakes it. In order per calling thread.
     ///
+    /// It runs in the empty [`TaskContext`](crate::TaskContext): the values of another thread stay there.
+    ///
     /// It takes this reference with it: a scheduler that counts them, to know whether something may
     /// still come, never sees one of a caller who has nothing more to say.
     ///

@@ -8,8 +8,9 @@ pub use eventloop::*;
 pub use futures::{
     Callback, CallbackId, CallbackToken, CancelledError, Closed, ClosedError, EnteredScheduler,
     Exception, ExceptionContext, Future, Handle, HandleState, Instant, InvalidStateError,
-    PanicError, PostedClosure, Scheduler, SchedulerExt, SchedulerId, ThreadsafeScheduler,
-    TimeoutError, TimerHandle, catch, concurrent, to_concurrent, wrap_future,
+    PanicError, PostedClosure, ResetToken, Scheduler, SchedulerExt, SchedulerId, Scoped,
+    TaskContext, TaskLocal, ThreadsafeScheduler, TimeoutError, TimerHandle, catch, concurrent,
+    to_concurrent, wrap_future,
 };
 pub use transports::*;
 
