@@ -5,10 +5,11 @@
 
 use futures::{
     Callback, CallbackId, Closed, EnteredScheduler, ExceptionContext, Handle, Instant,
-    PostedClosure, Scheduler, SchedulerId, ThreadsafeScheduler, TimerHandle,
+    PostedClosure, Scheduler, SchedulerId, TaskContext, ThreadsafeScheduler, TimerHandle,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -69,7 +70,7 @@ impl MiniScheduler {
     fn run_once(&self) {
         let _entered = EnteredScheduler::new(self.to_rc());
         while let Some(closure) = self.posted.borrow().as_ref().and_then(|r| r.try_recv().ok()) {
-            let callback = Callback::new(closure);
+            let callback = Callback::in_context(Location::caller(), TaskContext::new(), closure);
             let id = CallbackId::Soon(self.number());
             self.ready.borrow_mut().push_back((id, Some(callback)));
         }
