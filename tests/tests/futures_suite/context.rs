@@ -1,6 +1,6 @@
 //! Task-local values: who sees them, and who does not.
 
-use futures::{Future, SchedulerExt, TaskContext, TaskLocal};
+use futures::{Future, SchedulerExt, TaskBuilder, TaskContext, TaskLocal, yield_now};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -219,4 +219,58 @@ pub(crate) fn l53_a_scoped_future_meets_a_loop_future(host: &dyn Host) {
     assert_eq!((before, value, after), (Some(4), 1, Some(4)));
     host.run_until_idle();
     assert_eq!(seen.get(), Some(4));
+}
+
+pub(crate) fn l53_all_steps_of_a_task_share_the_values_of_its_place(host: &dyn Host) {
+    let (scheduler, trace) = (host.scheduler(), Trace::new());
+    let task = |name: &'static str| {
+        let (trace, scheduler) = (trace.clone(), scheduler.clone());
+        async move {
+            note(&trace, name)();
+            let token = REQUEST.set(REQUEST.get().unwrap_or_default() + 5);
+            yield_now().await.unwrap();
+            note(&trace, name)();
+            scheduler.spawn(noting(trace.clone(), "child"));
+            token.reset();
+            yield_now().await.unwrap();
+            note(&trace, name)();
+        }
+    };
+    async fn noting(trace: Trace, name: &'static str) {
+        note(&trace, name)();
+        REQUEST.set(77);
+    }
+    scheduler.spawn(task("none"));
+    REQUEST.sync_scope(1, || scheduler.spawn(task("one")));
+    let given = REQUEST.sync_scope(2, TaskContext::current);
+    TaskBuilder::new().context(given).spawn(&*scheduler, noting(trace.clone(), "given"));
+    scheduler.call_soon(note(&trace, "callback"));
+    REQUEST.sync_scope(50, || host.run_until_idle());
+    let first = ["none None", "one Some(1)", "given Some(2)", "callback None"];
+    let second = ["none Some(5)", "one Some(6)"];
+    let third = ["child Some(5)", "none None", "child Some(6)", "one Some(1)"];
+    let mut seen = trace.take();
+    assert_eq!(seen[..6], [&first[..], &second].concat());
+    seen[6..].sort();
+    let mut third = third;
+    third.sort();
+    assert_eq!(seen[6..], third);
+}
+
+pub(crate) fn l53_an_eager_task_leaves_the_values_of_its_creator(host: &dyn Host) {
+    let (scheduler, trace) = (host.scheduler(), Trace::new());
+    let (inner, noted) = (scheduler.clone(), trace.clone());
+    scheduler.call_soon(move || {
+        REQUEST.set(1);
+        let trace = noted.clone();
+        let eager = async move {
+            note(&trace, "eager")();
+            REQUEST.set(2);
+        };
+        let task = TaskBuilder::new().eager().spawn(&*inner, eager);
+        assert!(task.done());
+        note(&noted, "creator")();
+    });
+    host.run_until_idle();
+    assert_eq!(trace.take(), ["eager Some(1)", "creator Some(1)"]);
 }

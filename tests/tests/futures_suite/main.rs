@@ -126,7 +126,9 @@ tulipa_tests::on_every_host! {
         l53_h2_cancelling_lets_go_of_the_values_at_once,
         l53_l25_closing_drops_the_values_too,
         l53_l31_no_value_goes_to_another_thread,
-        l53_a_scoped_future_meets_a_loop_future;
+        l53_a_scoped_future_meets_a_loop_future,
+        l53_all_steps_of_a_task_share_the_values_of_its_place,
+        l53_an_eager_task_leaves_the_values_of_its_creator;
     conversion:
         f27_a_thread_future_becomes_a_loop_future,
         f27_f11_a_source_that_is_done_is_taken_over_at_once,
