@@ -27,7 +27,7 @@ pub struct MiniScheduler {
     /// Timers as deadline, order of creation, name, callback; in no order.
     timers: RefCell<Vec<(Instant, u64, CallbackId, Callback)>>,
     next: Cell<u64>,
-    sender: Sender<PostedClosure>,
+    post: Arc<Post>,
     /// The closures from other threads; `None` once the scheduler is closed.
     posted: RefCell<Option<Receiver<PostedClosure>>>,
     reports: RefCell<Vec<ExceptionContext>>,
@@ -38,14 +38,15 @@ impl MiniScheduler {
     /// A scheduler with nothing to do, at [`Instant::ZERO`].
     pub fn new() -> Rc<Self> {
         let (sender, posted) = channel();
+        let id = SchedulerId::unique();
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
-            id: SchedulerId::unique(),
+            id,
             now: Cell::new(Instant::ZERO),
             ready: RefCell::default(),
             timers: RefCell::default(),
             next: Cell::new(0),
-            sender,
+            post: Arc::new(Post { id, sender }),
             posted: RefCell::new(Some(posted)),
             reports: RefCell::default(),
             handler: RefCell::default(),
@@ -186,7 +187,7 @@ impl Scheduler for MiniScheduler {
     }
 
     fn threadsafe(&self) -> Arc<dyn ThreadsafeScheduler> {
-        Arc::new(Post { id: self.id, sender: self.sender.clone() })
+        self.post.clone()
     }
 
     fn is_closed(&self) -> bool {

@@ -64,7 +64,10 @@ pub trait Scheduler {
     /// An owned reference to this scheduler.
     fn to_rc(&self) -> Rc<dyn Scheduler>;
 
-    /// The way in from other threads.
+    /// The way in from other threads: always a clone of the same `Arc`.
+    ///
+    /// The scheduler keeps one itself for as long as it is open, so that a `Weak` of it, which is what
+    /// a waker holds, stays good until then without counting as somebody who may still post.
     fn threadsafe(&self) -> Arc<dyn ThreadsafeScheduler>;
 
     /// Whether it has been closed: nothing will run any more.
