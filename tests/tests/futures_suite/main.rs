@@ -25,6 +25,7 @@ tulipa_tests::on_every_host! {
         l25_closing_drops_what_is_queued_without_running_it,
         l31_another_thread_posts_in_order,
         l31_the_way_in_from_other_threads_is_one_and_stays,
+        l31_what_comes_while_a_callback_runs_is_not_left_behind,
         l47_time_does_not_go_back,
         l48_the_running_loop_is_the_current_one,
         l48_entering_a_scheduler_restores_the_one_before;

@@ -4,6 +4,7 @@ use futures::{EnteredScheduler, HandleState, Scheduler, SchedulerExt, current, t
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tulipa_tests::{Host, MiniScheduler, Trace, on_drop};
 
@@ -149,6 +150,27 @@ pub(crate) fn l31_the_way_in_from_other_threads_is_one_and_stays(host: &dyn Host
     thread.join().unwrap();
     host.run_until_idle();
     assert_eq!(seen.try_recv(), Ok(7));
+}
+
+pub(crate) fn l31_what_comes_while_a_callback_runs_is_not_left_behind(host: &dyn Host) {
+    let (scheduler, count) = (host.scheduler(), Arc::new(AtomicU32::new(0)));
+    let (threadsafe, counted) = (scheduler.threadsafe(), count.clone());
+    scheduler.call_soon(move || {
+        let thread = std::thread::spawn(move || {
+            let posted = threadsafe.post(Box::new(move || {
+                for _ in 0..3 {
+                    let counted = counted.clone();
+                    current().call_soon(move || {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    });
+                }
+            }));
+            assert!(posted.is_ok());
+        });
+        thread.join().unwrap();
+    });
+    host.run_until_idle();
+    assert_eq!(count.load(Ordering::Relaxed), 3);
 }
 
 pub(crate) fn l47_time_does_not_go_back(host: &dyn Host) {
