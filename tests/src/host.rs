@@ -1,9 +1,10 @@
 //! [`Host`]: a loop under test, and the macro that runs a suite on each of them.
 
-use crate::{ExceptionHandler, MiniScheduler};
+use crate::MiniScheduler;
+use crate::local_set_scheduler::ScheduledLocalSet;
+use crate::reports::{ExceptionHandler, Reports};
 use eventloop::{DriverKind, EventLoopBuilder, TestLoop};
 use futures::{ExceptionContext, Scheduler};
-use std::cell::RefCell;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
@@ -48,6 +49,11 @@ macro_rules! on_every_host {
         mod on_mini {
             $($(#[test] fn $check() {
                 $crate::check($crate::MiniHost::new, super::$module::$check)
+            })+)+
+        }
+        mod on_local_set {
+            $($(#[test] fn $check() {
+                $crate::check($crate::LocalSetHost::new, super::$module::$check)
             })+)+
         }
         mod on_event_loop {
@@ -101,17 +107,43 @@ impl Host for MiniHost {
     }
 }
 
+/// A task in a tokio `LocalSet` as a host: see [`LocalSetScheduler`](crate::LocalSetScheduler).
+pub struct LocalSetHost(ScheduledLocalSet);
+
+impl LocalSetHost {
+    /// A host in a new `LocalSet`, on a runtime of its own.
+    #[expect(clippy::new_without_default, reason = "made by the suite only")]
+    pub fn new() -> Self {
+        Self(ScheduledLocalSet::new())
+    }
+}
+
+impl Host for LocalSetHost {
+    fn scheduler(&self) -> Rc<dyn Scheduler> {
+        self.0.scheduler().clone()
+    }
+
+    fn run_until_idle(&self) {
+        self.0.run_until_idle();
+    }
+
+    fn take_reports(&self) -> Vec<ExceptionContext> {
+        self.0.scheduler().take_reports()
+    }
+
+    fn set_exception_handler(&self, handler: ExceptionHandler) {
+        self.0.scheduler().set_exception_handler(handler);
+    }
+
+    fn close(&self) {
+        self.0.scheduler().close();
+    }
+}
+
 /// The event loop as a host, on the clock of a test loop.
 pub struct LoopHost {
     test_loop: TestLoop,
     reports: Reports,
-}
-
-/// What a [`LoopHost`] was told.
-#[derive(Clone, Default)]
-struct Reports {
-    contexts: Rc<RefCell<Vec<ExceptionContext>>>,
-    also: Rc<RefCell<Option<ExceptionHandler>>>,
 }
 
 impl LoopHost {
@@ -140,11 +172,7 @@ impl LoopHost {
     fn record(&self) {
         let reports = self.reports.clone();
         self.test_loop.set_exception_handler(Some(Rc::new(move |_, context| {
-            reports.contexts.borrow_mut().push(context.clone());
-            let also = reports.also.borrow().clone();
-            if let Some(also) = also {
-                also(context);
-            }
+            reports.record(context);
         })));
     }
 }
@@ -161,11 +189,11 @@ impl Host for LoopHost {
     }
 
     fn take_reports(&self) -> Vec<ExceptionContext> {
-        self.reports.contexts.take()
+        self.reports.take()
     }
 
     fn set_exception_handler(&self, handler: ExceptionHandler) {
-        drop(self.reports.also.replace(Some(handler)));
+        self.reports.set_handler(Some(handler));
     }
 
     fn close(&self) {

@@ -3,18 +3,17 @@
 //! It is there to be different from the event loop: plain collections, no poller, linear searches.
 //! A test that passes on both rests on the contract alone.
 
+use crate::reports::{ExceptionHandler, Reports, run_callback};
 use futures::{
     Callback, CallbackId, Closed, EnteredScheduler, ExceptionContext, Handle, Instant,
-    PostedClosure, Scheduler, SchedulerId, ThreadsafeScheduler, TimerHandle,
+    PostedClosure, Scheduler, SchedulerId, TaskContext, ThreadsafeScheduler, TimerHandle,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-
-/// What is told about errors that have no caller.
-pub type ExceptionHandler = Rc<dyn Fn(&ExceptionContext)>;
 
 /// A scheduler that runs what is ready and lets its clock jump to the next timer when nothing is.
 pub struct MiniScheduler {
@@ -26,28 +25,27 @@ pub struct MiniScheduler {
     /// Timers as deadline, order of creation, name, callback; in no order.
     timers: RefCell<Vec<(Instant, u64, CallbackId, Callback)>>,
     next: Cell<u64>,
-    sender: Sender<PostedClosure>,
+    post: Arc<Post>,
     /// The closures from other threads; `None` once the scheduler is closed.
     posted: RefCell<Option<Receiver<PostedClosure>>>,
-    reports: RefCell<Vec<ExceptionContext>>,
-    handler: RefCell<Option<ExceptionHandler>>,
+    reports: Reports,
 }
 
 impl MiniScheduler {
     /// A scheduler with nothing to do, at [`Instant::ZERO`].
     pub fn new() -> Rc<Self> {
         let (sender, posted) = channel();
+        let id = SchedulerId::unique();
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
-            id: SchedulerId::unique(),
+            id,
             now: Cell::new(Instant::ZERO),
             ready: RefCell::default(),
             timers: RefCell::default(),
             next: Cell::new(0),
-            sender,
+            post: Arc::new(Post { id, sender }),
             posted: RefCell::new(Some(posted)),
-            reports: RefCell::default(),
-            handler: RefCell::default(),
+            reports: Reports::default(),
         })
     }
 
@@ -55,6 +53,7 @@ impl MiniScheduler {
     pub fn run_until_idle(&self) {
         loop {
             self.run_once();
+            self.collect_posted();
             if self.ready.borrow().is_empty() {
                 let earliest = self.timers.borrow().iter().map(|timer| timer.0).min();
                 match earliest {
@@ -65,14 +64,19 @@ impl MiniScheduler {
         }
     }
 
-    /// One iteration: collects what came and what is due, then runs what is ready now.
-    fn run_once(&self) {
-        let _entered = EnteredScheduler::new(self.to_rc());
+    /// Queues what other threads sent.
+    fn collect_posted(&self) {
         while let Some(closure) = self.posted.borrow().as_ref().and_then(|r| r.try_recv().ok()) {
-            let callback = Callback::new(closure);
+            let callback = Callback::in_context(Location::caller(), TaskContext::new(), closure);
             let id = CallbackId::Soon(self.number());
             self.ready.borrow_mut().push_back((id, Some(callback)));
         }
+    }
+
+    /// One iteration: collects what came and what is due, then runs what is ready now.
+    fn run_once(&self) {
+        let _entered = EnteredScheduler::new(self.to_rc());
+        self.collect_posted();
         let now = self.now.get();
         let mut due: Vec<_> =
             self.timers.borrow_mut().extract_if(.., |timer| timer.0 <= now).collect();
@@ -82,17 +86,8 @@ impl MiniScheduler {
         for _ in 0..batch {
             let next = self.ready.borrow_mut().pop_front();
             if let Some((_, Some(callback))) = next {
-                self.run(callback);
+                run_callback(self, callback);
             }
-        }
-    }
-
-    fn run(&self, callback: Callback) {
-        let (location, handle) = (callback.location(), format!("{callback:?}"));
-        if let Err(exception) = futures::catch(|| callback.run()) {
-            let mut context = ExceptionContext::with_exception("exception in callback", exception);
-            (context.created_at, context.handle) = (Some(location), Some(handle));
-            self.call_exception_handler(context);
         }
     }
 
@@ -100,7 +95,8 @@ impl MiniScheduler {
     pub fn close(&self) {
         let posted = self.posted.borrow_mut().take();
         let (ready, timers) = (self.ready.take(), self.timers.take());
-        drop((posted, ready, timers, self.handler.take()));
+        drop((posted, ready, timers));
+        self.reports.set_handler(None);
     }
 
     /// What was reported since the last call.
@@ -110,7 +106,7 @@ impl MiniScheduler {
 
     /// Has `handler` called with each report, which is recorded all the same.
     pub fn set_exception_handler(&self, handler: ExceptionHandler) {
-        drop(self.handler.replace(Some(handler)));
+        self.reports.set_handler(Some(handler));
     }
 
     fn number(&self) -> u64 {
@@ -169,11 +165,7 @@ impl Scheduler for MiniScheduler {
     }
 
     fn call_exception_handler(&self, context: ExceptionContext) {
-        let handler = self.handler.borrow().clone();
-        self.reports.borrow_mut().push(context.clone());
-        if let Some(handler) = handler {
-            handler(&context);
-        }
+        self.reports.record(&context);
     }
 
     fn id(&self) -> SchedulerId {
@@ -185,7 +177,7 @@ impl Scheduler for MiniScheduler {
     }
 
     fn threadsafe(&self) -> Arc<dyn ThreadsafeScheduler> {
-        Arc::new(Post { id: self.id, sender: self.sender.clone() })
+        self.post.clone()
     }
 
     fn is_closed(&self) -> bool {

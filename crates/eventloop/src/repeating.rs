@@ -3,6 +3,7 @@
 //! Invariant: the closure is taken out of its place while it runs, so that it may remove or replace
 //! itself; it goes back only if its place is still marked as running.
 
+use futures::TaskContext;
 use std::cell::Cell;
 use std::panic::Location;
 
@@ -13,15 +14,21 @@ pub(crate) struct RepeatingCallback {
     created_at: Cell<Option<&'static Location<'static>>>,
 }
 
-/// A closure for a [`RepeatingCallback`], and where it was handed over.
+/// A closure for a [`RepeatingCallback`], where it was handed over, and the context of that moment.
 pub(crate) struct RepeatedClosure {
     closure: Box<dyn FnMut()>,
     location: &'static Location<'static>,
+    context: TaskContext,
 }
 
 impl RepeatedClosure {
     pub(crate) fn new(closure: Box<dyn FnMut()>, location: &'static Location<'static>) -> Self {
-        Self { closure, location }
+        Self { closure, location, context: TaskContext::current() }
+    }
+
+    /// Each run starts with the same values, whatever the last one set (L-53).
+    fn call(&mut self) {
+        self.context.run(|| (self.closure)());
     }
 }
 
@@ -30,7 +37,7 @@ impl RepeatedClosure {
 pub(crate) enum Place {
     #[default]
     Empty,
-    Waiting(Box<dyn FnMut()>),
+    Waiting(RepeatedClosure),
     Running,
 }
 
@@ -38,7 +45,7 @@ impl RepeatingCallback {
     /// Puts `closure` in place; what was there comes back, to be dropped where that is safe.
     pub(crate) fn set(&self, new: RepeatedClosure) -> Place {
         self.created_at.set(Some(new.location));
-        self.place.replace(Place::Waiting(new.closure))
+        self.place.replace(Place::Waiting(new))
     }
 
     /// Where the latest closure was handed over.
@@ -57,7 +64,7 @@ impl RepeatingCallback {
             Place::Waiting(closure) => {
                 let mut running = Running { place: &self.place, closure: Some(closure) };
                 if let Some(closure) = &mut running.closure {
-                    closure();
+                    closure.call();
                 }
             }
             other => self.place.set(other),
@@ -68,7 +75,7 @@ impl RepeatingCallback {
 /// Brings the closure back to its place after the call, also when it panicked.
 struct Running<'a> {
     place: &'a Cell<Place>,
-    closure: Option<Box<dyn FnMut()>>,
+    closure: Option<RepeatedClosure>,
 }
 
 impl Drop for Running<'_> {

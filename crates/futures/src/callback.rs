@@ -1,6 +1,7 @@
 //! [`Callback`]: something to run once, with the place that scheduled it.
 
 use crate::inline_once::InlineOnce;
+use crate::{TaskContext, context};
 use std::fmt;
 use std::panic::Location;
 
@@ -8,6 +9,9 @@ use std::panic::Location;
 ///
 /// Closures of up to four words are kept inline, so that scheduling one allocates nothing. Dropping
 /// a callback drops what its closure captured, without running it.
+///
+/// It runs in the [`TaskContext`] of the place that made it (L-53), which takes one of the four words
+/// unless it is empty.
 ///
 /// # Examples
 /// ```
@@ -36,14 +40,27 @@ impl Callback {
     /// Wraps `closure`, with `location` as the place where it was scheduled.
     #[inline]
     pub fn at(location: &'static Location<'static>, closure: impl FnOnce() + 'static) -> Self {
-        Self { closure: InlineOnce::new(move |()| closure()), location }
+        Self { closure: context::bind(move |()| closure()), location }
     }
 
+    /// As [`at`](Callback::at), to be run in `context` in the place of the current one.
+    #[inline]
+    pub fn in_context(
+        location: &'static Location<'static>,
+        context: TaskContext,
+        closure: impl FnOnce() + 'static,
+    ) -> Self {
+        Self { closure: context::bind_to(context, move |()| closure()), location }
+    }
+
+    /// As [`at`](Callback::at), for a closure that enters a context of its own: it finds the one of
+    /// whoever runs it, and has to leave it as it was.
+    #[inline]
     pub(crate) fn without_context(
         location: &'static Location<'static>,
         closure: impl FnOnce() + 'static,
     ) -> Self {
-        Self::at(location, closure)
+        Self { closure: InlineOnce::new(move |()| closure()), location }
     }
 
     /// The place that scheduled it (H-16).

@@ -12,11 +12,10 @@ mod teardown;
 mod wait;
 
 use crate::catch::catch;
-use crate::inline_once::InlineOnce;
 use crate::task::{CancelMessage, WakeTarget};
 use crate::{
     Callback, CancelledError, Exception, ExceptionContext, InvalidStateError, Scheduler,
-    SchedulerId,
+    SchedulerId, context,
 };
 use listeners::{Announced, Listener, Listeners};
 use std::any::type_name;
@@ -264,7 +263,7 @@ impl<T: 'static> Future<T> {
             self.shared().schedule(Callback::at(location, move || callback(&future)));
             return CallbackToken::SPENT;
         }
-        let closure = InlineOnce::new(move |future: Future<T>| callback(&future));
+        let closure = context::bind(move |future: Future<T>| callback(&future));
         self.shared().listeners.borrow_mut().push(Listener::Callback { closure, location })
     }
 
@@ -419,7 +418,7 @@ impl<T: 'static> Shared<T> {
             match next {
                 Some(Announced::Callback(location)) => {
                     let turn = Turn(Some(this.clone()));
-                    self.schedule(Callback::at(location, move || turn.run()));
+                    self.schedule(Callback::without_context(location, move || turn.run()));
                 }
                 Some(Announced::Waiter(target)) => self.wake(target),
                 Some(Announced::Gone) => {}

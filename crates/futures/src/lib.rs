@@ -4,6 +4,7 @@
 //! - [`Scheduler`] is what an event loop must offer; [`SchedulerExt`] adds `call_soon` and company.
 //! - [`Future`] is a result that will come, for one thread; [`concurrent::Future`] the kind that may
 //!   cross threads (PEP 3148).
+//! - [`TaskLocal`] is a variable whose value goes along with callbacks and tasks.
 //! - [`Exception`] is the error that travels through them.
 
 mod callback;
@@ -28,7 +29,7 @@ mod yield_now;
 
 pub use callback::Callback;
 pub use catch::{catch, catch_silently};
-pub use context::TaskContext;
+pub use context::{ResetToken, Scoped, TaskContext, TaskLocal};
 pub use current::{EnteredScheduler, current, try_current};
 pub use errors::{CancelledError, InvalidStateError, TimeoutError};
 pub use exception::Exception;

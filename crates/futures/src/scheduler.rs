@@ -72,7 +72,10 @@ pub trait Scheduler {
     /// An owned reference to this scheduler.
     fn to_rc(&self) -> Rc<dyn Scheduler>;
 
-    /// The way in from other threads.
+    /// The way in from other threads: always a clone of the same `Arc`.
+    ///
+    /// The scheduler keeps one itself for as long as it is open, so that a `Weak` of it, which is what
+    /// a waker holds, stays good until then without counting as somebody who may still post.
     fn threadsafe(&self) -> Arc<dyn ThreadsafeScheduler>;
 
     /// Whether it has been closed: nothing will run any more.
@@ -87,6 +90,8 @@ pub trait Scheduler {
 /// What another thread may do with a scheduler.
 pub trait ThreadsafeScheduler: Send + Sync {
     /// Queues `closure` to run on the scheduler's thread, and wakes it. In order per calling thread.
+    ///
+    /// It runs in the empty [`TaskContext`](crate::TaskContext): the values of another thread stay there.
     ///
     /// It takes this reference with it: a scheduler that counts them, to know whether something may
     /// still come, never sees one of a caller who has nothing more to say.

@@ -48,7 +48,7 @@ pub fn wrap_future<T: Send + 'static>(
     let key = parked.key();
     // The loop owns the parked wrapper, as the captive of a timer that never fires: closing the loop
     // drops both. A closed loop delivers nothing, so there nothing needs to be kept.
-    let captive = Callback::at(Location::caller(), move || drop(parked));
+    let captive = Callback::without_context(Location::caller(), move || drop(parked));
     if let Ok(keeper) = scheduler.schedule_at(Instant::NEVER, captive)
         && let Some(arrival) = find::<Arrival<T>>(key)
     {

@@ -8,10 +8,10 @@ pub use eventloop::*;
 pub use futures::{
     Callback, CallbackId, CallbackToken, CancelledError, Closed, ClosedError, EnteredScheduler,
     Exception, ExceptionContext, Future, Handle, HandleState, Instant, InvalidStateError,
-    PanicError, PostedClosure, Scheduler, SchedulerExt, SchedulerId, Sleep, Task, TaskBuilder,
-    TaskContext, TaskRef, TaskState, ThreadsafeScheduler, TimeoutError, TimerHandle, YieldNow,
-    all_tasks, catch, concurrent, create_task, current_task, sleep, sleep_until, spawn,
-    to_concurrent, wrap_future, yield_now,
+    PanicError, PostedClosure, ResetToken, Scheduler, SchedulerExt, SchedulerId, Scoped, Sleep,
+    Task, TaskBuilder, TaskContext, TaskLocal, TaskRef, TaskState, ThreadsafeScheduler,
+    TimeoutError, TimerHandle, YieldNow, all_tasks, catch, concurrent, create_task, current_task,
+    sleep, sleep_until, spawn, to_concurrent, wrap_future, yield_now,
 };
 pub use transports::*;
 

@@ -4,6 +4,7 @@
 
 mod callbacks;
 mod chain;
+mod context;
 mod conversion;
 mod handles;
 mod model;
@@ -23,6 +24,8 @@ tulipa_tests::on_every_host! {
         l26_l34_a_closed_loop_drops_the_callback_and_reports_it_once,
         l25_closing_drops_what_is_queued_without_running_it,
         l31_another_thread_posts_in_order,
+        l31_the_way_in_from_other_threads_is_one_and_stays,
+        l31_what_comes_while_a_callback_runs_is_not_left_behind,
         l47_time_does_not_go_back,
         l48_the_running_loop_is_the_current_one,
         l48_entering_a_scheduler_restores_the_one_before;
@@ -116,6 +119,18 @@ tulipa_tests::on_every_host! {
         f31_a_chain_is_cancelled_from_its_end;
     reentrancy:
         f15_f17_user_code_may_do_anything_wherever_it_runs;
+    context:
+        l53_a_callback_sees_the_values_of_the_place_that_scheduled_it,
+        l53_what_a_callback_sets_is_seen_by_what_it_schedules_only,
+        l53_l9_a_failing_callback_leaves_nothing_set,
+        l53_f9_a_done_callback_sees_the_values_of_the_place_that_added_it,
+        l53_f31_a_chain_sees_the_values_of_the_place_that_made_it,
+        l53_h2_cancelling_lets_go_of_the_values_at_once,
+        l53_l25_closing_drops_the_values_too,
+        l53_l31_no_value_goes_to_another_thread,
+        l53_a_scoped_future_meets_a_loop_future,
+        l53_all_steps_of_a_task_share_the_values_of_its_place,
+        l53_an_eager_task_leaves_the_values_of_its_creator;
     conversion:
         f27_a_thread_future_becomes_a_loop_future,
         f27_f11_a_source_that_is_done_is_taken_over_at_once,

@@ -3,6 +3,8 @@
 use futures::{EnteredScheduler, HandleState, Scheduler, SchedulerExt, current, try_current};
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tulipa_tests::{Host, MiniScheduler, Trace, on_drop};
 
@@ -129,6 +131,46 @@ pub(crate) fn l31_another_thread_posts_in_order(host: &dyn Host) {
     assert!(receiver.try_recv().is_err(), "it ran on the wrong thread");
     host.run_until_idle();
     assert_eq!(receiver.try_iter().collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
+}
+
+pub(crate) fn l31_the_way_in_from_other_threads_is_one_and_stays(host: &dyn Host) {
+    let (scheduler, trace) = (host.scheduler(), Trace::new());
+    let weak = Arc::downgrade(&scheduler.threadsafe());
+    scheduler.call_later(Duration::from_secs(1), trace.mark("later"));
+    host.run_until_idle();
+    let (threadsafe, again) = (weak.upgrade().unwrap(), scheduler.threadsafe());
+    assert!(Arc::ptr_eq(&threadsafe, &again));
+    let (ran, seen) = std::sync::mpsc::channel();
+    let waker = Arc::downgrade(&again);
+    drop((threadsafe, again));
+    let thread = std::thread::spawn(move || {
+        let threadsafe = waker.upgrade().unwrap();
+        assert!(threadsafe.post(Box::new(move || ran.send(7).unwrap())).is_ok());
+    });
+    thread.join().unwrap();
+    host.run_until_idle();
+    assert_eq!(seen.try_recv(), Ok(7));
+}
+
+pub(crate) fn l31_what_comes_while_a_callback_runs_is_not_left_behind(host: &dyn Host) {
+    let (scheduler, count) = (host.scheduler(), Arc::new(AtomicU32::new(0)));
+    let (threadsafe, counted) = (scheduler.threadsafe(), count.clone());
+    scheduler.call_soon(move || {
+        let thread = std::thread::spawn(move || {
+            let posted = threadsafe.post(Box::new(move || {
+                for _ in 0..3 {
+                    let counted = counted.clone();
+                    current().call_soon(move || {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    });
+                }
+            }));
+            assert!(posted.is_ok());
+        });
+        thread.join().unwrap();
+    });
+    host.run_until_idle();
+    assert_eq!(count.load(Ordering::Relaxed), 3);
 }
 
 pub(crate) fn l47_time_does_not_go_back(host: &dyn Host) {

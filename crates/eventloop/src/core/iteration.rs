@@ -9,7 +9,7 @@ use super::{LoopCore, Phase};
 use crate::driver::ReadyEvent;
 use crate::ready_queue::{Entry, Other};
 use crate::{Direction, RunError, Source, SourceKey};
-use futures::{Instant, catch};
+use futures::{Instant, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -57,7 +57,8 @@ impl LoopCore {
         while let Some(key) = self.pop_dirty() {
             let source = self.sources.borrow().source(key).cloned();
             let Some(source) = source else { continue };
-            if let Err(panic) = catch(|| source.clone().flush()) {
+            let context = TaskContext::new();
+            if let Err(panic) = catch(|| context.run(|| source.clone().flush())) {
                 let turn = Turn::Io { source: &*source, direction: Direction::Write };
                 self.callback_failed(&turn, panic);
             }
@@ -347,7 +348,9 @@ impl LoopCore {
     /// One turn: a descriptor is ready.
     fn run_io(&self, source: Rc<dyn Source>, direction: Direction) {
         let turn = Turn::Io { source: &*source, direction };
-        self.run_turn(&turn, || source.clone().ready(direction));
+        // What it sets is gone afterwards, as with any callback (L-53).
+        let context = TaskContext::new();
+        self.run_turn(&turn, || context.run(|| source.clone().ready(direction)));
         // It may have been the last one to hold what it watches.
         self.drop_contained(source);
     }

@@ -4,7 +4,7 @@ use super::{LoopCore, Phase};
 use crate::SignalError;
 use crate::ready_queue::Entry;
 use crate::repeating::{RepeatedClosure, RepeatingCallback};
-use futures::Callback;
+use futures::{Callback, TaskContext};
 use std::rc::Rc;
 
 impl LoopCore {
@@ -44,7 +44,10 @@ impl LoopCore {
         let mut ready = self.ready.borrow_mut();
         for handler in arrived {
             let location = handler.created_at().expect("a handler is handed over somewhere");
-            ready.push(Entry::Callback(Callback::at(location, move || handler.run())));
+            // It enters the context in which the handler was handed over.
+            let context = TaskContext::new();
+            let callback = Callback::in_context(location, context, move || handler.run());
+            ready.push(Entry::Callback(callback));
         }
     }
 }

@@ -3,17 +3,18 @@
 
 use std::panic::Location;
 
-use futures::Callback;
+use futures::{Callback, TaskContext};
 
 /// A [`Callback`] around a closure that is `Send`: stored inline when small, as on the loop's own
 /// thread. A box per call would be freed by another thread than made it, which costs more than
 /// all the rest of a call.
 pub(crate) struct SentCallback(Callback);
 
-// SAFETY: a `Callback` consists of a `&'static Location`, which is `Send`, and of a closure, which
-// is `Send` here: the only constructor is `new`, which demands it. `Callback` is not `Send` only
-// because it has forgotten the type of its closure. (Should it ever carry more than these two,
-// such as a context of the thread that made it, this has to be argued again.)
+// SAFETY: a `Callback` consists of a `&'static Location`, which is `Send`, and of a closure with the
+// context that it runs in. Here the closure is `Send` and the context is the empty one, which refers to
+// nothing: the only constructor is `new`, which sees to both. `Callback` is not `Send` only because
+// it has forgotten the type of its closure. (Should it ever carry more than these, this has to be
+// argued again.)
 unsafe impl Send for SentCallback {}
 
 impl SentCallback {
@@ -22,7 +23,8 @@ impl SentCallback {
         location: &'static Location<'static>,
         closure: impl FnOnce() + Send + 'static,
     ) -> Self {
-        Self(Callback::at(location, closure))
+        // Not in the context of the thread that calls, whose values must stay there.
+        Self(Callback::in_context(location, TaskContext::new(), closure))
     }
 
     pub(super) fn location(&self) -> &'static Location<'static> {

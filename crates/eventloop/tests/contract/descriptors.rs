@@ -2,6 +2,7 @@
 
 use crate::common::fake::fake_loop;
 use crate::common::{Captured, SECOND, Trace, for_each_builder, for_each_loop, socket_pair};
+use futures::TaskLocal;
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::num::NonZeroU32;
@@ -511,5 +512,31 @@ fn l2_sources_are_flushed_before_each_poll_in_the_order_of_the_requests() {
         event_loop.unwatch(keys[0]).unwrap();
         once(&event_loop);
         assert!(traces[0].take().is_empty(), "who is gone is not flushed");
+    });
+}
+
+#[test]
+fn l53_a_watched_descriptor_has_the_values_of_the_place_that_watches_it() {
+    static REQUEST: TaskLocal<u32> = TaskLocal::new();
+    for_each_loop(|event_loop| {
+        let trace = Trace::new();
+        let [first, second] = [(); 2].map(|()| socket_pair().0);
+        let look = |name: &'static str| {
+            let trace = trace.clone();
+            move || {
+                trace.note(format!("{name} {:?}", REQUEST.get()));
+                REQUEST.set(9);
+            }
+        };
+        event_loop.add_writer(first.clone(), look("first")).unwrap();
+        REQUEST.sync_scope(1, || event_loop.add_writer(second.clone(), look("second"))).unwrap();
+        for _ in 0..2 {
+            REQUEST.sync_scope(5, || once(&event_loop));
+            let mut turns = trace.take();
+            turns.sort();
+            assert_eq!(turns, ["first None", "second Some(1)"], "what one set is gone");
+        }
+        assert!(event_loop.remove_writer(&first).unwrap());
+        assert!(event_loop.remove_writer(&second).unwrap());
     });
 }

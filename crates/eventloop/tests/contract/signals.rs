@@ -4,6 +4,7 @@
 use crate::common::child::{self, in_own_process};
 use crate::common::raw::signal_thread;
 use crate::common::{Captured, OnDrop, Trace, for_each_loop, record_reports};
+use futures::TaskLocal;
 use signal_hook::consts::{SIGCHLD, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, SIGUSR1};
 use signal_hook::low_level::raise;
 use std::cell::Cell;
@@ -375,6 +376,36 @@ fn g2_a_refused_handler_is_dropped_where_it_may_call_the_loop() {
             });
             event_loop.add_signal_handler(number, move || value.keep()).unwrap_err();
             assert_eq!(asked.get(), Some(false));
+        }
+    });
+}
+
+#[test]
+fn l53_a_signal_handler_has_the_values_of_the_place_that_added_it() {
+    static REQUEST: TaskLocal<u32> = TaskLocal::new();
+    for_each_loop(|event_loop| {
+        let trace = Trace::new();
+        for (signal, request) in [(52, None), (53, Some(1))] {
+            let seen = trace.clone();
+            let handler = move || {
+                seen.note(format!("{signal} {:?}", REQUEST.get()));
+                REQUEST.set(9);
+            };
+            match request {
+                None => event_loop.add_signal_handler(signal, handler),
+                Some(request) => {
+                    REQUEST.sync_scope(request, || event_loop.add_signal_handler(signal, handler))
+                }
+            }
+            .unwrap();
+        }
+        for _ in 0..2 {
+            raise(52).unwrap();
+            raise(53).unwrap();
+            REQUEST.sync_scope(5, || event_loop.run_ready().unwrap());
+            let mut turns = trace.take();
+            turns.sort();
+            assert_eq!(turns, ["52 None", "53 Some(1)"]);
         }
     });
 }
