@@ -331,6 +331,7 @@ impl<T> From<Result<T, Exception>> for State<T> {
 }
 
 impl<T: 'static> Shared<T> {
+    #[inline]
     pub(crate) fn new(
         scheduler: Rc<dyn Scheduler>,
         created_at: &'static Location<'static>,
@@ -367,6 +368,7 @@ impl<T: 'static> Shared<T> {
     }
 
     /// The exception, if there is one that nobody asked for (F-18). From now on it counts as asked.
+    #[inline]
     pub(crate) fn take_unretrieved(&self) -> Option<Exception> {
         match &*self.state.borrow() {
             State::Finished(Err(exception)) if !self.retrieved.replace(true) => {
@@ -495,9 +497,8 @@ impl CallbackToken {
 
 impl<T: 'static> Drop for Shared<T> {
     fn drop(&mut self) {
-        let listeners = std::mem::take(self.listeners.get_mut());
-        if !listeners.is_empty() {
-            teardown::drop_flat(listeners);
+        if !self.listeners.get_mut().is_empty() {
+            teardown::drop_flat(std::mem::take(self.listeners.get_mut()));
         }
         if let Some(exception) = self.take_unretrieved() {
             let mut context =

@@ -4,7 +4,7 @@
 //! for, and can tell what nobody waits for any more.
 
 use super::listeners::Listener;
-use super::{Future, Shared};
+use super::{CallbackToken, Future, Shared};
 use crate::current::current_id;
 use crate::task::wait_set::{CancelRequest, Waited};
 use crate::task::{WakeTarget, running};
@@ -30,20 +30,30 @@ impl<T: Clone + 'static> std::future::Future for Future<T> {
 impl<T: 'static> Future<T> {
     /// Polls for its end, and leaves the outcome in it. An error means that waiting has failed.
     pub(crate) fn poll_done(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        let waits = self.wait.is_some();
-        if waits && let Some(CancelRequest(message)) = take_request() {
-            // It was asked to end between the future's end and this turn: the value stays (T-17).
+        let Some(token) = self.wait else {
+            return match self.done() {
+                true => Poll::Ready(Ok(())),
+                false => self.begin_wait(context),
+            };
+        };
+        if self.done() {
+            self.wait = None;
+            let request = running::with_wait_set(|wait_set| {
+                let wait_set = wait_set?;
+                wait_set.end(token);
+                wait_set.take_request()
+            });
+            return Poll::Ready(match request {
+                // It was asked to end between the future's end and this turn: the value stays (T-17).
+                Some(CancelRequest(message)) => Err(CancelledError::from(message).into()),
+                None => Ok(()),
+            });
+        }
+        if let Some(CancelRequest(message)) = take_request() {
             self.leave();
             return Poll::Ready(Err(CancelledError::from(message).into()));
         }
-        if self.done() {
-            self.leave();
-            return Poll::Ready(Ok(()));
-        }
-        match waits {
-            true => self.wait_on(context),
-            false => self.begin_wait(context),
-        }
+        self.wait_on(token, context)
     }
 
     /// The first poll of a pending future.
@@ -63,8 +73,11 @@ impl<T: 'static> Future<T> {
     }
 
     /// A poll while it waits already.
-    fn wait_on(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        let Some(token) = self.wait else { return Poll::Pending };
+    fn wait_on(
+        &mut self,
+        token: CallbackToken,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Exception>> {
         let knows_waker = |shared: &Shared<T>| {
             let mut listeners = shared.listeners.borrow_mut();
             listeners.waiter_mut(token).is_some_and(|known| known.will_wake(context.waker()))

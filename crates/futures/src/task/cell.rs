@@ -60,6 +60,7 @@ where
     F: std::future::Future + 'static,
     T: 'static,
 {
+    #[inline]
     pub(super) fn new(
         shared: Shared<T>,
         header: TaskHeader,
@@ -77,7 +78,7 @@ where
         Some(action(unsafe { Pin::new_unchecked(&mut *coroutine) }))
     }
 
-    /// Drops the coroutine, with the task as the running one; a panic of its destructors is reported.
+    /// Drops the coroutine where it stands, with the task as the running one; a panic of its destructors is reported.
     fn drop_coroutine(self: &Rc<Self>) {
         let dropped = running::as_task(self.clone(), |_| {
             catch(|| self.with_coroutine(|mut coroutine| coroutine.set(None)))
@@ -110,9 +111,7 @@ where
                 Ok(outcome) => State::from(outcome),
                 Err(panic) => State::Finished(Err(panic)),
             }),
-            Ok(Some(Driven::Pending) | None) if self.header.aborted() => {
-                Some(State::Cancelled { message: None })
-            }
+            Ok(Some(Driven::Pending) | None) if self.header.aborted() => Some(self.end_aborted()),
             Ok(Some(Driven::Pending) | None) => None,
             Ok(Some(Driven::Dropped(CancelRequest(message)))) => Some(State::Cancelled { message }),
             // It was asked to end in its last step, and has not noticed (T-14).
@@ -122,8 +121,18 @@ where
                     Ok(Err(exception)) | Err(exception) => State::from(Err(exception)),
                 })
             }
-            Err(panic) => Some(State::Finished(Err(panic))),
+            Err(panic) => {
+                self.drop_coroutine();
+                Some(State::Finished(Err(panic)))
+            }
         }
+    }
+
+    /// Drops the coroutine of a task that was aborted.
+    #[cold]
+    fn end_aborted(self: &Rc<Self>) -> State<T> {
+        self.drop_coroutine();
+        State::Cancelled { message: None }
     }
 
     /// The scheduler is closed: drops the coroutine, which is reported, and ends the task (L-26).
@@ -192,12 +201,10 @@ where
         }
         let outside = context::replace(self.header.take_context());
         let end = match self.header.aborted() {
-            true => Some(State::Cancelled { message: None }),
+            true => Some(self.end_aborted()),
             false => self.poll_coroutine(),
         };
         if let Some(state) = end {
-            // Dropped before the outcome is known, so that nobody finds a task done and at work.
-            self.drop_coroutine();
             self.complete(state);
         }
         self.header.set_context(context::replace(outside));
@@ -280,8 +287,17 @@ where
 
 impl<F: std::future::Future, T: 'static> Drop for TaskCell<F, T> {
     /// Nobody can ask any more: a failure is reported (F-18).
+    #[inline]
     fn drop(&mut self) {
-        let Some(exception) = self.shared.take_unretrieved() else { return };
+        if let Some(exception) = self.shared.take_unretrieved() {
+            self.report_unretrieved(exception);
+        }
+    }
+}
+
+impl<F: std::future::Future, T: 'static> TaskCell<F, T> {
+    #[cold]
+    fn report_unretrieved(&self, exception: Exception) {
         let (state, location) = (self.shared.state_name(), self.shared.created_at());
         let message = "task exception was never retrieved";
         let mut context = ExceptionContext::with_exception(message, exception);

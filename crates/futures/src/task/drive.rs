@@ -15,8 +15,9 @@ pub(crate) enum Driven<O> {
 
 /// Polls `coroutine`, the running one, whose waits stand in `wait_set`. `Pending` if it has ended.
 ///
-/// A coroutine that is asked to end while it waits for nothing of ours, because it has not begun yet
-/// or waits for a foreign future, is dropped (T-13, T-25).
+/// A coroutine that has ended is dropped before its output is handed out. One that is asked to end while
+/// it waits for nothing of ours, because it has not begun yet or waits for a foreign future, is
+/// dropped too (T-13, T-25).
 #[inline]
 pub(crate) fn drive<F: std::future::Future>(
     wait_set: &WaitSet,
@@ -28,7 +29,10 @@ pub(crate) fn drive<F: std::future::Future>(
     }
     let Some(future) = coroutine.as_mut().as_pin_mut() else { return Driven::Pending };
     match future.poll(context) {
-        Poll::Ready(output) => Driven::Ready(output, wait_set.take_request()),
+        Poll::Ready(output) => {
+            coroutine.set(None);
+            Driven::Ready(output, wait_set.take_request())
+        }
         Poll::Pending if wait_set.has_request() => insist(wait_set, coroutine),
         Poll::Pending => Driven::Pending,
     }

@@ -29,6 +29,7 @@ struct Flags {
 }
 
 impl TaskHeader {
+    #[inline]
     pub(super) fn new(owner: Rc<Owner>, context: TaskContext) -> Self {
         Self {
             waker: TaskWaker::new(owner, next_number()),
