@@ -5,6 +5,7 @@
 mod cancelling;
 mod stepping;
 mod support;
+mod wakers;
 
 tulipa_tests::on_every_host! {
     stepping:
@@ -43,4 +44,11 @@ tulipa_tests::on_every_host! {
         t3_a_yield_is_cancelled,
         d10_abort_drops_a_coroutine_that_does_not_answer,
         d10_abort_from_inside_takes_effect_after_the_step;
+    wakers:
+        i11_a_wake_from_the_own_thread_queues_the_step,
+        r9_many_wakes_from_another_thread_are_one,
+        r9_wakers_outlive_their_task_and_their_loop,
+        r9_other_threads_may_use_the_waker_of_a_poll,
+        r9_no_wake_of_many_threads_is_lost,
+        f23_a_wait_that_changes_its_task_wakes_the_new_one;
 }
