@@ -9,6 +9,7 @@
 
 mod callback;
 mod catch;
+pub mod channels;
 pub mod concurrent;
 mod context;
 mod current;
