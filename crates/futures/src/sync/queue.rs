@@ -149,7 +149,8 @@ impl<T: 'static> Queue<T> {
     pub fn get(&self) -> impl Future<Output = Result<T, Exception>> + use<T> {
         let inner = self.inner.clone();
         async move {
-            if inner.getters.woken.get() == 0 && inner.can_get() {
+            let will_stay_empty = inner.shut_down.get() && inner.len.get() == 0;
+            if will_stay_empty || (inner.getters.woken.get() == 0 && inner.can_get()) {
                 return inner.take();
             }
             if let Some(backlog) = inner.backlog.get()
@@ -193,7 +194,7 @@ impl<T: 'static> Queue<T> {
     pub fn put(&self, item: T) -> impl Future<Output = Result<(), PutError<T>>> + use<T> {
         let inner = self.inner.clone();
         async move {
-            if inner.putters.woken.get() > 0 || !inner.can_put() {
+            if !inner.shut_down.get() && (inner.putters.woken.get() > 0 || inner.room() == 0) {
                 let mut wait = match Wait::<Putters<T>>::begin(&inner, &inner.home) {
                     Ok(wait) => wait,
                     Err(error) => return Err(PutError::new(item, Reason::Other(error.into()))),
