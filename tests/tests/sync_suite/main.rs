@@ -7,6 +7,7 @@ mod channels;
 mod conditions;
 mod events;
 mod locks;
+mod models;
 mod queues;
 mod semaphores;
 mod support;
@@ -94,4 +95,9 @@ tulipa_tests::on_every_host! {
         a_bounded_mailbox_refuses_what_is_too_much,
         s3_a_cancelled_receiver_of_a_mailbox_loses_nothing,
         a_sender_that_outlives_the_loop_gets_its_item_back;
+    models:
+        s3_s6_s8_s20_s21_s22_tokens_behave_like_the_model,
+        s30_s31_s32_s33_s34_s35_s36_queues_behave_like_the_model,
+        s23_s25_s26_s27_barriers_behave_like_the_model,
+        a_broadcast_behaves_like_the_model;
 }
