@@ -173,7 +173,9 @@ fn run_tokens(
             TokenStep::Release(_) | TokenStep::End(..) | TokenStep::Run => {}
         }
     }
-    tasks.iter().for_each(|task| drop(task.cancel()));
+    for task in &tasks {
+        task.cancel();
+    }
     host.run_until_idle();
     Ok(())
 }
@@ -360,7 +362,9 @@ fn run_queue(
         let maybe = putter.ended || !putter.task.done();
         prop_assert!(times == 1 || (times == 0 && maybe), "{} times {:?}", times, item);
     }
-    getters.iter().chain(&putters).for_each(|waiter| drop(waiter.task.cancel()));
+    for waiter in getters.iter().chain(&putters) {
+        waiter.task.cancel();
+    }
     host.run_until_idle();
     Ok(())
 }
@@ -478,9 +482,8 @@ fn run_barrier(
                 let (name, wait, results) = (tasks.len(), barrier.wait(), results.clone());
                 arriving.push(name);
                 tasks.push(host.scheduler().create_task(async move {
-                    let outcome = wait.await.map_err(|exception| {
+                    let outcome = wait.await.inspect_err(|exception| {
                         assert!(exception.is::<BrokenBarrierError>() || exception.is_cancelled());
-                        exception
                     });
                     if !outcome.as_ref().is_err_and(Exception::is_cancelled) {
                         results.borrow_mut().insert(name, outcome.map_err(drop));
@@ -507,7 +510,9 @@ fn run_barrier(
             BarrierStep::End(..) | BarrierStep::Run => {}
         }
     }
-    tasks.iter().for_each(|task| drop(task.cancel()));
+    for task in &tasks {
+        task.cancel();
+    }
     host.run_until_idle();
     Ok(())
 }

@@ -67,9 +67,8 @@ pub(crate) fn s30_the_immediate_forms_fail_and_give_the_item_back(_: &dyn Host) 
     assert!(error.is_full() && !error.is_shut_down() && !error.is_cancelled());
     assert_eq!(error.to_string(), "cannot put an item: the queue is full");
     assert!(error.reason().is::<QueueFull>() && error.into_item() == "second");
-    let as_exception: Result<(), Exception> =
-        (|| Ok(queue.put_nowait("third").map_err(Exception::from)?))();
-    assert!(as_exception.unwrap_err().is::<QueueFull>());
+    let as_exception = Exception::from(queue.put_nowait("third").unwrap_err());
+    assert!(as_exception.is::<QueueFull>());
     assert_eq!(at_once(queue.get()).unwrap(), "first");
     at_once(queue.put("fourth")).unwrap();
     assert_eq!(queue.get_nowait().unwrap(), "fourth");
@@ -304,7 +303,10 @@ pub(crate) fn s34_the_newest_first(_: &dyn Host) {
 }
 
 /// Does something when it is compared.
-struct Curious(u32, Rc<RefCell<Option<Box<dyn FnMut()>>>>);
+struct Curious(u32, Act);
+
+/// What is to be done, once.
+type Act = Rc<RefCell<Option<Box<dyn FnMut()>>>>;
 
 impl Ord for Curious {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -331,20 +333,18 @@ impl PartialEq for Curious {
 impl Eq for Curious {}
 
 pub(crate) fn s34_a_comparison_that_uses_the_queue_or_panics_breaks_nothing(_: &dyn Host) {
-    let (queue, act) = (PriorityQueue::new(), Rc::new(RefCell::new(None)));
+    let (queue, act) = (PriorityQueue::new(), Act::default());
     queue.put_nowait(Curious(2, act.clone())).unwrap();
     let (inside, again) = (queue.clone(), act.clone());
-    let boxed: Box<dyn FnMut()> = Box::new(move || {
+    *act.borrow_mut() = Some(Box::new(move || {
         assert_eq!((inside.qsize(), inside.empty()), (1, false));
         assert!(is_invalid_state(&inside.get_nowait()));
         let error = inside.put_nowait(Curious(0, again.clone())).unwrap_err();
         assert!(!error.is_full() && error.into_item().0 == 0);
-    });
-    *act.borrow_mut() = Some(boxed);
+    }));
     queue.put_nowait(Curious(1, act.clone())).unwrap();
     assert!(act.borrow().is_none() && queue.qsize() == 2);
-    let boxed: Box<dyn FnMut()> = Box::new(|| panic!("expected"));
-    *act.borrow_mut() = Some(boxed);
+    *act.borrow_mut() = Some(Box::new(|| panic!("expected")));
     let panicking = Curious(0, act.clone());
     let unwound = futures::catch(|| queue.put_nowait(panicking).is_ok());
     assert!(unwound.is_err());
