@@ -104,6 +104,32 @@ pub(crate) fn s14_s16_cancelled_while_acquiring_again_it_passes_the_notification
     assert_eq!(trace.take(), ["first: error: cancelled", "second: ()"]);
 }
 
+pub(crate) fn s14_s16_aborted_while_acquiring_again_it_passes_both_on(host: &dyn Host) {
+    for lock_is_free in [false, true] {
+        let (condition, trace) = (Condition::new(), Trace::new());
+        let first = waiter(host, &condition, &trace, "first");
+        waiter(host, &condition, &trace, "second");
+        host.run_until_idle();
+        let guard = condition.lock().try_acquire().unwrap();
+        condition.notify(1).unwrap();
+        host.run_until_idle(); // the first now stands in the line for the lock
+        let ending = first.clone();
+        host.scheduler().call_soon(move || match lock_is_free {
+            true => {
+                drop(guard);
+                assert!(ending.abort());
+            }
+            false => {
+                assert!(ending.abort());
+                drop(guard);
+            }
+        });
+        host.run_until_idle();
+        assert_eq!(trace.take(), ["second: ()"]);
+        assert!(first.cancelled() && !condition.locked());
+    }
+}
+
 pub(crate) fn s15_notifying_wakes_the_first_and_they_run_after_the_release(host: &dyn Host) {
     let (condition, trace) = (Condition::new(), Trace::new());
     for name in ["a", "b", "c", "d", "e"] {

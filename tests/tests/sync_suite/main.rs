@@ -11,6 +11,7 @@ mod models;
 mod queues;
 mod semaphores;
 mod support;
+mod threads;
 
 tulipa_tests::on_every_host! {
     locks:
@@ -38,6 +39,7 @@ tulipa_tests::on_every_host! {
         s14_waiting_gives_the_lock_up_and_holds_it_again,
         s14_a_cancelled_wait_holds_the_lock_before_it_says_so,
         s14_s16_cancelled_while_acquiring_again_it_passes_the_notification_on,
+        s14_s16_aborted_while_acquiring_again_it_passes_both_on,
         s15_notifying_wakes_the_first_and_they_run_after_the_release,
         s16_a_notified_waiter_that_ends_passes_the_notification_on,
         s16_a_dropped_wait_leaves_a_guard_that_holds_nothing,

@@ -2,22 +2,18 @@
 //!
 //! An item leaves only with the getter that returns it: who is woken looks again (S-31), so that
 //! neither a cancelled getter nor one that was overtaken by `get_nowait` loses any (S-32).
-//!
-//! Invariant: where there are items and getters wait, some getter is *woken* and has not run yet; when
-//! it runs, or leaves, it looks after the others. The same holds of room and putters. While one is
-//! woken newcomers wait too, so that they do not overtake it.
 
 mod errors;
+mod inner;
 mod items;
 
-use super::waiters::{Grants, Home, Wait, Waiters};
+use super::waiters::Wait;
 use crate::{Exception, InvalidStateError};
 use errors::Reason;
 pub use errors::{PutError, QueueEmpty, QueueFull, QueueShutDown, QueueUnderflow};
+use inner::{Getters, Inner, Joiners, Putters};
 use items::{Items, Newest, Oldest, Smallest};
-use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -79,29 +75,6 @@ pub struct PriorityQueue<T: Ord + 'static>(Queue<T>);
 /// ```
 pub struct LifoQueue<T: 'static>(Queue<T>);
 
-struct Inner<T: 'static> {
-    items: RefCell<Box<dyn Items<T>>>,
-    /// How many `items` has; it can be asked while those are busy.
-    len: Cell<usize>,
-    /// 0 if there is no limit.
-    maxsize: usize,
-    backlog: Cell<Option<usize>>,
-    unfinished: Cell<usize>,
-    shut_down: Cell<bool>,
-    home: Home,
-    getters: Side,
-    putters: Side,
-    joiners: Waiters,
-}
-
-/// Those who wait on one side of the queue.
-#[derive(Default)]
-struct Side {
-    waiters: Waiters,
-    /// How many were woken and have not run yet.
-    woken: Cell<usize>,
-}
-
 impl<T: 'static> Queue<T> {
     /// A queue without a limit.
     pub fn new() -> Self {
@@ -114,19 +87,7 @@ impl<T: 'static> Queue<T> {
     }
 
     fn with_items(maxsize: usize, items: Box<dyn Items<T>>) -> Self {
-        let inner = Inner {
-            items: RefCell::new(items),
-            len: Cell::new(0),
-            maxsize,
-            backlog: Cell::new(None),
-            unfinished: Cell::new(0),
-            shut_down: Cell::new(false),
-            home: Home::default(),
-            getters: Side::default(),
-            putters: Side::default(),
-            joiners: Waiters::default(),
-        };
-        Self { inner: Rc::new(inner) }
+        Self { inner: Rc::new(Inner::new(maxsize, items)) }
     }
 
     /// Lets at most so many getters wait; further ones get [`QueueUnderflow`] at once. That is the
@@ -324,159 +285,6 @@ impl<T: 'static> LifoQueue<T> {
     pub fn bounded(maxsize: usize) -> Self {
         Self(Queue::with_items(maxsize, Box::new(Newest::default())))
     }
-}
-
-impl<T: 'static> Inner<T> {
-    /// The items, to change them; `None` from inside a comparison of items, which is user code.
-    fn open(&self) -> Option<Opened<'_, T>> {
-        Some(Opened { items: self.items.try_borrow_mut().ok()?, len: &self.len })
-    }
-
-    fn room(&self) -> usize {
-        match self.maxsize {
-            0 => usize::MAX,
-            maxsize => maxsize - self.len.get(),
-        }
-    }
-
-    /// Whether asking for an item has an answer now.
-    fn can_get(&self) -> bool {
-        self.len.get() > 0 || self.shut_down.get()
-    }
-
-    /// Whether putting an item has an answer now.
-    fn can_put(&self) -> bool {
-        self.room() > 0 || self.shut_down.get()
-    }
-
-    fn take(&self) -> Result<T, Exception> {
-        let item = match self.open() {
-            Some(mut opened) => opened.items.pop(),
-            None => return Err(busy().into()),
-        };
-        match item {
-            Some(item) => {
-                self.wake_putters();
-                Ok(item)
-            }
-            None if self.shut_down.get() => Err(QueueShutDown.into()),
-            None => Err(QueueEmpty.into()),
-        }
-    }
-
-    fn add(&self, item: T) -> Result<(), PutError<T>> {
-        if self.shut_down.get() {
-            return Err(PutError::new(item, Reason::ShutDown));
-        }
-        if self.room() == 0 {
-            return Err(PutError::new(item, Reason::Full));
-        }
-        let Some(mut opened) = self.open() else {
-            return Err(PutError::new(item, Reason::Other(busy().into())));
-        };
-        // First, for a comparison that panics leaves the item in the queue.
-        self.unfinished.set(self.unfinished.get() + 1);
-        opened.items.push(item);
-        drop(opened);
-        self.wake_getters();
-        Ok(())
-    }
-
-    /// Counts `count` items as done.
-    fn finish(&self, count: usize) {
-        let unfinished = self.unfinished.get();
-        self.unfinished.set(unfinished.saturating_sub(count));
-        if unfinished > 0 && self.unfinished.get() == 0 {
-            self.joiners.grant_all(());
-        }
-    }
-
-    /// Wakes as many getters as there is something for.
-    fn wake_getters(&self) {
-        self.getters.wake_while(|woken| self.shut_down.get() || woken < self.len.get());
-    }
-
-    /// Wakes as many putters as there is room for.
-    fn wake_putters(&self) {
-        self.putters.wake_while(|woken| self.shut_down.get() || woken < self.room());
-    }
-}
-
-impl Side {
-    fn wake_while(&self, wanted: impl Fn(usize) -> bool) {
-        while wanted(self.woken.get()) {
-            // First the books, then the waiter: waking may run code that looks at them.
-            self.woken.set(self.woken.get() + 1);
-            if !self.waiters.grant(()) {
-                return self.one_ran();
-            }
-        }
-    }
-
-    /// One who was woken has run, or never will.
-    fn one_ran(&self) {
-        self.woken.set(self.woken.get() - 1);
-    }
-}
-
-/// The items while they are changed. They are counted when this is dropped, also by a panic.
-struct Opened<'a, T: 'static> {
-    items: RefMut<'a, Box<dyn Items<T>>>,
-    len: &'a Cell<usize>,
-}
-
-impl<T: 'static> Drop for Opened<'_, T> {
-    fn drop(&mut self) {
-        self.len.set(self.items.len());
-    }
-}
-
-fn busy() -> InvalidStateError {
-    InvalidStateError::new("the queue is used from inside a comparison of its items")
-}
-
-struct Getters<T>(PhantomData<T>);
-struct Putters<T>(PhantomData<T>);
-struct Joiners<T>(PhantomData<T>);
-
-impl<T: 'static> Grants for Getters<T> {
-    type Owner = Inner<T>;
-    type Grant = ();
-
-    fn waiters(inner: &Inner<T>) -> &Waiters {
-        &inner.getters.waiters
-    }
-
-    fn come_back(inner: &Rc<Inner<T>>, (): ()) {
-        inner.getters.one_ran();
-        inner.wake_getters();
-    }
-}
-
-impl<T: 'static> Grants for Putters<T> {
-    type Owner = Inner<T>;
-    type Grant = ();
-
-    fn waiters(inner: &Inner<T>) -> &Waiters {
-        &inner.putters.waiters
-    }
-
-    fn come_back(inner: &Rc<Inner<T>>, (): ()) {
-        inner.putters.one_ran();
-        inner.wake_putters();
-    }
-}
-
-impl<T: 'static> Grants for Joiners<T> {
-    type Owner = Inner<T>;
-    type Grant = ();
-
-    fn waiters(inner: &Inner<T>) -> &Waiters {
-        &inner.joiners
-    }
-
-    /// All were told: there is nothing that another would miss.
-    fn come_back(_: &Rc<Inner<T>>, (): ()) {}
 }
 
 impl<T: 'static> Clone for Queue<T> {
