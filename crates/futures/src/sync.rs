@@ -30,4 +30,4 @@ pub use queue::{
     LifoQueue, PriorityQueue, PutError, Queue, QueueEmpty, QueueFull, QueueShutDown, QueueUnderflow,
 };
 pub use semaphore::{BoundedSemaphore, Semaphore, SemaphorePermit};
-pub(crate) use waiters::{Grants, Home, Wait, Waiters};
+pub(crate) use waiters::{AskedAt, Grants, Home, Wait, Waiters};

@@ -22,7 +22,7 @@ fn try_programs<S: Strategy>(
 ) where
     S::Value: Clone,
 {
-    let config = Config { cases: 256, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 100, failure_persistence: None, ..Config::default() };
     let programs = prop::collection::vec(step, 0..steps);
     TestRunner::new(config).run(&programs, |program| run(&program)).unwrap();
 }

@@ -33,13 +33,14 @@
 
 use super::SendError;
 use crate::Exception;
-use crate::sync::{Grants, Home, Wait, Waiters};
+use crate::sync::{AskedAt, Grants, Home, Wait, Waiters};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// A channel that keeps at most `capacity` items for those who have not received them.
@@ -136,7 +137,13 @@ impl<T: Clone + 'static> Receiver<T> {
     /// [`Lagged`] if items were lost, once for each gap; [`CancelledError`](crate::CancelledError) if
     /// the task was cancelled meanwhile; [`InvalidStateError`](crate::InvalidStateError) if it has to
     /// wait and no event loop is running here, or another one than those before waited on (S-1).
-    pub async fn recv(&self) -> Result<Option<T>, Exception> {
+    #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
+    pub fn recv(&self) -> impl Future<Output = Result<Option<T>, Exception>> {
+        self.recv_at(Location::caller())
+    }
+
+    async fn recv_at(&self, asked_at: AskedAt) -> Result<Option<T>, Exception> {
         loop {
             if let Some(received) = self.try_recv() {
                 return Ok(Some(received?));
@@ -144,7 +151,7 @@ impl<T: Clone + 'static> Receiver<T> {
             if self.shared.senders.get() == 0 {
                 return Ok(None);
             }
-            Wait::<Sent<T>>::begin(&self.shared, &self.shared.home)?.await?;
+            Wait::<Sent<T>>::begin(&self.shared, &self.shared.home, asked_at)?.await?;
         }
     }
 

@@ -26,12 +26,13 @@
 
 use super::SendError;
 use crate::parked::{Key, Parked, find, park};
-use crate::sync::{Grants, Home, Wait, Waiters};
+use crate::sync::{AskedAt, Grants, Home, Wait, Waiters};
 use crate::{Exception, InvalidStateError, ThreadsafeScheduler};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -152,12 +153,18 @@ impl<T: Send + 'static> Receiver<T> {
     /// [`CancelledError`](crate::CancelledError) if the task was cancelled meanwhile;
     /// [`InvalidStateError`] if it has to wait and no event loop is running here, or another one than
     /// those before waited on (S-1).
-    pub async fn recv(&mut self) -> Result<Option<T>, Exception> {
+    #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<T>, Exception>> {
+        self.recv_at(Location::caller())
+    }
+
+    async fn recv_at(&mut self, asked_at: AskedAt) -> Result<Option<T>, Exception> {
         loop {
             if let Some(item) = self.try_recv() {
                 return Ok(Some(item));
             }
-            let wait = Wait::<Rings>::begin(&self.inside, &self.inside.home)?;
+            let wait = Wait::<Rings>::begin(&self.inside, &self.inside.home, asked_at)?;
             match self.hang_up_bell()? {
                 Hung::Waits(_takes_it_down) => wait.await?,
                 Hung::SomethingCame => {}

@@ -19,9 +19,10 @@
 //! ```
 
 use crate::Exception;
-use crate::sync::{Grants, Home, Wait, Waiters};
+use crate::sync::{AskedAt, Grants, Home, Wait, Waiters};
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// A channel whose value is `value` at first, which its receiver counts as seen.
@@ -110,7 +111,13 @@ impl<T: 'static> Receiver<T> {
     /// [`CancelledError`](crate::CancelledError) if the task was cancelled meanwhile;
     /// [`InvalidStateError`](crate::InvalidStateError) if it has to wait and no event loop is running
     /// here, or another one than those before waited on (S-1).
-    pub async fn changed(&self) -> Result<Option<Rc<T>>, Exception> {
+    #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
+    pub fn changed(&self) -> impl Future<Output = Result<Option<Rc<T>>, Exception>> {
+        self.changed_at(Location::caller())
+    }
+
+    async fn changed_at(&self, asked_at: AskedAt) -> Result<Option<Rc<T>>, Exception> {
         loop {
             if self.has_changed() {
                 self.seen.set(self.shared.version.get());
@@ -119,7 +126,7 @@ impl<T: 'static> Receiver<T> {
             if self.shared.senders.get() == 0 {
                 return Ok(None);
             }
-            Wait::<Changes<T>>::begin(&self.shared, &self.shared.home)?.await?;
+            Wait::<Changes<T>>::begin(&self.shared, &self.shared.home, asked_at)?.await?;
         }
     }
 

@@ -13,6 +13,7 @@ use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// Holds tasks back until so many have arrived; then all pass, and the next round may begin.
@@ -90,8 +91,9 @@ impl Barrier {
     /// [`InvalidStateError`](crate::InvalidStateError) if it has to wait and no event loop is running
     /// here, or another one than those before waited on (S-1).
     #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
     pub fn wait(&self) -> impl Future<Output = Result<usize, Exception>> + use<> {
-        let inner = self.inner.clone();
+        let (inner, asked_at) = (self.inner.clone(), Location::caller());
         async move {
             match inner.phase.get() {
                 Phase::Broken => return Err(BrokenBarrierError.into()),
@@ -102,7 +104,7 @@ impl Barrier {
                 }
                 Phase::Filling | Phase::Draining | Phase::Resetting => {}
             }
-            let index = Wait::<Line>::begin(&inner, &inner.home)?.await?;
+            let index = Wait::<Line>::begin(&inner, &inner.home, asked_at)?.await?;
             let verdict = inner.phase.get();
             inner.one_left();
             match verdict {

@@ -1,9 +1,10 @@
 //! [`Condition`]: waiting, under a lock, for something to become true.
 
 use super::lock::{Lock, LockGuard};
-use super::waiters::{Grants, Home, Wait, Waiters};
+use super::waiters::{AskedAt, Grants, Home, Wait, Waiters};
 use crate::{Exception, InvalidStateError};
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// Waits, under a [`Lock`], for something to become true.
@@ -59,6 +60,7 @@ impl Condition {
     /// # Errors
     /// Those of [`Lock::acquire`].
     #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<LockGuard, Exception>> + use<> {
         self.inner.lock.acquire()
     }
@@ -81,31 +83,13 @@ impl Condition {
     /// notified, the notification is passed on to another (S-16).
     /// [`InvalidStateError`](crate::InvalidStateError) if `guard` is not of this condition's lock or
     /// holds nothing (S-13), or for the reasons of [`Lock::acquire`].
-    pub async fn wait(&self, guard: &mut LockGuard) -> Result<(), Exception> {
-        self.check_guard(guard)?;
-        let wait = Wait::<Notifications>::begin(&self.inner, &self.inner.home)?;
-        guard.give_up();
-        let (unused, mut error) = match wait.await {
-            Ok(()) => (Some(Notification(Some(self.inner.clone()))), None),
-            Err(exception) => (None, Some(exception)),
-        };
-        loop {
-            match guard.hold_again().await {
-                Ok(()) => break,
-                Err(exception) if exception.is_cancelled() => error = Some(exception),
-                // Without a loop there is no way to the lock.
-                Err(exception) => return Err(exception),
-            }
-        }
-        match error {
-            None => {
-                if let Some(notification) = unused {
-                    notification.consume();
-                }
-                Ok(())
-            }
-            Some(exception) => Err(exception),
-        }
+    #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
+    pub fn wait<'a>(
+        &'a self,
+        guard: &'a mut LockGuard,
+    ) -> impl Future<Output = Result<(), Exception>> + 'a {
+        self.wait_at(guard, Location::caller())
     }
 
     /// Waits until `predicate` gives something, and returns that (S-17).
@@ -115,17 +99,22 @@ impl Condition {
     ///
     /// # Errors
     /// Those of [`wait`](Condition::wait).
-    pub async fn wait_for<R>(
-        &self,
-        guard: &mut LockGuard,
-        mut predicate: impl FnMut() -> Option<R>,
-    ) -> Result<R, Exception> {
-        self.check_guard(guard)?;
-        loop {
-            if let Some(found) = predicate() {
-                return Ok(found);
+    #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
+    pub fn wait_for<'a, R: 'a>(
+        &'a self,
+        guard: &'a mut LockGuard,
+        mut predicate: impl FnMut() -> Option<R> + 'a,
+    ) -> impl Future<Output = Result<R, Exception>> + 'a {
+        let asked_at = Location::caller();
+        async move {
+            self.check_guard(guard)?;
+            loop {
+                if let Some(found) = predicate() {
+                    return Ok(found);
+                }
+                self.wait_at(guard, asked_at).await?;
             }
-            self.wait(guard).await?;
         }
     }
 
@@ -152,6 +141,33 @@ impl Condition {
         self.check_locked("notify_all")?;
         self.inner.waiters.grant_all(());
         Ok(())
+    }
+
+    async fn wait_at(&self, guard: &mut LockGuard, asked_at: AskedAt) -> Result<(), Exception> {
+        self.check_guard(guard)?;
+        let wait = Wait::<Notifications>::begin(&self.inner, &self.inner.home, asked_at)?;
+        guard.give_up();
+        let (unused, mut error) = match wait.await {
+            Ok(()) => (Some(Notification(Some(self.inner.clone()))), None),
+            Err(exception) => (None, Some(exception)),
+        };
+        loop {
+            match guard.hold_again(asked_at).await {
+                Ok(()) => break,
+                Err(exception) if exception.is_cancelled() => error = Some(exception),
+                // Without a loop there is no way to the lock.
+                Err(exception) => return Err(exception),
+            }
+        }
+        match error {
+            None => {
+                if let Some(notification) = unused {
+                    notification.consume();
+                }
+                Ok(())
+            }
+            Some(exception) => Err(exception),
+        }
     }
 
     fn check_guard(&self, guard: &LockGuard) -> Result<(), InvalidStateError> {

@@ -4,6 +4,7 @@ use super::waiters::{Grants, Home, Wait, Waiters};
 use crate::Exception;
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// Something that has happened, or not yet: any number of tasks may wait for it.
@@ -64,12 +65,13 @@ impl Event {
     /// [`InvalidStateError`](crate::InvalidStateError) if it has to wait and no event loop is running
     /// here, or another one than those before waited on (S-1).
     #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
     pub fn wait(&self) -> impl Future<Output = Result<(), Exception>> + use<> {
-        let inner = self.inner.clone();
+        let (inner, asked_at) = (self.inner.clone(), Location::caller());
         async move {
             match inner.set.get() {
                 true => Ok(()),
-                false => Wait::<InnerWaiters>::begin(&inner, &inner.home)?.await,
+                false => Wait::<InnerWaiters>::begin(&inner, &inner.home, asked_at)?.await,
             }
         }
     }

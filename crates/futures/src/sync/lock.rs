@@ -1,8 +1,10 @@
 //! [`Lock`]: one at a time, across `.await`s.
 
 use super::tokens::{Token, Tokens};
+use super::waiters::AskedAt;
 use crate::Exception;
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// Lets one task at a time into a section that has `.await`s in it.
@@ -56,10 +58,11 @@ impl Lock {
     /// [`InvalidStateError`](crate::InvalidStateError) if it has to wait and no event loop is running
     /// here, or another one than those before waited on (S-1).
     #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<LockGuard, Exception>> + use<> {
-        let lock = self.clone();
+        let (lock, asked_at) = (self.clone(), Location::caller());
         async move {
-            let token = lock.tokens.clone().take().await?;
+            let token = lock.tokens.clone().take(asked_at).await?;
             Ok(LockGuard { lock, token: Some(token) })
         }
     }
@@ -115,8 +118,8 @@ impl LockGuard {
     }
 
     /// Waits until the lock that was given up is held again.
-    pub(crate) async fn hold_again(&mut self) -> Result<(), Exception> {
-        self.token = Some(self.lock.tokens.clone().take().await?);
+    pub(crate) async fn hold_again(&mut self, asked_at: AskedAt) -> Result<(), Exception> {
+        self.token = Some(self.lock.tokens.clone().take(asked_at).await?);
         Ok(())
     }
 }

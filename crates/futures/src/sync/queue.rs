@@ -15,6 +15,7 @@ use inner::{Getters, Inner, Joiners, Putters};
 use items::{Items, Newest, Oldest, Smallest};
 use std::fmt;
 use std::ops::Deref;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// Items from tasks to tasks: first in, first out.
@@ -107,8 +108,9 @@ impl<T: 'static> Queue<T> {
     /// [`QueueUnderflow`] if too many [wait already](Queue::set_backlog); [`InvalidStateError`] if it
     /// has to wait and no event loop is running here, or another one than those before waited on (S-1).
     #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
     pub fn get(&self) -> impl Future<Output = Result<T, Exception>> + use<T> {
-        let inner = self.inner.clone();
+        let (inner, asked_at) = (self.inner.clone(), Location::caller());
         async move {
             let will_stay_empty = inner.shut_down.get() && inner.len.get() == 0;
             if will_stay_empty || (inner.getters.woken.get() == 0 && inner.can_get()) {
@@ -120,7 +122,7 @@ impl<T: 'static> Queue<T> {
             {
                 return Err(QueueUnderflow.into());
             }
-            let mut wait = Wait::<Getters<T>>::begin(&inner, &inner.home)?;
+            let mut wait = Wait::<Getters<T>>::begin(&inner, &inner.home, asked_at)?;
             loop {
                 let place = wait.place();
                 wait.await?;
@@ -130,7 +132,7 @@ impl<T: 'static> Queue<T> {
                 match taken {
                     Some(taken) => return taken,
                     // Somebody was quicker.
-                    None => wait = Wait::begin_again(&inner, &inner.home, place)?,
+                    None => wait = Wait::begin_again(&inner, &inner.home, place, asked_at)?,
                 }
             }
         }
@@ -152,11 +154,12 @@ impl<T: 'static> Queue<T> {
     /// meanwhile; [`InvalidStateError`] if it has to wait and no event loop is running here, or another
     /// one than those before waited on (S-1).
     #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
     pub fn put(&self, item: T) -> impl Future<Output = Result<(), PutError<T>>> + use<T> {
-        let inner = self.inner.clone();
+        let (inner, asked_at) = (self.inner.clone(), Location::caller());
         async move {
             if !inner.shut_down.get() && (inner.putters.woken.get() > 0 || inner.room() == 0) {
-                let mut wait = match Wait::<Putters<T>>::begin(&inner, &inner.home) {
+                let mut wait = match Wait::<Putters<T>>::begin(&inner, &inner.home, asked_at) {
                     Ok(wait) => wait,
                     Err(error) => return Err(PutError::new(item, Reason::Other(error.into()))),
                 };
@@ -170,7 +173,7 @@ impl<T: 'static> Queue<T> {
                         break;
                     }
                     // Somebody was quicker.
-                    wait = match Wait::begin_again(&inner, &inner.home, place) {
+                    wait = match Wait::begin_again(&inner, &inner.home, place, asked_at) {
                         Ok(wait) => wait,
                         Err(error) => return Err(PutError::new(item, Reason::Other(error.into()))),
                     };
@@ -209,12 +212,13 @@ impl<T: 'static> Queue<T> {
     /// [`InvalidStateError`] if it has to wait and no event loop is running here, or another one than
     /// those before waited on (S-1).
     #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
     pub fn join(&self) -> impl Future<Output = Result<(), Exception>> + use<T> {
-        let inner = self.inner.clone();
+        let (inner, asked_at) = (self.inner.clone(), Location::caller());
         async move {
             match inner.unfinished.get() {
                 0 => Ok(()),
-                _ => Wait::<Joiners<T>>::begin(&inner, &inner.home)?.await,
+                _ => Wait::<Joiners<T>>::begin(&inner, &inner.home, asked_at)?.await,
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::tokens::{Token, Tokens};
 use crate::{Exception, InvalidStateError};
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// Lets so many tasks at a time do something.
@@ -60,9 +61,10 @@ impl Semaphore {
     /// [`InvalidStateError`] if it has to wait and no event loop is running here, or another one than
     /// those before waited on (S-1).
     #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit, Exception>> + use<> {
-        let tokens = self.tokens.clone();
-        async move { Ok(SemaphorePermit { token: tokens.take().await? }) }
+        let (tokens, asked_at) = (self.tokens.clone(), Location::caller());
+        async move { Ok(SemaphorePermit { token: tokens.take(asked_at).await? }) }
     }
 
     /// Takes a token if that is possible without waiting and without overtaking anybody.
@@ -98,6 +100,7 @@ impl BoundedSemaphore {
     /// # Errors
     /// Those of [`Semaphore::acquire`].
     #[must_use = "nothing happens until it is awaited"]
+    #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit, Exception>> + use<> {
         self.semaphore.acquire()
     }

@@ -7,7 +7,7 @@
 //! Invariant: where tokens are free and somebody waits, some token is promised, and whoever it is
 //! promised to looks after the others when it runs or leaves. So nobody hangs while a token is free.
 
-use super::waiters::{Grants, Home, Wait, Waiters};
+use super::waiters::{AskedAt, Grants, Home, Wait, Waiters};
 use crate::Exception;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -62,11 +62,11 @@ impl Tokens {
         })
     }
 
-    pub(crate) async fn take(self: Rc<Self>) -> Result<Token, Exception> {
+    pub(crate) async fn take(self: Rc<Self>, asked_at: AskedAt) -> Result<Token, Exception> {
         if let Some(token) = self.try_take() {
             return Ok(token);
         }
-        Wait::<InTurn>::begin(&self, &self.home)?.await?;
+        Wait::<InTurn>::begin(&self, &self.home, asked_at)?.await?;
         self.promised.set(self.promised.get() - 1);
         let token = Token(Some(self.clone()));
         // Somebody may have come while this one was promised, and found free ones.

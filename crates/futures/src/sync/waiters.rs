@@ -9,8 +9,10 @@
 //! is borrowed.
 
 use super::line::{Line, Place};
+use crate::future::Shared;
 use crate::{Exception, Future, InvalidStateError, Scheduler, SchedulerId, try_current};
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -35,6 +37,14 @@ impl Home {
         }
         Ok(running)
     }
+}
+
+/// Where the user asked for what is waited for: what is told of a task that waits names that place,
+/// not one in here.
+pub(crate) type AskedAt = &'static Location<'static>;
+
+fn pending_future<G: 'static>(scheduler: Rc<dyn Scheduler>, asked_at: AskedAt) -> Future<G> {
+    Future::from_object(Rc::new(Shared::new(scheduler, asked_at)))
 }
 
 /// A line of waiters, each of whom is to be given a `G`.
@@ -113,8 +123,12 @@ pub(crate) struct Wait<L: Grants> {
 
 impl<L: Grants> Wait<L> {
     /// Goes to the end of the line.
-    pub(crate) fn begin(owner: &Rc<L::Owner>, home: &Home) -> Result<Self, InvalidStateError> {
-        let future = Future::new(home.enter()?);
+    pub(crate) fn begin(
+        owner: &Rc<L::Owner>,
+        home: &Home,
+        asked_at: AskedAt,
+    ) -> Result<Self, InvalidStateError> {
+        let future = pending_future(home.enter()?, asked_at);
         let place = L::waiters(owner).line.borrow_mut().push(future.clone());
         Ok(Self { owner: owner.clone(), future, place, over: false })
     }
@@ -124,8 +138,9 @@ impl<L: Grants> Wait<L> {
         owner: &Rc<L::Owner>,
         home: &Home,
         place: Place,
+        asked_at: AskedAt,
     ) -> Result<Self, InvalidStateError> {
-        let future = Future::new(home.enter()?);
+        let future = pending_future(home.enter()?, asked_at);
         let place = L::waiters(owner).line.borrow_mut().push_again(future.clone(), place);
         Ok(Self { owner: owner.clone(), future, place, over: false })
     }
