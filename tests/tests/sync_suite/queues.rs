@@ -344,6 +344,12 @@ pub(crate) fn s34_a_comparison_that_uses_the_queue_or_panics_breaks_nothing(_: &
     }));
     queue.put_nowait(Curious(1, act.clone())).unwrap();
     assert!(act.borrow().is_none() && queue.qsize() == 2);
+    let ending = PriorityQueue::new();
+    ending.put_nowait(Curious(2, act.clone())).unwrap();
+    let inside = ending.clone();
+    *act.borrow_mut() = Some(Box::new(move || inside.shutdown(true)));
+    ending.put_nowait(Curious(1, act.clone())).unwrap();
+    assert!(ending.empty() && ending.is_shut_down() && at_once(ending.join()).is_ok());
     *act.borrow_mut() = Some(Box::new(|| panic!("expected")));
     let panicking = Curious(0, act.clone());
     let unwound = futures::catch(|| queue.put_nowait(panicking).is_ok());

@@ -232,10 +232,9 @@ impl<T: 'static> Queue<T> {
         let inner = &self.inner;
         inner.shut_down.set(true);
         let thrown_away = match immediate {
-            true => inner.open().map(|mut opened| opened.items.take_all()).unwrap_or_default(),
+            true => inner.throw_away(),
             false => Vec::new(),
         };
-        inner.finish(thrown_away.len());
         inner.wake_getters();
         inner.wake_putters();
         drop(thrown_away); // user values: last, for their destructors may look at the queue

@@ -21,6 +21,8 @@ pub(super) struct Inner<T: 'static> {
     pub(super) backlog: Cell<Option<usize>>,
     pub(super) unfinished: Cell<usize>,
     pub(super) shut_down: Cell<bool>,
+    /// The items are to be thrown away, once the comparison that said so is over.
+    discard: Cell<bool>,
     pub(super) home: Home,
     pub(super) getters: Side,
     pub(super) putters: Side,
@@ -44,6 +46,7 @@ impl<T: 'static> Inner<T> {
             backlog: Cell::new(None),
             unfinished: Cell::new(0),
             shut_down: Cell::new(false),
+            discard: Cell::new(false),
             home: Home::default(),
             getters: Side::default(),
             putters: Side::default(),
@@ -78,6 +81,9 @@ impl<T: 'static> Inner<T> {
             Some(mut opened) => opened.items.pop(),
             None => return Err(busy().into()),
         };
+        if self.discard.take() {
+            drop(self.throw_away());
+        }
         match item {
             Some(item) => {
                 self.wake_putters();
@@ -102,8 +108,23 @@ impl<T: 'static> Inner<T> {
         self.unfinished.set(self.unfinished.get() + 1);
         opened.items.push(item);
         drop(opened);
+        if self.discard.take() {
+            drop(self.throw_away());
+        }
         self.wake_getters();
         Ok(())
+    }
+
+    /// Takes out all items, which count as done then, for the caller to drop: they are user values.
+    pub(super) fn throw_away(&self) -> Vec<T> {
+        let Some(mut opened) = self.open() else {
+            self.discard.set(true);
+            return Vec::new();
+        };
+        let items = opened.items.take_all();
+        drop(opened);
+        self.finish(items.len());
+        items
     }
 
     /// Counts `count` items as done.
