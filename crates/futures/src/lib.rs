@@ -9,6 +9,7 @@
 
 mod callback;
 mod catch;
+pub mod channels;
 pub mod concurrent;
 mod context;
 mod current;
@@ -23,6 +24,7 @@ mod panic;
 mod parked;
 mod scheduler;
 mod sleep;
+mod sync;
 mod task;
 mod wrap_future;
 mod yield_now;
@@ -43,6 +45,11 @@ pub use scheduler::{
     ThreadsafeScheduler,
 };
 pub use sleep::{Sleep, sleep, sleep_until};
+pub use sync::{
+    Barrier, BoundedSemaphore, BrokenBarrierError, Condition, Event, LifoQueue, Lock, LockGuard,
+    PriorityQueue, PutError, Queue, QueueEmpty, QueueFull, QueueShutDown, QueueUnderflow,
+    Semaphore, SemaphorePermit,
+};
 pub use task::{
     Task, TaskBuilder, TaskRef, TaskState, all_tasks, create_task, current_task, spawn,
 };

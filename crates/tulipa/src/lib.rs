@@ -6,12 +6,15 @@
 
 pub use eventloop::*;
 pub use futures::{
-    Callback, CallbackId, CallbackToken, CancelledError, Closed, ClosedError, EnteredScheduler,
-    Exception, ExceptionContext, Future, Handle, HandleState, Instant, InvalidStateError,
-    PanicError, PostedClosure, ResetToken, Scheduler, SchedulerExt, SchedulerId, Scoped, Sleep,
-    Task, TaskBuilder, TaskContext, TaskLocal, TaskRef, TaskState, ThreadsafeScheduler,
-    TimeoutError, TimerHandle, YieldNow, all_tasks, catch, concurrent, create_task, current_task,
-    sleep, sleep_until, spawn, to_concurrent, wrap_future, yield_now,
+    Barrier, BoundedSemaphore, BrokenBarrierError, Callback, CallbackId, CallbackToken,
+    CancelledError, Closed, ClosedError, Condition, EnteredScheduler, Event, Exception,
+    ExceptionContext, Future, Handle, HandleState, Instant, InvalidStateError, LifoQueue, Lock,
+    LockGuard, PanicError, PostedClosure, PriorityQueue, PutError, Queue, QueueEmpty, QueueFull,
+    QueueShutDown, QueueUnderflow, ResetToken, Scheduler, SchedulerExt, SchedulerId, Scoped,
+    Semaphore, SemaphorePermit, Sleep, Task, TaskBuilder, TaskContext, TaskLocal, TaskRef,
+    TaskState, ThreadsafeScheduler, TimeoutError, TimerHandle, YieldNow, all_tasks, catch,
+    channels, concurrent, create_task, current_task, sleep, sleep_until, spawn, to_concurrent,
+    wrap_future, yield_now,
 };
 pub use transports::*;
 
