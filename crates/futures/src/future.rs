@@ -67,6 +67,8 @@ pub(crate) struct Shared<T: 'static> {
     listeners: RefCell<Listeners<T>>,
     /// Whether somebody asked for the exception (F-19).
     retrieved: Cell<bool>,
+    /// Whether a callback looks for an exception that nobody asks for (T-55).
+    watched: Cell<bool>,
 }
 
 pub(crate) enum State<T> {
@@ -97,8 +99,13 @@ impl<T: 'static> Future<T> {
     }
 
     #[inline]
-    fn shared(&self) -> &Shared<T> {
+    pub(crate) fn shared(&self) -> &Shared<T> {
         self.object.shared()
+    }
+
+    /// What tells it from all others that are alive.
+    pub(crate) fn address(&self) -> *const () {
+        Rc::as_ptr(&self.object).cast()
     }
 
     /// A reference that does not keep the future alive.
@@ -342,6 +349,7 @@ impl<T: 'static> Shared<T> {
             state: RefCell::new(State::Pending),
             listeners: RefCell::new(Listeners::default()),
             retrieved: Cell::new(false),
+            watched: Cell::new(false),
         }
     }
 
@@ -367,6 +375,11 @@ impl<T: 'static> Shared<T> {
         matches!(*self.state.borrow(), State::Cancelled { .. })
     }
 
+    /// Whether it finished with an exception. Does not count as asking for it.
+    pub(crate) fn failed(&self) -> bool {
+        matches!(*self.state.borrow(), State::Finished(Err(_)))
+    }
+
     /// The exception, if there is one that nobody asked for (F-18). From now on it counts as asked.
     #[inline]
     pub(crate) fn take_unretrieved(&self) -> Option<Exception> {
@@ -381,6 +394,11 @@ impl<T: 'static> Shared<T> {
     /// From now on an exception counts as asked for (F-19).
     pub(crate) fn set_retrieved(&self) {
         self.retrieved.set(true);
+    }
+
+    /// From now on a callback looks for an exception; true if one did already.
+    pub(crate) fn set_watched(&self) -> bool {
+        self.watched.replace(true)
     }
 
     /// Cancels it, unless it is done.

@@ -51,7 +51,9 @@ pub use sync::{
     Semaphore, SemaphorePermit,
 };
 pub use task::{
-    Task, TaskBuilder, TaskRef, TaskState, all_tasks, create_task, current_task, spawn,
+    Awaited, AwaitedFuture, CallGraph, CallGraphNode, Task, TaskBuilder, TaskRef, TaskState,
+    all_tasks, capture_call_graph, create_task, current_task, format_task_tree, print_task_tree,
+    spawn,
 };
 pub use wrap_future::{to_concurrent, wrap_future};
 pub use yield_now::{YieldNow, yield_now};

@@ -9,6 +9,7 @@ mod branch;
 mod builder;
 mod cell;
 mod drive;
+mod graph;
 mod header;
 mod notified;
 mod owner;
@@ -19,6 +20,10 @@ mod waker;
 pub use all::{TaskRef, all_tasks, current_task};
 pub(crate) use branch::{Branch, BranchEnd};
 pub use builder::{TaskBuilder, create_task, spawn};
+pub use graph::{
+    Awaited, AwaitedFuture, CallGraph, CallGraphNode, capture_call_graph, format_task_tree,
+    print_task_tree,
+};
 pub(crate) use header::TaskHeader;
 pub(crate) use waker::{WakeTarget, wake_by_ref};
 
@@ -79,7 +84,7 @@ impl<T: 'static> Task<T> {
         self.future.object().task().expect("a task's future is one of a task")
     }
 
-    /// The task as a future: for [`gather`](crate::gather), chaining, and whatever takes a
+    /// The task as a future: for [`gather`](crate::gather()), chaining, and whatever takes a
     /// [`Future`]. It cannot be completed from outside (T-5); cancelling it cancels the task.
     pub fn as_future(&self) -> &Future<T> {
         &self.future

@@ -2,6 +2,7 @@
 
 use super::{CallbackToken, Shared};
 use crate::task::{CancelMessage, TaskHeader};
+use std::panic::Location;
 use std::rc::Rc;
 
 /// A future, whatever the type of its result. What wait sets hold.
@@ -19,8 +20,16 @@ pub(crate) trait AnyFuture {
     /// What makes it a task, if it is one.
     fn task(&self) -> Option<&TaskHeader>;
 
+    /// Where it was made.
+    fn created_at(&self) -> &'static Location<'static>;
+
     /// For dumps: what it is, its state and where it was made.
     fn describe(&self) -> String;
+
+    /// The futures that this one stands for: whoever waits for it waits for them (T-89).
+    fn stands_for(&self) -> Vec<Rc<dyn AnyFuture>> {
+        Vec::new()
+    }
 }
 
 /// A future with a result of type `T`.
@@ -45,6 +54,10 @@ impl<T: 'static> AnyFuture for Shared<T> {
 
     fn task(&self) -> Option<&TaskHeader> {
         None
+    }
+
+    fn created_at(&self) -> &'static Location<'static> {
+        self.created_at()
     }
 
     fn describe(&self) -> String {

@@ -1,9 +1,10 @@
 //! [`TaskRef`], [`current_task`] and [`all_tasks`]: tasks whatever the type of their result.
 
 use super::cell::AnyTask;
-use super::{TaskState, owner, running, uncancel};
-use crate::Scheduler;
+use super::{TaskHeader, TaskState, owner, running, uncancel};
 use crate::context::TaskContext;
+use crate::future::AnyFuture;
+use crate::{Scheduler, SchedulerId};
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
@@ -28,6 +29,19 @@ pub fn all_tasks(scheduler: &dyn Scheduler) -> Vec<TaskRef> {
 impl TaskRef {
     pub(super) fn new(task: Rc<dyn AnyTask>) -> Self {
         Self(task)
+    }
+
+    pub(super) fn header(&self) -> &TaskHeader {
+        self.0.header()
+    }
+
+    pub(super) fn scheduler_id(&self) -> SchedulerId {
+        self.0.scheduler().id()
+    }
+
+    /// The task as a future.
+    pub(super) fn to_any_future(&self) -> Rc<dyn AnyFuture> {
+        self.0.clone()
     }
 
     /// The number of the task, which no other task of the process has.

@@ -25,9 +25,6 @@ pub(crate) trait AnyTask: AnyFuture {
 
     fn scheduler(&self) -> &Rc<dyn Scheduler>;
 
-    /// Where it was spawned.
-    fn created_at(&self) -> &'static Location<'static>;
-
     /// How it stands.
     fn state(&self) -> TaskState;
 
@@ -168,10 +165,6 @@ where
         self.shared.scheduler()
     }
 
-    fn created_at(&self) -> &'static Location<'static> {
-        self.shared.created_at()
-    }
-
     fn state(&self) -> TaskState {
         match self.shared.state_name() {
             "pending" if self.coroutine.try_borrow().is_err() => TaskState::Running,
@@ -265,6 +258,10 @@ where
 
     fn task(&self) -> Option<&TaskHeader> {
         Some(&self.header)
+    }
+
+    fn created_at(&self) -> &'static Location<'static> {
+        self.shared.created_at()
     }
 
     fn describe(&self) -> String {

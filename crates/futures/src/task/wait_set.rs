@@ -81,6 +81,15 @@ impl WaitSet {
         self.turns.get() > 0 || self.live().iter().any(|live| live.has_come())
     }
 
+    /// Whether it waits for its next turn, or a branch of it does.
+    pub(crate) fn awaits_turn(&self) -> bool {
+        let in_branch = |live: &Live| match live {
+            Live::Future(_) => false,
+            Live::Branch(branch) => branch.wait_set().awaits_turn(),
+        };
+        self.turns.get() > 0 || self.live().iter().any(in_branch)
+    }
+
     /// The futures that it waits for, those of its branches among them, in the order of coming.
     pub(crate) fn futures(&self) -> Vec<Rc<dyn AnyFuture>> {
         let mut futures = Vec::new();
