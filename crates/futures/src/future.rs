@@ -8,6 +8,7 @@
 mod chain;
 mod listeners;
 mod object;
+mod proxy;
 mod teardown;
 mod wait;
 
@@ -28,6 +29,7 @@ use std::rc::{Rc, Weak};
 
 pub(crate) use listeners::next_token;
 pub(crate) use object::{AnyFuture, FutureObject};
+pub(crate) use proxy::{Others, Proxy};
 
 /// A result that will come: the PEP's Future, for one thread.
 ///

@@ -10,6 +10,7 @@
 mod callback;
 mod catch;
 pub mod channels;
+mod combinators;
 pub mod concurrent;
 mod context;
 mod current;
@@ -31,6 +32,11 @@ mod yield_now;
 
 pub use callback::Callback;
 pub use catch::{catch, catch_silently};
+pub use combinators::{
+    AsCompleted, AsFuture, JoinParts, Ticket, Tickets, as_completed, ensure_future,
+    ensure_future_on, gather, gather_results, join, join_all, shield, wait,
+};
+pub use concurrent::ReturnWhen;
 pub use context::{ResetToken, Scoped, TaskContext, TaskLocal};
 pub use current::{EnteredScheduler, current, try_current};
 pub use errors::{CancelledError, InvalidStateError, TimeoutError};

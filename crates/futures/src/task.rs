@@ -18,7 +18,7 @@ pub(crate) mod wait_set;
 mod waker;
 
 pub use all::{TaskRef, all_tasks, current_task};
-pub(crate) use branch::{Branch, BranchEnd};
+pub(crate) use branch::{Branch, BranchEnd, BranchId};
 pub use builder::{TaskBuilder, create_task, spawn};
 pub use graph::{
     Awaited, AwaitedFuture, CallGraph, CallGraphNode, capture_call_graph, format_task_tree,

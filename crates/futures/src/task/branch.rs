@@ -23,6 +23,8 @@ pub(crate) struct Branch {
 
 pub(crate) struct BranchState {
     wait_set: WaitSet,
+    /// How often it was asked to end.
+    asked: Cell<u32>,
     /// Who polls it, while it waits.
     target: Cell<Option<WakeTarget>>,
 }
@@ -37,8 +39,8 @@ pub(crate) enum BranchEnd<O> {
 
 impl Branch {
     pub(crate) fn new() -> Self {
-        let state = BranchState { wait_set: WaitSet::default(), target: Cell::new(None) };
-        Self { state: Rc::new(state), within: None }
+        let (wait_set, asked, target) = (WaitSet::default(), Cell::new(0), Cell::new(None));
+        Self { state: Rc::new(BranchState { wait_set, asked, target }), within: None }
     }
 
     /// Its name, for whoever may [cancel](BranchId::cancel) it from a callback.
@@ -100,6 +102,7 @@ impl BranchState {
     /// Cancels what the branch waits for; if nothing of that accepts it, the branch's next turn
     /// delivers the request.
     pub(super) fn cancel(&self, request: CancelRequest) {
+        self.asked.set(self.asked.get().saturating_add(1));
         if self.wait_set.cancel(&request) {
             return;
         }
@@ -120,5 +123,10 @@ impl BranchId {
         if let Some(state) = self.0.upgrade() {
             state.cancel(CancelRequest(message));
         }
+    }
+
+    /// How often it was asked to end, by [`cancel`](Self::cancel) or with the coroutine around it.
+    pub(crate) fn asked(&self) -> u32 {
+        self.0.upgrade().map_or(0, |state| state.asked.get())
     }
 }
