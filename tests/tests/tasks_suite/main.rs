@@ -2,9 +2,14 @@
 //!
 //! The checks are written against `dyn Host`; their names begin with the clauses that they hold.
 
+mod as_completed;
 mod cancelling;
+mod gather;
+mod graph;
+mod shield;
 mod stepping;
 mod support;
+mod waiting;
 mod wakers;
 
 tulipa_tests::on_every_host! {
@@ -51,4 +56,82 @@ tulipa_tests::on_every_host! {
         r9_other_threads_may_use_the_waker_of_a_poll,
         r9_no_wake_of_many_threads_is_lost,
         f23_a_wait_that_changes_its_task_wakes_the_new_one;
+    gather:
+        f25_whatever_is_a_future_can_be_awaited,
+        f26_a_future_or_task_comes_back_as_it_is,
+        f26_anything_else_becomes_a_task,
+        f26_a_future_of_another_loop_is_refused,
+        t46_values_come_in_the_order_of_the_arguments,
+        t46_gathering_nothing_is_done_at_once,
+        t46_one_that_is_given_twice_runs_once,
+        t46_coroutines_run_at_the_same_time,
+        t46_gathering_what_is_done_is_done_at_once,
+        t47_the_first_failure_is_the_outcome_and_the_others_go_on,
+        t47_a_failure_of_the_whole_that_nobody_asks_for_is_reported_once,
+        t48_a_child_that_is_cancelled_by_itself_is_a_failure,
+        t49_cancelling_the_whole_waits_for_the_children,
+        t49_with_no_child_left_it_answers_false,
+        t49_a_failure_during_the_cancellation_is_the_outcome,
+        t49_children_that_go_on_in_spite_of_it_do_not_change_the_end,
+        t49_cancelling_the_task_that_awaits_it_cancels_the_children,
+        t49_a_task_cancelled_after_the_children_were_done_is_told,
+        t50_results_are_collected_whatever_they_are,
+        t50_if_the_whole_was_cancelled_it_ends_cancelled,
+        t51_after_a_failure_cancelling_it_does_nothing,
+        t52_gather_stops_nobody_and_the_form_in_place_does,
+        t46_a_child_that_is_dropped_undone_ends_the_waiting,
+        t46_cloning_a_value_may_do_what_it_likes,
+        t46_children_that_it_made_are_not_reported_at_the_end,
+        t46_in_place_parts_may_borrow_and_differ,
+        t52_in_place_the_others_are_awaited_before_the_failure_is_told,
+        t52_in_place_a_cancelled_task_tells_each_part_once,
+        t52_in_place_a_cancellation_that_no_part_notices_is_not_lost,
+        t52_in_place_a_part_that_was_done_when_the_cancel_came,
+        t52_in_place_tasks_are_cancelled_unless_they_are_shielded,
+        t52_in_place_dropping_it_half_way_drops_the_parts;
+    waiting:
+        t33_done_and_pending_together_are_what_was_given,
+        t33_nothing_to_wait_for_is_an_error,
+        t34_duplicates_count_once_and_tasks_and_references_come_back,
+        t35_for_all_for_one_or_for_a_failure,
+        t35_without_a_failure_it_waits_for_all,
+        t36_the_timeout_cancels_nothing,
+        t36_what_is_done_when_it_goes_on_counts_as_done,
+        t37_if_enough_are_done_it_takes_one_hop,
+        t38_cancelling_the_waiter_ends_only_the_waiting,
+        t38_nothing_of_it_stays_behind,
+        t33_tasks_that_ended_eagerly_can_be_waited_for;
+    shield:
+        t53_cancelling_the_waiter_leaves_the_inner_one_alone,
+        t53_what_is_done_comes_back_itself,
+        t53_cancelled_in_the_turn_in_which_the_inner_one_is_done,
+        t54_value_failure_and_cancellation_come_through,
+        t54_a_coroutine_is_started_as_a_task,
+        t54_one_that_is_dropped_undone_ends_the_waiting,
+        t55_a_later_failure_is_reported_once,
+        t55_a_failure_that_somebody_asked_for_is_not_reported,
+        t55_a_value_or_cancellation_is_ignored,
+        t53_t55_shields_that_were_given_up_leave_nothing_behind;
+    as_completed:
+        t56_each_comes_once_in_the_order_of_completion,
+        t56_those_that_are_done_come_first_and_without_waiting,
+        t57_who_asked_first_is_served_first,
+        t57_a_ticket_that_is_given_up_loses_nothing,
+        t57_what_a_cancelled_ticket_was_granted_goes_to_the_next,
+        t57_many_that_give_up_leave_no_places_behind,
+        t58_after_the_timeout_each_missing_item_says_so,
+        t58_who_waits_is_told_of_the_timeout,
+        t58_when_all_are_done_the_timer_is_gone,
+        t58_nothing_to_wait_for_ends_at_once,
+        t58_cancelling_who_waits_keeps_the_item,
+        t59_coroutines_start_at_the_call,
+        t59_futures_of_different_loops_are_refused;
+    graph:
+        t89_a_future_knows_who_waits_for_it,
+        t89_the_way_leads_through_what_stands_for_others,
+        t89_a_graph_is_captured_as_data,
+        t89_a_task_tells_what_it_waits_for,
+        t90_the_tasks_of_a_loop_are_drawn_as_a_tree,
+        t90_a_cycle_is_pointed_out,
+        t90_long_chains_use_no_stack;
 }
