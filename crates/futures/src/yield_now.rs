@@ -34,8 +34,8 @@ pub struct YieldNow {
 #[derive(Debug)]
 enum Stage {
     New,
-    /// The turn is queued, and noted with the coroutine that waits for it.
-    Queued,
+    /// The turn is queued, and noted in the wait set with this address, if there is one.
+    Queued(Option<usize>),
     Ended,
 }
 
@@ -46,18 +46,16 @@ impl std::future::Future for YieldNow {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.stage {
             Stage::New => {
-                self.stage = Stage::Queued;
-                running::with_wait_set(|wait_set| {
-                    if let Some(wait_set) = wait_set {
-                        wait_set.begin_turn();
-                    }
-                });
+                self.stage = Stage::Queued(running::with_wait_set(|wait_set| {
+                    wait_set?.begin_turn();
+                    wait_set.map(address)
+                }));
                 wake_by_ref(context.waker());
                 Poll::Pending
             }
-            Stage::Queued => {
-                let request = self.leave();
-                Poll::Ready(match request {
+            Stage::Queued(_) => {
+                self.leave();
+                Poll::Ready(match running::with_wait_set(|wait_set| wait_set?.take_request()) {
                     Some(CancelRequest(message)) => Err(CancelledError::from(message).into()),
                     None => Ok(()),
                 })
@@ -68,23 +66,23 @@ impl std::future::Future for YieldNow {
 }
 
 impl YieldNow {
-    /// Ends the wait, and takes the cancellation that came meanwhile.
     #[inline]
-    fn leave(&mut self) -> Option<CancelRequest> {
-        self.stage = Stage::Ended;
-        running::with_wait_set(|wait_set| {
-            let wait_set = wait_set?;
-            wait_set.end_turn();
-            wait_set.take_request()
-        })
+    fn leave(&mut self) {
+        let Stage::Queued(noted) = std::mem::replace(&mut self.stage, Stage::Ended) else { return };
+        running::with_wait_set(|wait_set| match wait_set {
+            Some(wait_set) if noted == Some(address(wait_set)) => wait_set.end_turn(),
+            _ => {} // it was moved to another coroutine
+        });
     }
+}
+
+fn address(wait_set: &WaitSet) -> usize {
+    (&raw const *wait_set).addr()
 }
 
 impl Drop for YieldNow {
     #[inline]
     fn drop(&mut self) {
-        if let Stage::Queued = self.stage {
-            running::with_wait_set(|wait_set| wait_set.map(WaitSet::end_turn));
-        }
+        self.leave();
     }
 }

@@ -2,8 +2,10 @@
 
 use super::support::{Dropped, Log, words};
 use futures::{Exception, Future, SchedulerExt, Task, current_task, sleep, yield_now};
+use std::cell::RefCell;
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 use tulipa_tests::Host;
@@ -172,6 +174,30 @@ pub(crate) fn t25_a_foreign_future_is_dropped(host: &dyn Host) {
     host.run_until_idle();
     assert!(task.cancelled());
     assert_eq!(log.take(), ["dropped"]);
+}
+
+/// A wait that a coroutine has begun and given away does not hide that it waits for nothing of ours.
+pub(crate) fn t25_waits_that_were_given_away_do_not_hold_a_cancellation_up(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    let done = scheduler.create_future::<u32>();
+    let (turn, wait) = (Rc::new(RefCell::new(yield_now())), Rc::new(RefCell::new(done.clone())));
+    let (given_turn, given_wait) = (turn.clone(), wait.clone());
+    let task = scheduler.spawn(async move {
+        poll_fn(|context| {
+            assert!(Pin::new(&mut *given_turn.borrow_mut()).poll(context).is_pending());
+            assert!(Pin::new(&mut *given_wait.borrow_mut()).poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        pending::<()>().await;
+    });
+    host.run_until_idle();
+    done.set_result(7).unwrap();
+    host.run_until_idle();
+    assert!(task.cancel() && !task.done());
+    host.run_until_idle();
+    assert!(task.cancelled());
+    drop((turn, wait));
 }
 
 pub(crate) fn t25_d10_all_waits_of_a_select_are_told(host: &dyn Host) {

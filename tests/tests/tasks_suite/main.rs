@@ -44,6 +44,7 @@ tulipa_tests::on_every_host! {
         t18_t19_requests_are_counted_and_delivered_once,
         t19_taking_the_last_request_back_calls_it_off,
         t25_a_foreign_future_is_dropped,
+        t25_waits_that_were_given_away_do_not_hold_a_cancellation_up,
         t25_d10_all_waits_of_a_select_are_told,
         t31_a_cancelled_sleep_cancels_its_timer,
         t3_a_yield_is_cancelled,

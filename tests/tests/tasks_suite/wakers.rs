@@ -98,7 +98,10 @@ pub(crate) fn r9_other_threads_may_use_the_waker_of_a_poll(host: &dyn Host) {
         let waker = context.waker();
         thread::scope(|scope| {
             scope.spawn(|| waker.wake_by_ref());
-            scope.spawn(|| waker.clone().wake());
+            scope.spawn(|| {
+                let kept = waker.clone();
+                kept.wake();
+            });
             scope.spawn(|| assert!(waker.will_wake(waker)));
         });
         Poll::Pending

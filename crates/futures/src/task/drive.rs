@@ -33,20 +33,24 @@ pub(crate) fn drive<F: std::future::Future>(
             coroutine.set(None);
             Driven::Ready(output, wait_set.take_request())
         }
-        Poll::Pending if wait_set.has_request() => insist(wait_set, coroutine),
+        Poll::Pending if wait_set.has_request() => insist(wait_set, coroutine, context),
         Poll::Pending => Driven::Pending,
     }
 }
 
 /// It was polled, and has not taken the request: it asked for it itself after it had begun to wait
-/// (T-15), or nothing that it waits for can take it.
+/// (T-15), or nothing that it polls can take it.
 #[cold]
 fn insist<F: std::future::Future>(
     wait_set: &WaitSet,
     coroutine: Pin<&mut Option<F>>,
+    context: &mut Context<'_>,
 ) -> Driven<F::Output> {
-    if wait_set.has_come() {
-        return Driven::Pending; // its next turn will take it
+    if wait_set.has_come() && wait_set.insist() {
+        // Something that it waits for has come: its next turn will take the request. Unless it does
+        // not poll that any more: so this holds once.
+        context.waker().wake_by_ref();
+        return Driven::Pending;
     }
     let Some(request) = wait_set.take_request() else { return Driven::Pending };
     if wait_set.cancel(&request) {

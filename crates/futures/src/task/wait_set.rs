@@ -5,7 +5,8 @@
 //! be given to all of it, and comes out of each `.await` as an error.
 //!
 //! A wait that was moved to another coroutine, or dropped outside of its own, leaves its entry behind.
-//! So entries keep nothing alive, and one that nobody waits by any more counts for nothing.
+//! So entries keep nothing alive, and one that nobody waits by any more delays a cancellation by a turn
+//! at most.
 //!
 //! Invariant: nothing here is borrowed while what is waited for is told.
 
@@ -23,6 +24,8 @@ pub(crate) struct WaitSet {
     turns: Cell<u32>,
     /// Boxed, for mostly there is none.
     request: Cell<Option<Box<CancelRequest>>>,
+    /// Whether the coroutine was given one more turn to take the request.
+    insisted: Cell<bool>,
 }
 
 /// A cancellation that no wait has taken yet: the next one that is polled does.
@@ -136,7 +139,13 @@ impl WaitSet {
 
     /// Has the next wait that is polled end with `request`.
     pub(crate) fn set_request(&self, request: CancelRequest) {
+        self.insisted.set(false);
         self.request.set(Some(Box::new(request)));
+    }
+
+    /// Gives the coroutine one more turn to take the request; false if it had that.
+    pub(crate) fn insist(&self) -> bool {
+        !self.insisted.replace(true)
     }
 
     /// What it still waits for. The entries of others are forgotten.
