@@ -5,7 +5,7 @@
 //! cancellation can be answered by the coroutine itself.
 
 mod all;
-mod branch;
+pub(crate) mod branch;
 mod builder;
 mod cell;
 mod drive;
@@ -17,8 +17,9 @@ pub(crate) mod wait_set;
 mod waker;
 
 pub use all::{TaskRef, all_tasks, current_task};
-pub(crate) use branch::{Branch, BranchEnd};
+pub(crate) use branch::{Branch, BranchEnd, BranchId};
 pub use builder::{TaskBuilder, create_task, spawn};
+pub(crate) use cell::AnyTask;
 pub(crate) use header::TaskHeader;
 pub(crate) use waker::{WakeTarget, wake_by_ref};
 
@@ -218,7 +219,7 @@ impl<T: 'static> Task<T> {
 fn uncancel(header: &TaskHeader) -> u32 {
     let left = header.uncount_request();
     if left == 0 {
-        header.wait_set().take_request();
+        header.wait_set().withdraw(0);
     }
     left
 }
