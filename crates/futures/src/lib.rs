@@ -51,7 +51,8 @@ pub use sync::{
     Semaphore, SemaphorePermit,
 };
 pub use task::{
-    Task, TaskBuilder, TaskRef, TaskState, all_tasks, create_task, current_task, spawn,
+    CancelOnDrop, Task, TaskBuilder, TaskRef, TaskState, all_tasks, create_task, current_task,
+    spawn,
 };
 pub use wrap_future::{to_concurrent, wrap_future};
 pub use yield_now::{YieldNow, yield_now};

@@ -7,6 +7,7 @@
 mod all;
 pub(crate) mod branch;
 mod builder;
+mod cancel_on_drop;
 mod cell;
 mod drive;
 mod header;
@@ -19,6 +20,7 @@ mod waker;
 pub use all::{TaskRef, all_tasks, current_task};
 pub(crate) use branch::{Branch, BranchEnd, BranchId};
 pub use builder::{TaskBuilder, create_task, spawn};
+pub use cancel_on_drop::CancelOnDrop;
 pub(crate) use cell::AnyTask;
 pub(crate) use header::TaskHeader;
 pub(crate) use waker::{WakeTarget, wake_by_ref};
@@ -170,6 +172,12 @@ impl<T: 'static> Task<T> {
     /// tasks that do not answer a [`cancel`](Task::cancel). False if it has ended already.
     pub fn abort(&self) -> bool {
         self.to_ref().is_some_and(|task| task.abort())
+    }
+
+    /// The handle as one that cancels the task when it is dropped, for a task that is of no use
+    /// without whoever holds it.
+    pub fn cancel_on_drop(self) -> CancelOnDrop<T> {
+        CancelOnDrop::new(self)
     }
 
     /// The number of the task, which no other task of the process has.
