@@ -10,6 +10,7 @@
 mod callback;
 mod catch;
 pub mod channels;
+mod combinators;
 pub mod concurrent;
 mod context;
 mod current;
@@ -26,11 +27,13 @@ mod scheduler;
 mod sleep;
 mod sync;
 mod task;
+mod timeout;
 mod wrap_future;
 mod yield_now;
 
 pub use callback::Callback;
 pub use catch::{catch, catch_silently};
+pub use combinators::wait_for;
 pub use context::{ResetToken, Scoped, TaskContext, TaskLocal};
 pub use current::{EnteredScheduler, current, try_current};
 pub use errors::{CancelledError, InvalidStateError, TimeoutError};
@@ -54,5 +57,6 @@ pub use task::{
     CancelOnDrop, Task, TaskBuilder, TaskRef, TaskState, all_tasks, create_task, current_task,
     spawn,
 };
+pub use timeout::{Timeout, timeout, timeout_at, timeout_value};
 pub use wrap_future::{to_concurrent, wrap_future};
 pub use yield_now::{YieldNow, yield_now};
