@@ -33,7 +33,7 @@ mod yield_now;
 
 pub use callback::Callback;
 pub use catch::{catch, catch_silently};
-pub use combinators::wait_for;
+pub use combinators::{Race, StaggeredRace, race, staggered_race, wait_for};
 pub use context::{ResetToken, Scoped, TaskContext, TaskLocal};
 pub use current::{EnteredScheduler, current, try_current};
 pub use errors::{CancelledError, InvalidStateError, TimeoutError};
@@ -60,3 +60,9 @@ pub use task::{
 pub use timeout::{Timeout, timeout, timeout_at, timeout_value};
 pub use wrap_future::{to_concurrent, wrap_future};
 pub use yield_now::{YieldNow, yield_now};
+
+/// What the macros of this crate expand to.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::combinators::{Arm, Contestant, Outcomes, contest};
+}

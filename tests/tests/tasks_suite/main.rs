@@ -4,6 +4,7 @@
 
 mod cancelling;
 mod model;
+mod races;
 mod stepping;
 mod support;
 mod timeouts;
@@ -56,6 +57,23 @@ tulipa_tests::on_every_host! {
         f23_a_wait_that_changes_its_task_wakes_the_new_one;
     model:
         t11_t16_t19_t60_t68_random_programs_behave_like_the_model;
+    races:
+        d10_the_first_wins_and_the_losers_are_waited_for,
+        d10_what_loses_with_a_value_hands_it_out,
+        d10_of_two_that_end_together_the_first_wins_and_nothing_is_lost,
+        d10_cancelling_the_task_cancels_all_alternatives,
+        d10_a_cancellation_that_only_losers_saw_is_not_lost,
+        t62_a_time_out_beside_another_counts_for_itself,
+        t63_a_loser_whose_time_is_up_too_still_knows_that_it_lost,
+        d10_a_race_may_be_dropped_and_may_be_of_nobody,
+        d10_select_runs_the_arm_of_the_winner,
+        d10_select_hands_out_what_came_late,
+        d10_select_fails_when_the_task_is_cancelled,
+        t88_attempts_begin_by_delay_or_on_failure,
+        t88_without_a_delay_only_a_failure_begins_the_next,
+        t88_of_two_that_succeed_together_the_first_wins,
+        t88_cancelling_the_race_cancels_all,
+        t10_a_handle_that_cancels_when_it_is_dropped;
     timeouts:
         t60_limits_end_what_takes_too_long_and_none_is_no_limit,
         t60_the_limited_part_may_borrow,
