@@ -4,6 +4,7 @@
 
 mod cancelling;
 mod model;
+mod race_model;
 mod races;
 mod stepping;
 mod support;
@@ -57,6 +58,8 @@ tulipa_tests::on_every_host! {
         f23_a_wait_that_changes_its_task_wakes_the_new_one;
     model:
         t11_t16_t19_t60_t68_random_programs_behave_like_the_model;
+    race_model:
+        t12_t20_t62_t63_no_race_loses_a_cancellation;
     races:
         d10_the_first_wins_and_the_losers_are_waited_for,
         d10_what_loses_with_a_value_hands_it_out,
