@@ -69,15 +69,23 @@ impl fmt::Display for InvalidStateError {
 impl Error for InvalidStateError {}
 
 /// The time allowed for an operation is over.
+///
+/// If the operation was cancelled for that, the [`CancelledError`] which it ended with is the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeoutError {
     operation: Cow<'static, str>,
+    source: Option<CancelledError>,
 }
 
 impl TimeoutError {
     /// An error that names the operation and what it was for.
     pub fn new(operation: impl Into<Cow<'static, str>>) -> Self {
-        Self { operation: operation.into() }
+        Self { operation: operation.into(), source: None }
+    }
+
+    /// The same, with the cancellation that the operation ended with.
+    pub(crate) fn caused_by(self, cancelled: CancelledError) -> Self {
+        Self { source: Some(cancelled), ..self }
     }
 }
 
@@ -87,7 +95,11 @@ impl fmt::Display for TimeoutError {
     }
 }
 
-impl Error for TimeoutError {}
+impl Error for TimeoutError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|cancelled| cancelled as &(dyn Error + 'static))
+    }
+}
 
 impl From<TimeoutError> for std::io::Error {
     fn from(error: TimeoutError) -> Self {

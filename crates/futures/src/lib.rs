@@ -27,14 +27,16 @@ mod scheduler;
 mod sleep;
 mod sync;
 mod task;
+mod timeout;
 mod wrap_future;
 mod yield_now;
 
 pub use callback::Callback;
 pub use catch::{catch, catch_silently};
 pub use combinators::{
-    AsCompleted, AsFuture, JoinParts, Ticket, Tickets, as_completed, ensure_future,
-    ensure_future_on, gather, gather_results, join, join_all, shield, wait,
+    AsCompleted, AsFuture, JoinParts, Race, StaggeredRace, Ticket, Tickets, as_completed,
+    ensure_future, ensure_future_on, gather, gather_results, join, join_all, race, shield,
+    staggered_race, wait, wait_for,
 };
 pub use concurrent::ReturnWhen;
 pub use context::{ResetToken, Scoped, TaskContext, TaskLocal};
@@ -57,9 +59,16 @@ pub use sync::{
     Semaphore, SemaphorePermit,
 };
 pub use task::{
-    Awaited, AwaitedFuture, CallGraph, CallGraphNode, Task, TaskBuilder, TaskRef, TaskState,
-    all_tasks, capture_call_graph, create_task, current_task, format_task_tree, print_task_tree,
-    spawn,
+    Awaited, AwaitedFuture, CallGraph, CallGraphNode, CancelOnDrop, Task, TaskBuilder, TaskRef,
+    TaskState, all_tasks, capture_call_graph, create_task, current_task, format_task_tree,
+    print_task_tree, spawn,
 };
+pub use timeout::{Timeout, timeout, timeout_at, timeout_value};
 pub use wrap_future::{to_concurrent, wrap_future};
 pub use yield_now::{YieldNow, yield_now};
+
+/// What the macros of this crate expand to.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::combinators::{Arm, Contestant, Outcomes, contest};
+}

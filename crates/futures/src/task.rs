@@ -5,8 +5,9 @@
 //! cancellation can be answered by the coroutine itself.
 
 mod all;
-mod branch;
+pub(crate) mod branch;
 mod builder;
+mod cancel_on_drop;
 mod cell;
 mod drive;
 mod graph;
@@ -20,6 +21,8 @@ mod waker;
 pub use all::{TaskRef, all_tasks, current_task};
 pub(crate) use branch::{Branch, BranchEnd, BranchId};
 pub use builder::{TaskBuilder, create_task, spawn};
+pub use cancel_on_drop::CancelOnDrop;
+pub(crate) use cell::AnyTask;
 pub use graph::{
     Awaited, AwaitedFuture, CallGraph, CallGraphNode, capture_call_graph, format_task_tree,
     print_task_tree,
@@ -176,6 +179,12 @@ impl<T: 'static> Task<T> {
         self.to_ref().is_some_and(|task| task.abort())
     }
 
+    /// The handle as one that cancels the task when it is dropped, for a task that is of no use
+    /// without whoever holds it.
+    pub fn cancel_on_drop(self) -> CancelOnDrop<T> {
+        CancelOnDrop::new(self)
+    }
+
     /// The number of the task, which no other task of the process has.
     pub fn number(&self) -> u64 {
         self.header().number()
@@ -223,7 +232,7 @@ impl<T: 'static> Task<T> {
 fn uncancel(header: &TaskHeader) -> u32 {
     let left = header.uncount_request();
     if left == 0 {
-        header.wait_set().take_request();
+        header.wait_set().withdraw(0);
     }
     left
 }

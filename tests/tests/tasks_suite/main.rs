@@ -6,9 +6,14 @@ mod as_completed;
 mod cancelling;
 mod gather;
 mod graph;
+mod model;
+mod race_model;
+mod races;
 mod shield;
 mod stepping;
 mod support;
+mod timeouts;
+mod wait_for;
 mod waiting;
 mod wakers;
 
@@ -135,4 +140,58 @@ tulipa_tests::on_every_host! {
         t90_the_tasks_of_a_loop_are_drawn_as_a_tree,
         t90_a_cycle_is_pointed_out,
         t90_long_chains_use_no_stack;
+    model:
+        t11_t16_t19_t60_t68_random_programs_behave_like_the_model;
+    race_model:
+        t12_t20_t62_t63_no_race_loses_a_cancellation;
+    races:
+        d10_the_first_wins_and_the_losers_are_waited_for,
+        d10_what_loses_with_a_value_hands_it_out,
+        d10_of_two_that_end_together_the_first_wins_and_nothing_is_lost,
+        d10_cancelling_the_task_cancels_all_alternatives,
+        d10_a_cancellation_that_only_losers_saw_is_not_lost,
+        t62_a_time_out_beside_another_counts_for_itself,
+        t63_a_loser_whose_time_is_up_too_still_knows_that_it_lost,
+        d10_a_race_may_be_dropped_and_may_be_of_nobody,
+        d10_select_runs_the_arm_of_the_winner,
+        d10_select_hands_out_what_came_late,
+        d10_select_fails_when_the_task_is_cancelled,
+        t88_attempts_begin_by_delay_or_on_failure,
+        t88_without_a_delay_only_a_failure_begins_the_next,
+        t88_of_two_that_succeed_together_the_first_wins,
+        t88_cancelling_the_race_cancels_all,
+        t10_a_handle_that_cancels_when_it_is_dropped;
+    timeouts:
+        t60_limits_end_what_takes_too_long_and_none_is_no_limit,
+        t60_the_limited_part_may_borrow,
+        t61_a_limit_is_entered_once,
+        t61_outside_of_a_task_a_limit_works_too,
+        t62_the_cancellation_becomes_a_time_out,
+        t62_t25_a_foreign_future_is_dropped_at_the_deadline,
+        t62_a_foreign_future_that_is_ready_is_not_dropped,
+        t63_a_cancellation_by_somebody_else_passes,
+        t63_t20_a_request_that_was_taken_back_does_not_count,
+        t19_t20_a_request_can_be_called_off_inside_of_a_block_too,
+        t15_t63_a_request_from_before_the_block_is_delivered_in_it,
+        t63_a_request_that_the_block_has_not_noticed_goes_on,
+        t64_other_ends_pass_unchanged,
+        t64_a_failure_in_time_is_no_time_out,
+        t65_a_deadline_that_has_passed_hits_the_first_await,
+        t66_the_deadline_can_be_asked_and_moved,
+        t66_somebody_else_may_move_the_deadline,
+        t67_when_two_expire_together_the_outer_one_reports,
+        t67_an_inner_one_alone_can_be_caught_between_them,
+        t68_nothing_fires_after_leaving,
+        t62_t68_an_iteration_in_which_the_block_ends_is_not_too_late;
+    wait_for:
+        t39_what_takes_too_long_is_cancelled_and_waited_for,
+        t39_without_a_limit_it_is_a_plain_await,
+        t40_at_zero_a_coroutine_is_not_started,
+        t41_the_cancelled_one_may_answer_otherwise,
+        t42_a_cancellation_goes_through_and_on,
+        t42_cancelled_as_it_ends_the_value_stays_where_it_was_made,
+        t43_done_when_the_waiter_goes_on_is_in_time,
+        t43_the_deadline_hits_what_is_not_done_after_its_last_turn,
+        t44_nothing_is_left_behind,
+        t45_cancelled_by_somebody_else_is_no_time_out;
 }

@@ -3,6 +3,7 @@
 use futures::Exception;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What happened, in order.
 #[derive(Clone, Default)]
@@ -33,4 +34,9 @@ impl Drop for Dropped {
     fn drop(&mut self) {
         self.0.add(self.1);
     }
+}
+
+/// A duration of whole seconds.
+pub(crate) fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
 }

@@ -23,10 +23,31 @@ pub(crate) struct Branch {
 
 pub(crate) struct BranchState {
     wait_set: WaitSet,
-    /// How often it was asked to end.
-    asked: Cell<u32>,
     /// Who polls it, while it waits.
     target: Cell<Option<WakeTarget>>,
+    received: Cell<Received>,
+}
+
+/// How many requests to end a branch has received.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Received {
+    /// From whoever made it.
+    pub(crate) own: u32,
+    /// Through branches that it is a part of, which were cancelled by whoever made them.
+    pub(crate) branches: u32,
+    /// Through the task.
+    pub(crate) task: u32,
+}
+
+impl Received {
+    pub(crate) fn all(self) -> u32 {
+        self.own.saturating_add(self.outer())
+    }
+
+    /// Those that do not end with it.
+    pub(crate) fn outer(self) -> u32 {
+        self.branches.saturating_add(self.task)
+    }
 }
 
 /// How a branch ended.
@@ -39,8 +60,12 @@ pub(crate) enum BranchEnd<O> {
 
 impl Branch {
     pub(crate) fn new() -> Self {
-        let (wait_set, asked, target) = (WaitSet::default(), Cell::new(0), Cell::new(None));
-        Self { state: Rc::new(BranchState { wait_set, asked, target }), within: None }
+        let state = BranchState {
+            wait_set: WaitSet::default(),
+            target: Cell::new(None),
+            received: Cell::default(),
+        };
+        Self { state: Rc::new(state), within: None }
     }
 
     /// Its name, for whoever may [cancel](BranchId::cancel) it from a callback.
@@ -56,6 +81,8 @@ impl Branch {
     ) -> Poll<BranchEnd<F::Output>> {
         drop(self.state.target.replace(Some(WakeTarget::of(context.waker()))));
         let wait_set = &self.state.wait_set;
+        let around = running::with_wait_set(|around| around.map_or(0, WaitSet::depth));
+        wait_set.set_depth(around.saturating_add(1));
         let driven = running::as_branch(wait_set, || drive(wait_set, future, context));
         let end = match driven {
             Driven::Pending => {
@@ -67,6 +94,27 @@ impl Branch {
         };
         self.leave();
         Poll::Ready(end)
+    }
+
+    /// The requests to end that it has received.
+    pub(crate) fn received(&self) -> Received {
+        self.state.received.get()
+    }
+
+    /// Gives a request that it has not noticed to the coroutine around it, which is the running one,
+    /// unless it was made to the branch itself.
+    pub(crate) fn pass_on(&self, unnoticed: Option<CancelRequest>) {
+        let asked = self.state.wait_set.asked();
+        if let Some(request) = unnoticed
+            && asked < self.state.wait_set.depth()
+        {
+            ask_around(request, asked);
+        }
+    }
+
+    /// The depth of the coroutine that the last request to this branch was made to.
+    pub(crate) fn asked(&self) -> u16 {
+        self.state.wait_set.asked()
     }
 
     /// Takes its place in the wait set of the coroutine around it.
@@ -99,18 +147,41 @@ impl BranchState {
         &self.wait_set
     }
 
-    /// Cancels what the branch waits for; if nothing of that accepts it, the branch's next turn
-    /// delivers the request.
-    pub(super) fn cancel(&self, request: CancelRequest) {
-        self.asked.set(self.asked.get().saturating_add(1));
+    /// Cancels what the branch waits for, because the coroutine at depth `asked` is to end; if nothing
+    /// of that accepts it, the branch's next turn delivers the request.
+    pub(super) fn cancel(&self, request: CancelRequest, asked: u16) {
+        let mut received = self.received.get();
+        let count = match asked {
+            0 => &mut received.task,
+            _ if asked < self.wait_set.depth() => &mut received.branches,
+            _ => &mut received.own,
+        };
+        *count = count.saturating_add(1);
+        self.received.set(received);
+        self.wait_set.set_asked(asked);
         if self.wait_set.cancel(&request) {
             return;
         }
         self.wait_set.set_request(request);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(target) = self.target.take() {
             target.wake();
         }
     }
+}
+
+/// Asks the running coroutine, on behalf of one at depth `asked`: something that it has given the
+/// request to has kept it to itself.
+pub(crate) fn ask_around(request: CancelRequest, asked: u16) {
+    running::with_wait_set(|around| {
+        if let Some(around) = around {
+            around.set_asked(asked);
+            around.set_request(request);
+        }
+    });
 }
 
 /// Names a branch, for as long as one likes.
@@ -121,12 +192,26 @@ impl BranchId {
     /// Cancels the branch, unless it has ended.
     pub(crate) fn cancel(&self, message: CancelMessage) {
         if let Some(state) = self.0.upgrade() {
-            state.cancel(CancelRequest(message));
+            // One that was never polled does not know its depth yet.
+            let own = state.wait_set.depth().max(1);
+            state.cancel(CancelRequest(message), own);
+        }
+    }
+
+    /// Whether nothing of what it waits for can be told of a cancellation.
+    pub(crate) fn waits_for_nothing(&self) -> bool {
+        self.0.upgrade().is_none_or(|state| state.wait_set.is_empty())
+    }
+
+    /// Has the branch polled.
+    pub(crate) fn wake(&self) {
+        if let Some(state) = self.0.upgrade() {
+            state.wake();
         }
     }
 
     /// How often it was asked to end, by [`cancel`](Self::cancel) or with the coroutine around it.
     pub(crate) fn asked(&self) -> u32 {
-        self.0.upgrade().map_or(0, |state| state.asked.get())
+        self.0.upgrade().map_or(0, |state| state.received.get().all())
     }
 }

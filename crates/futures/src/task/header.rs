@@ -15,7 +15,9 @@ pub(crate) struct TaskHeader {
     /// What its next step runs in.
     context: Cell<TaskContext>,
     /// How many requests to cancel it were made and not taken back (T-19).
-    cancelling: Cell<u32>,
+    requests: Cell<u32>,
+    /// How many blocks of its own are asking it to end, and will take that back (T-20).
+    own_requests: Cell<u32>,
     flags: Cell<Flags>,
 }
 
@@ -36,7 +38,8 @@ impl TaskHeader {
             wait_set: WaitSet::default(),
             name: RefCell::new(None),
             context: Cell::new(context),
-            cancelling: Cell::new(0),
+            requests: Cell::new(0),
+            own_requests: Cell::new(0),
             flags: Cell::new(Flags::default()),
         }
     }
@@ -91,19 +94,35 @@ impl TaskHeader {
         copy
     }
 
+    /// All requests that stand.
     pub(crate) fn cancelling(&self) -> u32 {
-        self.cancelling.get()
+        self.requests.get().saturating_add(self.own_requests.get())
+    }
+
+    /// The requests that stand and come from outside.
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests.get()
     }
 
     pub(crate) fn count_request(&self) {
-        self.cancelling.set(self.cancelling.get().saturating_add(1));
+        self.requests.set(self.requests.get().saturating_add(1));
     }
 
     /// Takes one request back, and says how many are left.
     pub(crate) fn uncount_request(&self) -> u32 {
-        let left = self.cancelling.get().saturating_sub(1);
-        self.cancelling.set(left);
-        left
+        match self.requests.get() {
+            0 => self.uncount_own_request(),
+            requests => self.requests.set(requests - 1),
+        }
+        self.cancelling()
+    }
+
+    pub(crate) fn count_own_request(&self) {
+        self.own_requests.set(self.own_requests.get().saturating_add(1));
+    }
+
+    pub(crate) fn uncount_own_request(&self) {
+        self.own_requests.set(self.own_requests.get().saturating_sub(1));
     }
 
     /// Notes that a step is to be queued; false if one is.

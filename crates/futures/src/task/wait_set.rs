@@ -22,6 +22,10 @@ pub(crate) struct WaitSet {
     waits: RefCell<Waits>,
     /// How many waits are for the coroutine's own next turn, which comes by itself.
     turns: Cell<u32>,
+    /// How many coroutines this one is a part of: none for a task.
+    depth: Cell<u16>,
+    /// The depth of the coroutine that the last request was made to: of this one, or of one around it.
+    asked: Cell<u16>,
     /// Boxed, for mostly there is none.
     request: Cell<Option<Box<CancelRequest>>>,
     /// Whether the coroutine was given one more turn to take the request.
@@ -114,7 +118,7 @@ impl WaitSet {
             match live {
                 Live::Future(future) => accepted |= future.request_cancel(request.0.clone()),
                 Live::Branch(branch) => {
-                    branch.cancel(request.clone());
+                    branch.cancel(request.clone(), self.asked.get());
                     accepted = true;
                 }
             }
@@ -135,6 +139,39 @@ impl WaitSet {
     #[inline]
     pub(crate) fn take_request(&self) -> Option<CancelRequest> {
         self.request.take().map(|request| *request)
+    }
+
+    /// Takes a request that was made to the coroutine at depth `asked`, also if a branch has it.
+    pub(crate) fn withdraw(&self, asked: u16) {
+        if self.asked.get() == asked {
+            drop(self.take_request());
+        }
+        for live in self.live() {
+            if let Live::Branch(branch) = live {
+                branch.wait_set().withdraw(asked);
+            }
+        }
+    }
+
+    pub(crate) fn depth(&self) -> u16 {
+        self.depth.get()
+    }
+
+    pub(super) fn set_depth(&self, depth: u16) {
+        self.depth.set(depth);
+    }
+
+    /// The depth of the coroutine that the last request was made to.
+    pub(crate) fn asked(&self) -> u16 {
+        self.asked.get()
+    }
+
+    /// A request comes that was made to the coroutine at depth `asked`. Of two that nobody has taken,
+    /// one remains: that to the outer coroutine, which must not end with the inner one.
+    pub(crate) fn set_asked(&self, asked: u16) {
+        if !self.has_request() || asked < self.asked.get() {
+            self.asked.set(asked);
+        }
     }
 
     /// Has the next wait that is polled end with `request`.
