@@ -1,0 +1,81 @@
+//! [`Waiters`] and [`Waiting`]: those who wait for something that all of them are told at once.
+
+use super::StreamShared;
+use futures::{Exception, Future, Scheduler, SchedulerExt};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// Who waits, in the order of their coming. One that is cancelled or dropped leaves the others alone.
+#[derive(Default)]
+pub(super) struct Waiters {
+    waiting: RefCell<BTreeMap<u64, Future<()>>>,
+    next: Cell<u64>,
+}
+
+/// Which of the lines of a stream.
+pub(super) type Line = fn(&StreamShared) -> &Waiters;
+
+impl Waiters {
+    /// Wakes all who wait. What they waited for they look up themselves.
+    pub(super) fn wake_all(&self) {
+        let waiting = self.waiting.take();
+        for future in waiting.into_values() {
+            // One that was cancelled waits no more.
+            let _ = future.set_result(());
+        }
+    }
+}
+
+/// One wait. Dropping it leaves the line.
+pub(super) struct Waiting {
+    future: Future<()>,
+    place: Option<(Rc<StreamShared>, Line, u64)>,
+}
+
+impl Waiting {
+    /// Gets in line. The future is `scheduler`'s, so that a task that waits can be cancelled.
+    pub(super) fn in_line(
+        shared: &Rc<StreamShared>,
+        line: Line,
+        scheduler: &dyn Scheduler,
+    ) -> Self {
+        let waiters = line(shared);
+        let number = waiters.next.get();
+        waiters.next.set(number + 1);
+        let future: Future<()> = scheduler.create_future();
+        waiters.waiting.borrow_mut().insert(number, future.clone());
+        Self { future, place: Some((shared.clone(), line, number)) }
+    }
+
+    /// A wait for the next batch of callbacks.
+    pub(super) fn for_a_turn(scheduler: &dyn Scheduler) -> Self {
+        let future: Future<()> = scheduler.create_future();
+        let done = future.clone();
+        scheduler.call_soon(move || {
+            // If it was cancelled, nobody waits for it.
+            let _ = done.set_result(());
+        });
+        Self::of(future)
+    }
+
+    /// A wait for `future`.
+    pub(super) fn of(future: Future<()>) -> Self {
+        Self { future, place: None }
+    }
+
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
+        std::future::Future::poll(Pin::new(&mut self.future), context)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some((shared, line, number)) = self.place.take() {
+            let left = line(&shared).waiting.borrow_mut().remove(&number);
+            drop(left); // after the borrow: it may hold a foreign waker
+        }
+    }
+}

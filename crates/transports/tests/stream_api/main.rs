@@ -1,0 +1,14 @@
+//! Streams: readers fed by hand, readers and writers over memory, and over real sockets.
+//!
+//! Every test runs on a `TestLoop`, which fails if anything is left at its end. No test sleeps.
+
+mod cancelling;
+mod flow;
+mod making;
+mod polling;
+mod properties;
+mod reading;
+mod separators;
+mod serving;
+mod support;
+mod writing;
