@@ -39,6 +39,7 @@
 mod errors;
 mod feeder;
 mod handler;
+mod listener;
 mod opening;
 mod protocol;
 mod read_buffer;
@@ -52,12 +53,13 @@ mod writer;
 pub use errors::{IncompleteReadError, InvalidLimit, InvalidSeparator, LimitOverrunError};
 pub use feeder::StreamFeeder;
 pub use handler::{CoroutineFunction, HandlerOutcome, HandlerResult, PlainFunction};
+pub use listener::{StreamListener, listen, listen_unix};
 pub use opening::Opening;
 pub use protocol::StreamReaderProtocol;
 pub(crate) use reader::DEFAULT_LIMIT;
 pub use reader::{Lines, StreamReader};
 use shared::StreamShared;
 pub use stream_loop::{
-    StreamLoop, open_connection, open_unix_connection, start_server, start_unix_server,
+    Coroutine, StreamLoop, open_connection, open_unix_connection, start_server, start_unix_server,
 };
 pub use writer::StreamWriter;

@@ -2,6 +2,7 @@
 //! connection.
 
 use super::{StreamReader, StreamWriter};
+use crate::report_limit::ReportLimit;
 use futures::{Exception, InvalidStateError, SchedulerExt, Task, catch};
 use std::cell::Cell;
 
@@ -73,6 +74,7 @@ type Handler = Box<dyn FnMut(StreamReader, StreamWriter) -> Result<Option<Task<(
 pub(super) struct ConnectionHandler {
     /// Out of its place while it runs.
     handler: Cell<Option<Handler>>,
+    pub(super) reports: ReportLimit,
 }
 
 impl ConnectionHandler {
@@ -84,7 +86,7 @@ impl ConnectionHandler {
         Kind: 'static,
     {
         let handler: Handler = Box::new(move |reader, writer| handler(reader, writer).start());
-        Self { handler: Cell::new(Some(handler)) }
+        Self { handler: Cell::new(Some(handler)), reports: ReportLimit::default() }
     }
 
     /// Calls it; a panic becomes an error.

@@ -58,10 +58,10 @@ impl Protocol for StreamReaderProtocol {
                 match handler.call(reader, writer) {
                     Ok(None) => {}
                     Ok(Some(task)) => {
-                        close_if_it_fails(&task, transport.handle());
+                        close_if_it_fails(&task, handler, transport.handle());
                         self.role = Role::Handled { task: Some(task) };
                     }
-                    Err(exception) => handler_failed(transport, exception),
+                    Err(exception) => handler_failed(&handler, transport, exception),
                 }
             }
             other => {
@@ -69,7 +69,7 @@ impl Protocol for StreamReaderProtocol {
                 if !self.shared.has_reader() {
                     let message =
                         "the reader of a stream was dropped before its connection was made";
-                    report(message, None, transport);
+                    report(message.to_owned(), None, transport);
                     transport.abort();
                 }
             }
@@ -124,25 +124,35 @@ impl Drop for StreamReaderProtocol {
 }
 
 /// A handler that fails ends its connection; one that returns does not (Y-26).
-fn close_if_it_fails(task: &Task<()>, transport: Rc<dyn Transport>) {
+fn close_if_it_fails(
+    task: &Task<()>,
+    handler: Rc<ConnectionHandler>,
+    transport: Rc<dyn Transport>,
+) {
     task.add_done_callback(move |task| {
         if task.cancelled() {
             transport.close();
         } else if let Ok(Some(exception)) = task.exception() {
-            handler_failed(&*transport, exception);
+            handler_failed(&handler, &*transport, exception);
         }
     });
 }
 
-fn handler_failed(transport: &dyn Transport, exception: Exception) {
-    if !exception.is_cancelled() {
-        report("unhandled exception in client_connected_cb", Some(exception), transport);
+fn handler_failed(handler: &ConnectionHandler, transport: &dyn Transport, exception: Exception) {
+    if !exception.is_cancelled()
+        && let Some(held_back) = handler.reports.pass(futures::current().time())
+    {
+        let mut message = "unhandled exception in client_connected_cb".to_owned();
+        if held_back > 0 {
+            message.push_str(&format!(" ({held_back} more were not reported)"));
+        }
+        report(message, Some(exception), transport);
     }
     transport.close();
 }
 
 /// Tells the exception handler of the loop that runs this.
-fn report(message: &'static str, exception: Option<Exception>, transport: &dyn Transport) {
+fn report(message: String, exception: Option<Exception>, transport: &dyn Transport) {
     let mut context = ExceptionContext::new(message);
     context.exception = exception;
     context.protocol = Some(std::any::type_name::<StreamReaderProtocol>());

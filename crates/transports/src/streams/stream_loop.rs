@@ -9,6 +9,7 @@ use crate::{
 };
 use eventloop::AbstractEventLoop;
 use futures::{Exception, Future, InvalidStateError, SchedulerExt};
+use std::pin::Pin;
 use std::rc::Rc;
 
 /// Connections and servers of streams, on every event loop.
@@ -87,6 +88,9 @@ pub trait StreamLoop: NetworkLoop {
 
 impl<L: NetworkLoop + ?Sized> StreamLoop for L {}
 
+/// A coroutine that has not begun, and owns all that it needs.
+pub type Coroutine<T> = Pin<Box<dyn std::future::Future<Output = Result<T, Exception>>>>;
+
 /// Connects by TCP on the loop that runs, and gives the stream's two halves (Y-24).
 ///
 /// `target` is what [`create_connection`](NetworkLoop::create_connection) takes, with all of its
@@ -116,20 +120,22 @@ impl<L: NetworkLoop + ?Sized> StreamLoop for L {}
 /// event_loop.run_until_complete(task.as_future())?;
 /// # Ok::<(), futures::Exception>(())
 /// ```
-pub async fn open_connection(
+pub fn open_connection(
     target: impl Into<ConnectOptions>,
-) -> Result<(StreamReader, StreamWriter), Exception> {
-    running_loop()?.open_connection(target).await
+) -> Coroutine<(StreamReader, StreamWriter)> {
+    let target = target.into();
+    Box::pin(async move { running_loop()?.open_connection(target).await })
 }
 
 /// As [`open_connection`], for Unix sockets.
 ///
 /// # Errors
 /// As there.
-pub async fn open_unix_connection(
+pub fn open_unix_connection(
     path: impl Into<UnixConnectOptions>,
-) -> Result<(StreamReader, StreamWriter), Exception> {
-    running_loop()?.open_unix_connection(path).await
+) -> Coroutine<(StreamReader, StreamWriter)> {
+    let path = path.into();
+    Box::pin(async move { running_loop()?.open_unix_connection(path).await })
 }
 
 /// Serves TCP connections as streams, on the loop that runs: `handler` is called with the reader and
@@ -140,7 +146,7 @@ pub async fn open_unix_connection(
 ///
 /// The handler is a plain function, or an `async` one: that becomes a task, which lives as long as
 /// it needs (Y-25). If it fails or panics, that is reported and the connection closed; if it is
-/// cancelled, the connection is closed. Its return closes nothing, but the drop of the last writer
+/// cancelled, the connection is closed. (Ten reports a second, then a count.) Its return closes nothing, but the drop of the last writer
 /// does: a handler that gave away neither half has ended its connection when it returns (Y-26).
 ///
 /// [`Server::shutdown`] cancels the tasks of the handlers, which may still say goodbye.
@@ -171,32 +177,38 @@ pub async fn open_unix_connection(
 /// assert_eq!(event_loop.run_until_complete(task.as_future())?, b"hello tulip\n");
 /// # Ok::<(), futures::Exception>(())
 /// ```
-pub async fn start_server<R, Kind>(
+pub fn start_server<R, Kind>(
     handler: impl FnMut(StreamReader, StreamWriter) -> R + 'static,
     address: impl Into<ServerOptions>,
-) -> Result<Server, Exception>
+) -> Coroutine<Server>
 where
     R: HandlerResult<Kind> + 'static,
     Kind: 'static,
 {
-    let creating = running_loop()?.start_server(handler, address);
-    Creating::new(creating, |server| server.close()).await
+    let address = address.into();
+    Box::pin(async move {
+        let creating = running_loop()?.start_server(handler, address);
+        Creating::new(creating, |server| server.close()).await
+    })
 }
 
 /// As [`start_server`], for Unix sockets.
 ///
 /// # Errors
 /// As there.
-pub async fn start_unix_server<R, Kind>(
+pub fn start_unix_server<R, Kind>(
     handler: impl FnMut(StreamReader, StreamWriter) -> R + 'static,
     path: impl Into<UnixServerOptions>,
-) -> Result<Server, Exception>
+) -> Coroutine<Server>
 where
     R: HandlerResult<Kind> + 'static,
     Kind: 'static,
 {
-    let creating = running_loop()?.start_unix_server(handler, path);
-    Creating::new(creating, |server| server.close()).await
+    let path = path.into();
+    Box::pin(async move {
+        let creating = running_loop()?.start_unix_server(handler, path);
+        Creating::new(creating, |server| server.close()).await
+    })
 }
 
 fn running_loop() -> Result<Rc<dyn AbstractEventLoop>, Exception> {

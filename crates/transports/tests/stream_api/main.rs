@@ -3,7 +3,9 @@
 //! Every test runs on a `TestLoop`, which fails if anything is left at its end. No test sleeps.
 
 mod cancelling;
+mod endings;
 mod flow;
+mod listening;
 mod making;
 mod polling;
 mod properties;

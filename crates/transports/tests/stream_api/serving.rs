@@ -158,6 +158,23 @@ fn y26_after_a_panic_of_the_handler_the_server_goes_on() {
     run_until_all_closed(&event_loop);
 }
 
+#[test]
+fn y26_a_flood_of_failures_is_reported_ten_times_a_second_then_counted() {
+    let event_loop = TestLoop::new();
+    let errors = collect_errors(&event_loop);
+    let (server, first) = serve(&event_loop, |_, _| Err::<(), _>(Exception::msg("broken")));
+    let connect = || TcpStream::connect(first.peer_addr().unwrap()).unwrap();
+    let _clients: Vec<TcpStream> = (1..25).map(|_| connect()).collect();
+    run_until(&event_loop, || server.stats().accepted == 25 && server.connection_count() == 0);
+    assert_eq!(errors.borrow().len(), 10);
+    event_loop.advance(Duration::from_secs(1));
+    let _last = connect();
+    run_until(&event_loop, || errors.borrow().len() == 11);
+    assert!(errors.borrow()[10].message.contains("15 more"), "{}", errors.borrow()[10]);
+    server.close();
+    run_until_all_closed(&event_loop);
+}
+
 /// A handler that waits, its task, and its writer kept elsewhere.
 #[derive(Clone, Default)]
 struct Kept {
