@@ -3,6 +3,7 @@
 //! Every test runs on a `TestLoop`, which fails if anything is left at its end. No test sleeps.
 
 mod cancelling;
+mod chaos;
 mod endings;
 mod flow;
 mod listening;
