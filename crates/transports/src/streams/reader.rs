@@ -26,6 +26,8 @@ use std::rc::Rc;
 /// there for the next one (Y-4). When the connection fails, each read fails with the same exception,
 /// also while bytes are left (Y-3).
 ///
+/// Waiting takes a loop: that of the connection, or the one that runs where a reader is fed by hand.
+///
 /// # Flow control
 /// The reader has a limit, 64 KiB by default. When more than twice as much waits to be read, the
 /// transport is paused; it goes on when it has fallen to the limit, or when a read needs more than

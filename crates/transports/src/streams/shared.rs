@@ -220,7 +220,6 @@ impl StreamShared {
         let before = self.connection.replace(Connection::Lost(reason.clone()));
         drop(before);
         self.reading_paused.set(false);
-        self.writing_paused.set(false);
         match reason {
             Some(exception) => self.fail(exception),
             None => self.feed_eof(),

@@ -66,6 +66,11 @@ impl Waiting {
         Self { future, place: None }
     }
 
+    /// Whether it waits among others.
+    pub(super) fn is_in_line(&self) -> bool {
+        self.place.is_some()
+    }
+
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
         std::future::Future::poll(Pin::new(&mut self.future), context)
     }
@@ -77,5 +82,34 @@ impl Drop for Waiting {
             let left = line(&shared).waiting.borrow_mut().remove(&number);
             drop(left); // after the borrow: it may hold a foreign waker
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Bytes;
+    use eventloop::{TestLoop, prelude::*};
+    use std::task::Waker;
+
+    #[test]
+    fn y19_who_stops_waiting_leaves_the_line_and_the_others_in_it() {
+        let event_loop = TestLoop::new();
+        let shared = StreamShared::new(Bytes(1)).unwrap();
+        let scheduler = event_loop.to_rc();
+        let wait = || Waiting::in_line(&shared, |shared| &shared.drainers, &*scheduler);
+        let (first, second, mut third) = (wait(), wait(), wait());
+        drop(second);
+        assert_eq!(shared.drainers.waiting.borrow().len(), 2);
+        drop(first);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(third.poll(&mut context).is_pending());
+        shared.drainers.wake_all();
+        assert!(third.poll(&mut context).is_ready());
+        assert_eq!(shared.drainers.waiting.borrow().len(), 0);
+        let fourth = wait();
+        drop(third);
+        assert_eq!(shared.drainers.waiting.borrow().len(), 1, "an old place is nobody else's");
+        drop(fourth);
     }
 }

@@ -79,7 +79,8 @@ fn y16_y17_polled_writes_wait_for_the_mark_and_stop_there() {
     let marks = WriteBufferLimits { high: Bytes(20), low: Bytes(5) };
     pair.left.set_write_buffer_limits(marks).unwrap();
     let task = waiting(&event_loop, async move {
-        let parts = [IoSlice::new(&[7; 25]), IoSlice::new(&[]), IoSlice::new(&[7; 25])];
+        let (part, empty) = (IoSlice::new(&[7; 25]), IoSlice::new(&[]));
+        let parts = [part, empty, part, part];
         let vectored = poll_fn(|context| writer.poll_write_vectored(context, &parts)).await;
         assert_eq!(vectored.unwrap(), 50, "ten went, and fifteen are not over the mark");
         let written = poll_fn(|context| writer.poll_write(context, b"more")).await;
@@ -116,6 +117,29 @@ fn y16_y21_shutting_down_ends_our_direction_and_closing_the_connection() {
     peer.take().unwrap();
 }
 
+/// Has nothing to say, and listens.
+struct Listens;
+impl Protocol for Listens {
+    fn connection_made(&mut self, transport: &dyn Transport) {
+        transport.write_eof();
+    }
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+}
+
+#[test]
+fn y16_y27_shutting_down_the_last_direction_is_no_error_though_the_connection_ends_with_it() {
+    let event_loop = TestLoop::new();
+    let (mut reader, mut writer, _pair) = stream_to(&event_loop, Listens, 10);
+    block_on(&event_loop, async move {
+        assert_eq!(reader.read(1).await.unwrap(), b"", "the peer has ended its direction");
+        writer.write(&[7; 100]);
+        poll_fn(|context| writer.poll_shutdown(context)).await.unwrap();
+        writer.wait_closed().await.unwrap();
+        poll_fn(|context| writer.poll_shutdown(context)).await.unwrap();
+    });
+    run_until_all_closed(&event_loop);
+}
+
 #[test]
 fn y19_a_polled_flush_that_the_loss_ends_gives_its_reason() {
     let event_loop = TestLoop::new();
@@ -127,6 +151,21 @@ fn y19_a_polled_flush_that_the_loss_ends_gives_its_reason() {
     pair.left.abort_with(futures::Exception::msg("enough"));
     event_loop.run_ready_now();
     assert_eq!(task.take().unwrap().unwrap_err().to_string(), "enough");
+    pair.right.abort();
+    run_until_all_closed(&event_loop);
+}
+
+#[test]
+fn y19_a_polled_flush_can_be_cancelled() {
+    let event_loop = TestLoop::new();
+    let (_reader, mut writer, pair) = stream_to(&event_loop, Paused, 10);
+    let task = waiting(&event_loop, async move {
+        writer.write(&[7; 100]);
+        poll_fn(|context| writer.poll_flush(context)).await
+    });
+    task.cancel();
+    event_loop.run_ready_now();
+    assert!(task.take().unwrap().unwrap_err().is_cancelled());
     pair.right.abort();
     run_until_all_closed(&event_loop);
 }

@@ -230,6 +230,22 @@ fn y26_the_return_of_a_handler_closes_nothing() {
 }
 
 #[test]
+fn y25_y26_a_shutdown_closes_what_a_handler_left_open_when_it_returned() {
+    let event_loop = TestLoop::new();
+    let kept = Kept::default();
+    let (server, mut client) = kept.serve(&event_loop);
+    client.write_all(b"done\n").unwrap();
+    run_until(&event_loop, || kept.task.borrow().as_ref().is_some_and(|task| task.done()));
+    event_loop.run_ready_now();
+    let shutdown = server.shutdown(Duration::from_secs(5));
+    assert_eq!(read_to_end(&event_loop, &client), b"");
+    run_until(&event_loop, || shutdown.done());
+    assert_eq!(shutdown.result().unwrap().drained, 1);
+    kept.writer.take();
+    run_until_all_closed(&event_loop);
+}
+
+#[test]
 fn y25_a_shutdown_of_the_server_cancels_its_handlers_which_say_goodbye() {
     let event_loop = TestLoop::new();
     let (server, client) =

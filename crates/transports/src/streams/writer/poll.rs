@@ -145,13 +145,20 @@ impl StreamWriter {
         size.0 > 0 && size > self.transport.get_write_buffer_limits().high
     }
 
+    fn is_all_sent(&self) -> bool {
+        self.transport.get_write_buffer_size().0 == 0
+    }
+
     fn poll_sent(
         &self,
         context: &mut Context<'_>,
         slot: &mut Option<Waiting>,
     ) -> Poll<Result<(), Exception>> {
         loop {
+            let for_output = slot.as_ref().is_some_and(|waiting| !waiting.is_in_line());
             let lost = match ready!(poll_slot(context, slot)) {
+                // Also if the connection has ended since, as it does when both directions have.
+                Ok(()) if for_output && self.is_all_sent() => return Poll::Ready(Ok(())),
                 Ok(()) => false,
                 Err(exception) if exception.is_cancelled() => return Poll::Ready(Err(exception)),
                 Err(_) => true,
@@ -161,7 +168,7 @@ impl StreamWriter {
                 // Why will be known in a moment.
                 let scheduler = self.shared.scheduler()?;
                 Waiting::in_line(&self.shared, |shared| &shared.closers, &*scheduler)
-            } else if self.transport.get_write_buffer_size().0 == 0 {
+            } else if self.is_all_sent() {
                 return Poll::Ready(Ok(()));
             } else {
                 Waiting::of(self.transport.drained())
