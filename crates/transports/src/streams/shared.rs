@@ -27,6 +27,8 @@ pub(super) struct StreamShared {
     reading_paused: Cell<bool>,
     /// The transport is over its mark.
     writing_paused: Cell<bool>,
+    /// How often it has fallen to the low one.
+    resumes: Cell<u64>,
     connection: RefCell<Connection>,
     scheduler: RefCell<Option<Rc<dyn Scheduler>>>,
     writers: Cell<usize>,
@@ -65,6 +67,7 @@ impl StreamShared {
             reader_waits: RefCell::default(),
             reading_paused: Cell::new(false),
             writing_paused: Cell::new(false),
+            resumes: Cell::new(0),
             connection: RefCell::new(Connection::None),
             scheduler: RefCell::default(),
             writers: Cell::new(0),
@@ -241,8 +244,14 @@ impl StreamShared {
     pub(super) fn set_writing_paused(&self, paused: bool) {
         self.writing_paused.set(paused);
         if !paused {
+            self.resumes.set(self.resumes.get() + 1);
             self.drainers.wake_all();
         }
+    }
+
+    /// How often writing was resumed so far.
+    pub(super) fn resumes(&self) -> u64 {
+        self.resumes.get()
     }
 
     pub(super) fn is_writing_paused(&self) -> bool {

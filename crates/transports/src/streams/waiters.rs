@@ -33,6 +33,8 @@ impl Waiters {
 pub(super) struct Waiting {
     future: Future<()>,
     place: Option<(Rc<StreamShared>, Line, u64)>,
+    /// How often writing had been resumed when it began.
+    resumes: u64,
 }
 
 impl Waiting {
@@ -47,7 +49,8 @@ impl Waiting {
         waiters.next.set(number + 1);
         let future: Future<()> = scheduler.create_future();
         waiters.waiting.borrow_mut().insert(number, future.clone());
-        Self { future, place: Some((shared.clone(), line, number)) }
+        let resumes = shared.resumes();
+        Self { future, place: Some((shared.clone(), line, number)), resumes }
     }
 
     /// A wait for the next batch of callbacks.
@@ -63,7 +66,12 @@ impl Waiting {
 
     /// A wait for `future`.
     pub(super) fn of(future: Future<()>) -> Self {
-        Self { future, place: None }
+        Self { future, place: None, resumes: 0 }
+    }
+
+    /// Whether writing was resumed since it began.
+    pub(super) fn was_resumed(&self) -> bool {
+        self.place.as_ref().is_some_and(|(shared, ..)| shared.resumes() != self.resumes)
     }
 
     /// Whether it waits among others.

@@ -1,6 +1,6 @@
 //! Readers and writers one poll at a time, as adapters use them.
 
-use crate::support::{block_on, fed, is_reset, run_until_all_closed, stream_to, waiting};
+use crate::support::{Listens, block_on, fed, is_reset, run_until_all_closed, stream_to, waiting};
 use eventloop::TestLoop;
 use std::future::poll_fn;
 use std::io::IoSlice;
@@ -115,15 +115,6 @@ fn y16_y21_shutting_down_ends_our_direction_and_closing_the_connection() {
     });
     run_until_all_closed(&event_loop);
     peer.take().unwrap();
-}
-
-/// Has nothing to say, and listens.
-struct Listens;
-impl Protocol for Listens {
-    fn connection_made(&mut self, transport: &dyn Transport) {
-        transport.write_eof();
-    }
-    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tulipa_transports::streams::{
     StreamWriter,
 };
 use tulipa_transports::testing::{MemoryLoop, MemoryOptions, MemoryPair};
-use tulipa_transports::{Bytes, NetworkLoop, Protocol};
+use tulipa_transports::{Bytes, NetworkLoop, Protocol, Transport};
 
 /// Runs `coroutine` as a task, until it is done.
 #[track_caller]
@@ -153,4 +153,13 @@ pub(crate) fn overrun(outcome: Result<Vec<u8>, Exception>) -> (usize, bool) {
 #[track_caller]
 pub(crate) fn is_reset<T: std::fmt::Debug>(outcome: Result<T, Exception>) -> bool {
     outcome.expect_err("the connection is lost").io_kind() == Some(io::ErrorKind::ConnectionReset)
+}
+
+/// Has nothing to say, and listens.
+pub(crate) struct Listens;
+impl Protocol for Listens {
+    fn connection_made(&mut self, transport: &dyn Transport) {
+        transport.write_eof();
+    }
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
 }

@@ -1,8 +1,8 @@
 //! Writing, draining, closing.
 
 use crate::support::{
-    at_most, block_on, collect_errors, is_reset, now, poll_once, run_until_all_closed, stream_to,
-    waiting,
+    Listens, at_most, block_on, collect_errors, is_reset, now, poll_once, run_until_all_closed,
+    stream_to, waiting,
 };
 use eventloop::{TestLoop, prelude::*};
 use futures::Exception;
@@ -266,6 +266,23 @@ fn y19_y28_a_loss_with_a_reason_gives_it_to_each_who_drains() {
     assert_eq!(draining.take().unwrap().unwrap_err().to_string(), "enough");
     assert_eq!(now(stream.writer.drain()).unwrap_err().to_string(), "enough", "and later ones");
     pair.right.abort();
+    run_until_all_closed(&event_loop);
+}
+
+#[test]
+fn y17_y19_who_was_resumed_gets_no_error_for_the_end_that_follows_at_once() {
+    // Both directions have ended when all is sent, so the connection closes by itself.
+    let event_loop = TestLoop::new();
+    let (_reader, writer, pair) = stream_to(&event_loop, Listens, 10);
+    let marks = WriteBufferLimits { high: Bytes(20), low: Bytes(5) };
+    pair.left.set_write_buffer_limits(marks).unwrap();
+    block_on(&event_loop, async move {
+        writer.write(&[7; 100]);
+        writer.write_eof();
+        writer.drain().await.unwrap();
+        writer.wait_closed().await.unwrap();
+        assert!(is_reset(writer.drain().await), "but later ones do");
+    });
     run_until_all_closed(&event_loop);
 }
 

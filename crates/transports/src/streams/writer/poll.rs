@@ -125,7 +125,11 @@ impl StreamWriter {
         slot: &mut Option<Waiting>,
     ) -> Poll<Result<(), Exception>> {
         loop {
+            let resumed = slot.as_ref().is_some_and(Waiting::was_resumed);
             ready!(poll_slot(context, slot))?;
+            if resumed && !self.shared.is_writing_paused() {
+                return Poll::Ready(Ok(())); // also if the connection has ended since
+            }
             self.shared.check_output()?;
             *slot = if self.shared.is_writing_paused() {
                 let scheduler = self.shared.scheduler()?;
