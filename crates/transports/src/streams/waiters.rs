@@ -97,7 +97,7 @@ impl Drop for Waiting {
 mod tests {
     use super::*;
     use crate::Bytes;
-    use eventloop::{TestLoop, prelude::*};
+    use eventloop::TestLoop;
     use std::task::Waker;
 
     #[test]
