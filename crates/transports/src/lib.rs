@@ -40,6 +40,7 @@
 //! - [`Protocol`] and [`BufferedProtocol`] are the user's side; [`Transport`] is what they are given.
 //! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection` and
 //!   their Unix twins.
+//! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
 
 #![forbid(unsafe_code)]
@@ -58,6 +59,7 @@ mod server;
 mod stream_machine;
 mod stream_socket;
 mod stream_transport;
+pub mod streams;
 pub mod testing;
 mod transport;
 
@@ -79,6 +81,7 @@ pub use transport::{
 
 /// What most programs need.
 pub mod prelude {
+    pub use crate::streams::StreamLoop;
     pub use crate::{
         BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol, ReadTransport,
         Server, Transport, TransportExt, WriteTransport,

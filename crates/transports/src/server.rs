@@ -24,7 +24,7 @@ use options::Place;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// Listening sockets, and the connections that came through them.
@@ -133,6 +133,24 @@ impl Server {
     /// What it did so far.
     pub fn stats(&self) -> ServerStats {
         self.core.stats()
+    }
+}
+
+/// A server that is not kept alive by this.
+pub(crate) struct WeakServer(Weak<ServerCore>);
+
+impl Server {
+    pub(crate) fn downgrade(&self) -> WeakServer {
+        WeakServer(Rc::downgrade(&self.core))
+    }
+}
+
+impl WeakServer {
+    /// Leaves connections in the system's queue, or takes them in again.
+    pub(crate) fn set_full(&self, full: bool) {
+        if let Some(core) = self.0.upgrade() {
+            core.set_full(full);
+        }
     }
 }
 

@@ -285,9 +285,10 @@ impl StreamMachine {
     pub(crate) fn shut(&mut self) {
         if let Phase::Open { input, writing: Writing::Finishing } = self.phase {
             self.phase = match input {
-                Input::Ended => Phase::Ending(End::Orderly),
+                Input::Ended => Phase::Draining { writing: Writing::Shut },
                 _ => Phase::Open { input, writing: Writing::Shut },
             };
+            self.finish_draining();
         }
     }
 

@@ -11,5 +11,5 @@ mod memory;
 mod recording;
 
 pub use life_cycle::{LifeCycle, LifeCycleLog, ProtocolCall};
-pub use memory::{MemoryLoop, MemoryOptions, MemoryPair};
+pub use memory::{MemoryLoop, MemoryOptions, MemoryPair, MemoryStreams};
 pub use recording::{RecordingTransport, Request};

@@ -85,7 +85,9 @@ impl LoopCore {
             let due = Instant::from_nanos(due);
             format!("due {due}, in {:?}, {}", due - now, created_at(callback))
         };
-        timers.iter().take(most).map(line).collect()
+        // One that never fires only keeps something (`wrap_future`, tasks): nobody waits for it.
+        let armed = timers.iter().filter(|(_, due, _)| *due != Instant::NEVER.as_nanos());
+        armed.take(most).map(line).collect()
     }
 
     pub(crate) fn list_sources(&self, most: usize) -> Vec<String> {

@@ -1,7 +1,8 @@
 //! [`ConnectOptions`] and [`UnixConnectOptions`]: where to connect to, and how.
 
 use crate::limits::{OutputLimits, output_limit_options};
-use crate::{Family, StreamSocket};
+use crate::streams::DEFAULT_LIMIT;
+use crate::{Bytes, Family, StreamSocket};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStringExt;
@@ -14,11 +15,16 @@ use std::time::Duration;
 pub(crate) struct CommonOptions {
     pub(crate) deadline: Duration,
     pub(crate) limits: OutputLimits,
+    pub(crate) stream_limit: Bytes,
 }
 
 impl Default for CommonOptions {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(30), limits: OutputLimits::default() }
+        Self {
+            deadline: Duration::from_secs(30),
+            limits: OutputLimits::default(),
+            stream_limit: DEFAULT_LIMIT,
+        }
     }
 }
 
@@ -29,6 +35,14 @@ macro_rules! common_options {
         #[must_use]
         pub fn deadline(mut self, deadline: Duration) -> Self {
             self.common.deadline = deadline;
+            self
+        }
+
+        /// The limit of the [`StreamReader`](crate::streams::StreamReader)s: 64 KiB by default. It is
+        /// for streams only (Y-1, Y-24).
+        #[must_use]
+        pub fn stream_limit(mut self, limit: crate::Bytes) -> Self {
+            self.common.stream_limit = limit;
             self
         }
 

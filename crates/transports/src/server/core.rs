@@ -30,6 +30,8 @@ pub(crate) struct ServerCore {
     backlog: u32,
     /// A connection is being made, which may end up in the list.
     taking_in: Cell<bool>,
+    /// Nobody has room for more connections: they wait in the system's queue.
+    full: Cell<bool>,
     max_connections: usize,
     state: Cell<State>,
     listeners: RefCell<Vec<Weak<Listener>>>,
@@ -75,6 +77,7 @@ impl ServerCore {
             limits: options.limits(),
             backlog: options.backlog,
             taking_in: Cell::new(false),
+            full: Cell::new(false),
             max_connections: options.max_connections.unwrap_or_else(default_max_connections),
             state: Cell::new(State::Bound),
             listeners: RefCell::default(),
@@ -115,6 +118,18 @@ impl ServerCore {
 
     pub(super) fn is_serving(&self) -> bool {
         self.state.get() == State::Serving
+    }
+
+    /// Whether connections are taken in right now.
+    pub(super) fn is_accepting(&self) -> bool {
+        self.is_serving() && !self.full.get()
+    }
+
+    /// Leaves connections in the system's queue, or takes them in again.
+    pub(crate) fn set_full(&self, full: bool) {
+        if self.full.replace(full) != full && self.is_serving() {
+            self.listeners().iter().for_each(|listener| listener.review());
+        }
     }
 
     pub(super) fn start_serving(&self) -> io::Result<()> {

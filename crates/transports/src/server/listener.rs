@@ -104,7 +104,7 @@ impl Listener {
 
     fn accept(self: &Rc<Self>) {
         for _ in 0..ACCEPTS_A_TURN {
-            if !self.server.is_serving() {
+            if !self.server.is_accepting() {
                 return;
             }
             match system::accept(&self.socket) {
@@ -148,10 +148,23 @@ impl Listener {
     }
 
     fn resume(self: &Rc<Self>) {
-        if self.server.is_serving()
+        if self.server.is_accepting()
             && let Err(error) = self.watch(Interest::READ)
         {
             self.back_off(error);
+        }
+    }
+
+    /// Whether connections are taken in has changed.
+    pub(super) fn review(self: &Rc<Self>) {
+        if self.server.is_accepting() {
+            let retry = self.retry.take();
+            match retry {
+                Some(_) => self.retry.set(retry), // it resumes by itself
+                None => self.resume(),
+            }
+        } else if let Err(error) = self.watch(Interest::NONE) {
+            log::debug!(target: "tulipa", "{}: {error}", self.describe());
         }
     }
 }

@@ -1,7 +1,8 @@
 //! [`ServerOptions`] and [`UnixServerOptions`]: where a server listens, and how.
 
-use crate::Family;
 use crate::limits::{ACCEPTED_LINGER, OutputLimits, output_limit_options};
+use crate::streams::DEFAULT_LIMIT;
+use crate::{Bytes, Family};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::ffi::OsStringExt;
@@ -16,6 +17,7 @@ pub(crate) struct CommonOptions {
     pub(crate) start_serving: bool,
     pub(crate) max_connections: Option<usize>,
     pub(crate) limits: OutputLimits,
+    pub(crate) stream_limit: Bytes,
 }
 
 impl Default for CommonOptions {
@@ -25,6 +27,7 @@ impl Default for CommonOptions {
             start_serving: true,
             max_connections: None,
             limits: OutputLimits { linger: ACCEPTED_LINGER, ..OutputLimits::default() },
+            stream_limit: DEFAULT_LIMIT,
         }
     }
 }
@@ -60,6 +63,14 @@ macro_rules! common_options {
         #[must_use]
         pub fn max_connections(mut self, count: usize) -> Self {
             self.common.max_connections = Some(count);
+            self
+        }
+
+        /// The limit of the [`StreamReader`](crate::streams::StreamReader)s: 64 KiB by default. It is
+        /// for streams only (Y-1, Y-24).
+        #[must_use]
+        pub fn stream_limit(mut self, limit: crate::Bytes) -> Self {
+            self.common.stream_limit = limit;
             self
         }
 

@@ -111,3 +111,23 @@ fn p12_the_end_of_the_input_is_told_once() {
     machine.peer_eof();
     assert_eq!(machine.owed_call(), None);
 }
+
+#[test]
+fn x23_x28_a_resume_that_is_owed_is_told_before_the_end_of_both_directions() {
+    let mut machine = machine();
+    machine.peer_eof();
+    assert_eq!(machine.next_call(), Some(Call::EofReceived));
+    machine.eof_answered(Eof::KeepOpen);
+    machine.block();
+    push(&mut machine, 11);
+    assert_eq!(machine.next_call(), Some(Call::PauseWriting));
+    machine.write_eof();
+    machine.unblock();
+    machine.sent(11);
+    machine.after_sending();
+    machine.shut();
+    assert_eq!(machine.next_call(), Some(Call::ResumeWriting));
+    assert!(machine.is_closing());
+    machine.finish_draining();
+    assert_eq!(machine.next_call(), Some(Call::ConnectionLost(End::Orderly)));
+}

@@ -7,6 +7,7 @@
 use crate::backend::Backend;
 use crate::loop_shared::Owner;
 use crate::stream_transport::StreamTransport;
+use crate::streams::{StreamReader, StreamReaderProtocol, StreamWriter};
 use crate::{Address, Bytes, ExtraInfo, Protocol, Transport};
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt, Interest};
 use futures::Callback;
@@ -22,6 +23,16 @@ pub struct MemoryPair {
     /// The other end.
     pub right: Rc<dyn Transport>,
     wire: Rc<Wire>,
+}
+
+/// Two connected streams on one loop, from [`MemoryLoop::memory_streams`].
+pub struct MemoryStreams {
+    /// One end.
+    pub left: (StreamReader, StreamWriter),
+    /// The other end.
+    pub right: (StreamReader, StreamWriter),
+    /// What is underneath, to be looked at, or cut.
+    pub pair: MemoryPair,
 }
 
 /// How the wire of a [`MemoryLoop::memory_pair`] behaves.
@@ -68,6 +79,36 @@ pub trait MemoryLoop: AbstractEventLoop {
         options: MemoryOptions,
     ) -> MemoryPair {
         connect(Owner::of(self), Box::new(left), Box::new(right), options)
+    }
+
+    /// Connects two streams: what is written at one end is read at the other.
+    ///
+    /// # Panics
+    /// If the loop is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventloop::{TestLoop, prelude::*};
+    /// use tulipa_transports::testing::{MemoryLoop, MemoryOptions};
+    /// let event_loop = TestLoop::new();
+    /// let streams = event_loop.memory_streams(MemoryOptions::default());
+    /// let task = event_loop.create_task(async move {
+    ///     let (_, writer) = &streams.left;
+    ///     writer.write(b"tulip\n");
+    ///     let (mut reader, _writer) = streams.right;
+    ///     reader.readline().await
+    /// });
+    /// assert_eq!(event_loop.run_until_complete(task.as_future())?, b"tulip\n");
+    /// # event_loop.run_until_idle();
+    /// # Ok::<(), futures::Exception>(())
+    /// ```
+    fn memory_streams(&self, options: MemoryOptions) -> MemoryStreams {
+        let (left, right) = (StreamReader::default(), StreamReader::default());
+        let protocols = (StreamReaderProtocol::new(&left), StreamReaderProtocol::new(&right));
+        let pair = self.memory_pair(protocols.0, protocols.1, options);
+        let left_writer = StreamWriter::new(pair.left.clone(), &left);
+        let right_writer = StreamWriter::new(pair.right.clone(), &right);
+        MemoryStreams { left: (left, left_writer), right: (right, right_writer), pair }
     }
 }
 
