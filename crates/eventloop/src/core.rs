@@ -73,6 +73,7 @@ pub(crate) struct LoopCore {
 
     counters: Counters,
     shuffle: Option<RefCell<Shuffle>>,
+    batches_between_looks: Cell<u32>,
     /// Kept between iterations for their memory.
     events: Cell<Vec<ReadyEvent>>,
 }
@@ -120,6 +121,7 @@ impl LoopCore {
             locals: RefCell::new(IndexMap::new()),
             counters: Counters::default(),
             shuffle: settings.seed.map(|seed| RefCell::new(Shuffle::new(seed))),
+            batches_between_looks: Cell::new(1),
             events: Cell::new(Vec::new()),
             settings,
         })

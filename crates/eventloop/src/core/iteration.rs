@@ -19,8 +19,8 @@ const LONGEST_POLL: Duration = Duration::from_secs(24 * 3600);
 /// A wait of this length is time for tidying up.
 const LONG_WAIT: Duration = Duration::from_millis(10);
 
-/// How many batches run before it is seen whether they took long enough to poll.
-const BATCHES_BETWEEN_LOOKS_AT_THE_CLOCK: u32 = 8;
+/// How many batches may run, at the most, before it is seen whether they took long enough to poll.
+const MOST_BATCHES_BETWEEN_LOOKS: u32 = 8;
 
 /// How long a loop on a stepping clock waits, in real time, for what should come from outside.
 const LONGEST_OUTSIDE_WAIT: Duration = Duration::from_secs(60);
@@ -264,6 +264,7 @@ impl LoopCore {
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll.
     fn run_batches(&self) {
         let start = self.clock.coarse_now();
+        let (mut looked, mut look_after) = (start, self.batches_between_looks.get());
         let mut ran = 0;
         for batch in 1.. {
             ran += self.run_batch();
@@ -278,16 +279,30 @@ impl LoopCore {
             {
                 break;
             }
-            // Not each time: reading the clock costs as much as a short batch.
-            if batch % BATCHES_BETWEEN_LOOKS_AT_THE_CLOCK == 0
-                && self.clock.coarse_now() - start >= self.settings.time_between_polls
-            {
-                break;
+            look_after -= 1;
+            if look_after == 0 {
+                let now = self.clock.coarse_now();
+                look_after = self.adapt_looks(now - looked);
+                looked = now;
+                if now - start >= self.settings.time_between_polls {
+                    break;
+                }
             }
         }
         self.counters.callbacks.add(ran);
         self.counters.note_busy(self.clock.coarse_now() - start);
         self.call_hook(|hook| hook.after_batches(ran));
+    }
+
+    /// Reading the clock costs as much as a short batch: while batches are short, it is read after
+    /// several of them, and after each as soon as one was seen to take its time.
+    fn adapt_looks(&self, elapsed: Duration) -> u32 {
+        let batches = match elapsed.is_zero() {
+            true => (self.batches_between_looks.get() * 2).min(MOST_BATCHES_BETWEEN_LOOKS),
+            false => 1,
+        };
+        self.batches_between_looks.set(batches);
+        batches
     }
 
     /// Runs what was ready when the batch began; what that schedules waits for the next (L-2, L-3).
