@@ -4,7 +4,7 @@ use super::LoopCore;
 use super::exceptions::Turn;
 use super::executor::DefaultExecutor;
 use crate::{IterationHook, Stats};
-use futures::{Callback, Instant};
+use futures::{Callback, Instant, TaskRef, TaskState};
 use std::fmt::Write;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -34,6 +34,7 @@ impl LoopCore {
             posted: counters.posted.get(),
             cancelled: counters.cancelled.get(),
             panics: counters.panics.get(),
+            tasks: futures::all_tasks(self).len(),
             errors: counters.errors.get(),
             errors_not_logged: counters.errors_not_logged.get(),
             slow_callbacks: counters.slow_callbacks.get(),
@@ -64,12 +65,28 @@ impl LoopCore {
                 let _ = writeln!(text, "  and {} more", count - lines.len());
             }
         };
+        section("tasks", stats.tasks, &self.list_tasks(LISTED));
         section("callbacks", stats.ready, &self.list_callbacks(LISTED));
         section("timers", stats.timers, &self.list_timers(LISTED, now));
         section("descriptors", stats.sources, &self.list_sources(LISTED));
         section("signals", stats.signals, &[]);
         let _ = write!(text, "{stats:#?}");
         text
+    }
+
+    /// The tasks that have not ended, by age.
+    pub(crate) fn list_tasks(&self, most: usize) -> Vec<String> {
+        let line = |task: &TaskRef| {
+            let state = match task.state() {
+                TaskState::Queued => "queued",
+                TaskState::Running => "running",
+                TaskState::Waiting => "waiting",
+                TaskState::Finished => "finished",
+                TaskState::Cancelled => "cancelled",
+            };
+            format!("{}, {state}, spawned at {}", task.name(), task.created_at())
+        };
+        futures::all_tasks(self).iter().take(most).map(line).collect()
     }
 
     pub(crate) fn list_callbacks(&self, most: usize) -> Vec<String> {
@@ -112,6 +129,11 @@ impl LoopCore {
         {
             self.callback_failed(&Turn::Hook, panic);
         }
+    }
+
+    /// How many turns were run so far.
+    pub(crate) fn turns(&self) -> u64 {
+        self.counters.callbacks.get()
     }
 
     /// The earliest deadline, for a test's clock.
