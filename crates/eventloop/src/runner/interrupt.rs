@@ -6,7 +6,6 @@ use futures::TaskRef;
 use signal_hook::consts::SIGINT;
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// So many that no loop has come to do what the signal does by default: the loop is stuck.
 const UNSEEN_AT_MOST: u32 = 2;
@@ -16,7 +15,6 @@ pub(super) struct SigintWatch {
     event_loop: Rc<dyn AbstractEventLoop>,
     /// How many have come.
     seen: Rc<Cell<u32>>,
-    _arrivals: Arc<CountedArrivals>,
 }
 
 impl SigintWatch {
@@ -27,8 +25,9 @@ impl SigintWatch {
             return None;
         }
         let seen = Rc::new(Cell::new(0));
-        let arrivals = Arc::new(CountedArrivals::new(SIGINT, UNSEEN_AT_MOST).ok()?);
-        let (counter, unseen) = (seen.clone(), arrivals.clone());
+        // Owned by the handler: if the program puts its own into its place, nobody counts any more.
+        let unseen = CountedArrivals::new(SIGINT, UNSEEN_AT_MOST).ok()?;
+        let counter = seen.clone();
         let handler = move || {
             let before = counter.get();
             // At least one: that one which this is called for.
@@ -43,7 +42,7 @@ impl SigintWatch {
         };
         // A loop that handles no signals is run without.
         event_loop.add_signal_handler(SIGINT, handler).ok()?;
-        Some(Self { event_loop: event_loop.clone(), seen, _arrivals: arrivals })
+        Some(Self { event_loop: event_loop.clone(), seen })
     }
 
     /// Ends the watch, and says how many signals came.
