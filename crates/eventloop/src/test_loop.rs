@@ -16,7 +16,7 @@ use std::time::Duration;
 ///
 /// At its end ([`finish`](TestLoop::finish), or the drop) it resumes the first panic that nobody
 /// handled, so that an `assert!` inside a callback or a task fails its test, and panics if something is
-/// left: callbacks, timers, descriptors, transports.
+/// left: tasks, callbacks, timers, descriptors, transports.
 ///
 /// # Examples
 /// ```
@@ -41,6 +41,8 @@ pub struct TestLoop {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Leftover {
+    /// A task that has not ended.
+    Task(String),
     /// A callback that has yet to run.
     Callback(String),
     /// A timer that has yet to fire.
@@ -52,6 +54,7 @@ pub enum Leftover {
 impl fmt::Display for Leftover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Leftover::Task(text) => write!(f, "task {text}"),
             Leftover::Callback(text) => write!(f, "callback {text}"),
             Leftover::Timer(text) => write!(f, "timer {text}"),
             Leftover::Source(text) => f.write_str(text),
@@ -182,13 +185,15 @@ impl TestLoop {
         &self.clock
     }
 
-    /// What is still there: callbacks, timers, descriptors with their owners.
+    /// What is still there: tasks, callbacks, timers, descriptors with their owners. A timer for
+    /// [`Instant::NEVER`] is nothing that a test has forgotten.
     pub fn leftovers(&self) -> Vec<Leftover> {
         let core = self.event_loop.core();
+        let tasks = core.list_tasks(usize::MAX).into_iter().map(Leftover::Task);
         let callbacks = core.list_callbacks(usize::MAX).into_iter().map(Leftover::Callback);
-        let timers = core.list_timers(usize::MAX, Instant::ZERO).into_iter().map(Leftover::Timer);
+        let timers = core.list_timers_that_fire().into_iter().map(Leftover::Timer);
         let sources = core.list_sources(usize::MAX).into_iter().map(Leftover::Source);
-        callbacks.chain(timers).chain(sources).collect()
+        tasks.chain(callbacks).chain(timers).chain(sources).collect()
     }
 
     /// The first panic that only the default exception handler saw, or else that of the first task

@@ -98,11 +98,18 @@ impl LoopCore {
 
     pub(crate) fn list_timers(&self, most: usize, now: Instant) -> Vec<String> {
         let timers = self.timers.borrow();
-        let line = |(_, due, callback): (_, u64, &Callback)| {
-            let due = Instant::from_nanos(due);
-            format!("due {due}, in {:?}, {}", due - now, created_at(callback))
-        };
-        timers.iter().take(most).map(line).collect()
+        timers
+            .iter()
+            .take(most)
+            .map(|(_, due, callback)| describe_timer(due, callback, now))
+            .collect()
+    }
+
+    /// Those that have a deadline at all.
+    pub(crate) fn list_timers_that_fire(&self) -> Vec<String> {
+        let timers = self.timers.borrow();
+        let fire = timers.iter().filter(|(_, due, _)| *due < Instant::NEVER.as_nanos());
+        fire.map(|(_, due, callback)| describe_timer(due, callback, Instant::ZERO)).collect()
     }
 
     pub(crate) fn list_sources(&self, most: usize) -> Vec<String> {
@@ -160,6 +167,11 @@ impl LoopCore {
             )),
         }
     }
+}
+
+fn describe_timer(due: u64, callback: &Callback, now: Instant) -> String {
+    let due = Instant::from_nanos(due);
+    format!("due {due}, in {:?}, {}", due - now, created_at(callback))
 }
 
 fn created_at(callback: &Callback) -> String {
