@@ -70,7 +70,7 @@ use std::rc::Rc;
 /// what the system says if no loop can be made: then `main` is dropped without having run.
 ///
 /// # Panics
-/// If `main` panics.
+/// If `main` panics, or passes on another task's panic as its own error.
 ///
 /// # Examples
 /// ```

@@ -2,7 +2,9 @@
 //! T-87, but for SIGINT, which needs a process of its own).
 
 use crate::common::{OnDrop, SECOND, Trace, record_reports};
-use futures::{Exception, InvalidStateError, all_tasks, create_task, current_task, sleep, spawn};
+use futures::{
+    Exception, InvalidStateError, TaskLocal, all_tasks, create_task, current_task, sleep, spawn,
+};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -136,6 +138,34 @@ fn t83_a_runner_makes_its_loop_when_it_is_needed_and_runs_several_times() {
     // An error does not end it either.
     assert!(runner.run::<()>(async { Err(Exception::msg("once")) }).is_err());
     assert!(runner.run(async { Ok(()) }).is_ok());
+}
+
+#[test]
+fn t83_the_runs_of_a_runner_share_one_context() {
+    static TOWN: TaskLocal<&str> = TaskLocal::new();
+    TOWN.sync_scope("outside", || {
+        let mut runner = Runner::new();
+        let seen = runner.run_value(async { TOWN.get() }).unwrap();
+        assert_eq!(seen, Some("outside"));
+        let failed = runner.run::<()>(async {
+            futures::yield_now().await?;
+            TOWN.set("set by the first");
+            // A child has a copy of it.
+            spawn(async { TOWN.set("set by a child") }).await?;
+            Err(Exception::msg("expected"))
+        });
+        assert!(failed.is_err());
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            runner.run_value(async {
+                assert_eq!(TOWN.get(), Some("set by the first"));
+                TOWN.set("set by the second");
+                panic!("expected");
+            })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(runner.run_value(async { TOWN.get() }).unwrap(), Some("set by the second"));
+        assert_eq!(TOWN.get(), Some("outside"));
+    });
 }
 
 #[test]
@@ -474,6 +504,9 @@ fn t32_e12_to_thread_runs_in_the_default_executor_and_moves_the_value() {
     let here = std::thread::current().id();
     let there = run(async { to_thread(|| NotClone(std::thread::current().id())).await }).unwrap();
     assert_ne!(there.0, here);
+    static TOWN: TaskLocal<&str> = TaskLocal::new();
+    let seen = TOWN.sync_scope("here", || run(async { to_thread(|| TOWN.get()).await }));
+    assert_eq!(seen.unwrap(), None, "task-local values stay on their thread");
     // Passed on, it would be main's own panic.
     let outcome = run_value(async { to_thread(|| panic!("expected: in a thread")).await }).unwrap();
     let outcome: Result<(), Exception> = outcome;
