@@ -56,6 +56,14 @@ impl Program {
     }
 }
 
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It has ended, or its test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn t85_sigint_cancels_the_main_coroutine_which_cleans_up() {
     let mut program = Program::start("cancelled");
@@ -86,6 +94,15 @@ fn t85_a_second_sigint_ends_the_run_at_once() {
     program.interrupt();
     // And nobody waits for the other task, which would not end either.
     program.check_end(&["interrupted"], 130);
+}
+
+#[test]
+fn t85_a_sigint_during_the_shutdown_ends_it_at_once() {
+    for scenario in ["slow-shutdown", "slow-job"] {
+        let mut program = Program::start(scenario);
+        program.interrupt();
+        program.check_end(&["interrupted"], 130);
+    }
 }
 
 #[test]

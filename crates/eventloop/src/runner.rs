@@ -23,6 +23,7 @@ use builder::{LoopFactory, Settings};
 use futures::{Exception, InvalidStateError, Task, TaskBuilder, TaskContext};
 use interrupt::SigintWatch;
 use shutdown::shut_down;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -37,9 +38,9 @@ use std::rc::Rc;
 /// On the main thread of the process, if nobody else handles SIGINT, Ctrl-C cancels `main` (T-85): its
 /// `.await` fails with [`CancelledError`](futures::CancelledError), and it may clean up, awaiting what
 /// it needs. If it then ends cancelled, `run` gives [`Interrupted`]; if it returns something else, that
-/// is the result. A second SIGINT aborts `main` and all other tasks where they stand. A third one that
-/// finds the loop stuck in somebody's callback does what SIGINT does by default. Afterwards SIGINT
-/// does again what it did before. [`RunnerBuilder::handle_sigint`] switches this off.
+/// is the result. A second SIGINT aborts `main` and all other tasks where they stand; so does one that
+/// comes during the shutdown. A third one that finds the loop stuck in somebody's callback does what
+/// SIGINT does by default. Afterwards SIGINT does again what it did before. [`RunnerBuilder::handle_sigint`] switches this off.
 ///
 /// What a program makes of [`Interrupted`] is its own affair. A shell expects a program that was
 /// interrupted to die of the signal, which [`Interrupted::kill_process`] does; an exit status of 130
@@ -148,7 +149,7 @@ pub struct Runner {
     /// What the next coroutine begins with.
     context: TaskContext,
     /// Somebody was in a hurry: nothing is waited for any more.
-    hasty: bool,
+    hasty: Rc<Cell<bool>>,
 }
 
 enum Stage {
@@ -188,7 +189,7 @@ impl Runner {
 
     fn with(factory: LoopFactory, settings: Settings) -> Self {
         let context = TaskContext::current();
-        Self { settings, stage: Stage::Unmade(factory), context, hasty: false }
+        Self { settings, stage: Stage::Unmade(factory), context, hasty: Rc::default() }
     }
 
     /// The loop, which is made if this is the first call.
@@ -265,16 +266,23 @@ impl Runner {
         main.set_exempt();
         let _made_here = MadeHere(&main);
         let untyped = main.to_ref();
-        let watch = match (&untyped, self.settings.handle_sigint) {
-            (Some(main), true) => SigintWatch::begin(&event_loop, main.clone()),
-            _ => None,
-        };
+        let main_task = untyped.clone();
+        let watch = self.watch_sigint(&event_loop, move |count| {
+            let Some(main) = &main_task else { return };
+            match count {
+                1 => main.cancel_with("interrupted by SIGINT"),
+                _ => main.abort(),
+            };
+        });
         let outcome = catch_unwind(AssertUnwindSafe(|| event_loop.run_until_complete(&main)));
-        let interrupts = watch.map_or(0, SigintWatch::end);
+        let interrupts = watch.as_ref().map_or(0, SigintWatch::count);
+        drop(watch);
         if let Some(main) = untyped {
             self.context = main.context();
         }
-        self.hasty |= interrupts > 1;
+        if interrupts > 1 {
+            self.hasty.set(true);
+        }
         match outcome {
             Ok(Err(exception)) if exception.is_cancelled() && interrupts > 0 => {
                 // Unless somebody else had asked for it as well.
@@ -295,10 +303,11 @@ impl Runner {
     /// are cancelled in further rounds (T-87). What does not end in time is aborted. Then the default
     /// executor is shut down within its own time, and the loop is closed. What fails meanwhile goes to
     /// the exception handler: each task with an exception that is no cancellation, and each that had
-    /// to be aborted. [`RunnerBuilder`] has the limits. After a second SIGINT nothing is waited for.
+    /// to be aborted. [`RunnerBuilder`] has the limits. After a second SIGINT, or one that comes during
+    /// the shutdown, nothing is waited for.
     ///
     /// # Errors
-    /// [`RunError`] if the loop cannot run: inside of another one, or because its poller fails. The
+    /// [`Interrupted`] by a SIGINT during the shutdown; [`RunError`] if the loop cannot run: inside of another one, or because its poller fails. The
     /// loop is closed all the same.
     ///
     /// # Panics
@@ -313,14 +322,28 @@ impl Runner {
         if event_loop.is_closed() {
             return Ok(());
         }
+        let hasty = self.hasty.clone();
+        let watch = self.watch_sigint(&made.event_loop, move |_| hasty.set(true));
         let ended = catch_unwind(AssertUnwindSafe(|| {
-            shut_down(event_loop, &self.settings.limits, self.hasty)
+            shut_down(event_loop, &self.settings.limits, &self.hasty)
         }));
+        let interrupted = watch.as_ref().is_some_and(|watch| watch.count() > 0);
+        drop(watch);
         let closed = event_loop.close();
         match ended {
+            Ok(Ok(())) if interrupted => Err(Interrupted::new().into()),
             Ok(ended) => ended.and(closed.map_err(Exception::from)),
             Err(panic) => resume_unwind(panic),
         }
+    }
+
+    /// Has `react` told of each SIGINT, if that is wanted and ours to do.
+    fn watch_sigint(
+        &self,
+        event_loop: &Rc<dyn AbstractEventLoop>,
+        react: impl FnMut(u32) + 'static,
+    ) -> Option<SigintWatch> {
+        self.settings.handle_sigint.then(|| SigintWatch::begin(event_loop, react)).flatten()
     }
 }
 

@@ -15,6 +15,8 @@ fn main() -> ExitCode {
     let outcome = match scenario.as_str() {
         "cancelled" | "dies" => run(wait(false)),
         "swallows" => run(wait(true)),
+        "slow-shutdown" => run(slow_shutdown()),
+        "slow-job" => run(slow_job()),
         "stubborn" => run(stubborn()),
         "stuck" => run_value(async { stuck() }),
         "cancelled-by-two" => run(cancelled_by_two()),
@@ -81,6 +83,35 @@ async fn stubborn() -> Result<(), Exception> {
     loop {
         let _ = sleep(LONG).await;
     }
+}
+
+/// Ends by itself, and leaves a task that cleans up for ever.
+async fn slow_shutdown() -> Result<(), Exception> {
+    spawn(async {
+        let _ = sleep(LONG).await;
+        say("ready");
+        loop {
+            let _ = sleep(LONG).await;
+        }
+    });
+    tulipa::yield_now().await
+}
+
+/// Ends by itself, and leaves a job that does not end.
+async fn slow_job() -> Result<(), Exception> {
+    let (shutdown_begins, begun) = std::sync::mpsc::channel::<()>();
+    spawn(async move {
+        let _held = shutdown_begins;
+        sleep(LONG).await
+    });
+    tulipa::current().run_in_executor(None, move || {
+        let _ = begun.recv();
+        say("ready");
+        loop {
+            std::thread::park();
+        }
+    });
+    tulipa::yield_now().await
 }
 
 /// Blocks the loop for ever.

@@ -1,8 +1,7 @@
-//! SIGINT while a coroutine is run as the main one (T-85).
+//! SIGINT while a coroutine is run as the main one, and while what it left is shut down (T-85).
 
 use crate::signals::{CountedArrivals, takes_default_action};
 use crate::{AbstractEventLoop, AbstractEventLoopExt};
-use futures::TaskRef;
 use signal_hook::consts::SIGINT;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,7 +9,7 @@ use std::rc::Rc;
 /// So many that no loop has come to do what the signal does by default: the loop is stuck.
 const UNSEEN_AT_MOST: u32 = 2;
 
-/// The first SIGINT cancels the main task, the second aborts it; until this is ended or dropped.
+/// SIGINT is ours, until this is dropped.
 pub(super) struct SigintWatch {
     event_loop: Rc<dyn AbstractEventLoop>,
     /// How many have come.
@@ -18,9 +17,13 @@ pub(super) struct SigintWatch {
 }
 
 impl SigintWatch {
-    /// Begins to watch; `None` if that is not ours to do: on another thread than the main one, or if
-    /// the program does something with SIGINT itself.
-    pub(super) fn begin(event_loop: &Rc<dyn AbstractEventLoop>, main: TaskRef) -> Option<Self> {
+    /// Begins to watch: `react` is told, in the loop, how many have come so far. `None` if that is not
+    /// ours to do: on another thread than the main one, or if the program does something with SIGINT
+    /// itself.
+    pub(super) fn begin(
+        event_loop: &Rc<dyn AbstractEventLoop>,
+        mut react: impl FnMut(u32) + 'static,
+    ) -> Option<Self> {
         if !is_main_thread() || !takes_default_action(SIGINT) {
             return None;
         }
@@ -29,24 +32,17 @@ impl SigintWatch {
         let unseen = CountedArrivals::new(SIGINT, UNSEEN_AT_MOST).ok()?;
         let counter = seen.clone();
         let handler = move || {
-            let before = counter.get();
             // At least one: that one which this is called for.
-            let now = before + unseen.take().max(1);
-            counter.set(now);
-            if before == 0 {
-                main.cancel_with("interrupted by SIGINT");
-            }
-            if now > 1 {
-                main.abort();
-            }
+            counter.set(counter.get() + unseen.take().max(1));
+            react(counter.get());
         };
         // A loop that handles no signals is run without.
         event_loop.add_signal_handler(SIGINT, handler).ok()?;
         Some(Self { event_loop: event_loop.clone(), seen })
     }
 
-    /// Ends the watch, and says how many signals came.
-    pub(super) fn end(self) -> u32 {
+    /// How many have come.
+    pub(super) fn count(&self) -> u32 {
         self.seen.get()
     }
 }

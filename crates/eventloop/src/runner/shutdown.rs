@@ -7,13 +7,14 @@ use super::builder::ShutdownLimits;
 use crate::awaited::{check_runnable, resume_panic};
 use crate::{AbstractEventLoop, Clock, MonotonicClock, RunError};
 use futures::{Exception, ExceptionContext, Instant, TaskRef, all_tasks, catch};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// How many iterations an aborted task is given; it takes one.
 const PASSES_TO_ABORT: u32 = 8;
 
-/// Ends all tasks of `event_loop`, and its executor; what fails is reported. In haste nothing is
-/// waited for.
+/// Ends all tasks of `event_loop`, and its executor; what fails is reported. From when it is `hasty`
+/// nothing is waited for.
 ///
 /// # Errors
 /// The first failure that keeps the loop from running, or that the loop's own policy says must not
@@ -24,7 +25,7 @@ const PASSES_TO_ABORT: u32 = 8;
 pub(super) fn shut_down(
     event_loop: &dyn AbstractEventLoop,
     limits: &ShutdownLimits,
-    hasty: bool,
+    hasty: &Cell<bool>,
 ) -> Result<(), Exception> {
     check_runnable(event_loop)?;
     let mut shutdown = Shutdown { event_loop, limits, hasty, failure: None, panic: None };
@@ -39,7 +40,7 @@ pub(super) fn shut_down(
 struct Shutdown<'a> {
     event_loop: &'a dyn AbstractEventLoop,
     limits: &'a ShutdownLimits,
-    hasty: bool,
+    hasty: &'a Cell<bool>,
     /// The first failure of somebody's that was to end the run.
     failure: Option<Exception>,
     /// The first that left the run as a panic.
@@ -48,16 +49,11 @@ struct Shutdown<'a> {
 
 impl Shutdown<'_> {
     fn in_order(&mut self) -> Result<(), RunError> {
-        if !self.hasty {
-            self.cancel_in_rounds()?;
-        }
+        self.cancel_in_rounds()?;
         self.abort_the_rest()?;
-        if !self.hasty {
-            self.end_executor()?;
-            // Its last jobs may have had tasks made.
-            self.abort_the_rest()?;
-        }
-        Ok(())
+        self.end_executor()?;
+        // Its last jobs may have had tasks made.
+        self.abort_the_rest()
     }
 
     /// Cancels all tasks, then those that were made meanwhile, and so on.
@@ -65,7 +61,7 @@ impl Shutdown<'_> {
         let deadline = Deadline::new(self.event_loop, self.limits.tasks);
         for _ in 0..self.limits.rounds.get() {
             let tasks = all_tasks(self.event_loop);
-            if tasks.is_empty() {
+            if tasks.is_empty() || self.hasty.get() {
                 return Ok(());
             }
             for task in &tasks {
@@ -77,10 +73,10 @@ impl Shutdown<'_> {
         Ok(())
     }
 
-    /// Runs until all of `tasks` have ended, or the time is over.
+    /// Runs until all of `tasks` have ended, the time is over, or somebody is in a hurry.
     fn wait_for(&mut self, tasks: &[TaskRef], deadline: &Deadline) -> Result<(), RunError> {
         for task in tasks {
-            while !task.done() {
+            while !task.done() && !self.hasty.get() {
                 let Some(left) = deadline.time_left(self.event_loop) else { return Ok(()) };
                 self.pass(Some(left))?;
             }
@@ -104,7 +100,7 @@ impl Shutdown<'_> {
                 return Ok(());
             }
             for task in &tasks {
-                if !self.hasty {
+                if !self.hasty.get() {
                     let message = "task did not end during the shutdown and was aborted";
                     self.report(message, task, None);
                 }
@@ -121,8 +117,11 @@ impl Shutdown<'_> {
     }
 
     fn end_executor(&mut self) -> Result<(), RunError> {
+        if self.hasty.get() {
+            return Ok(()); // closing the loop does the rest
+        }
         let ended = self.event_loop.shutdown_default_executor(self.limits.executor);
-        while !ended.done() {
+        while !ended.done() && !self.hasty.get() {
             self.pass(None)?;
         }
         Ok(())
