@@ -31,7 +31,7 @@ async fn wait_and_tell(trace: Trace, name: &'static str) -> Result<(), Exception
 
 #[test]
 fn t82_running_makes_a_loop_and_gives_the_result() {
-    assert_eq!(run(async { Ok(try_current().is_some()) }).unwrap(), true);
+    assert!(run(async { Ok(try_current().is_some()) }).unwrap());
     assert_eq!(run_value(async { 7 }).unwrap(), 7);
     let error = run::<()>(async { Err(Exception::msg("no such town")) }).unwrap_err();
     assert_eq!(error.to_string(), "no such town");
