@@ -3,9 +3,9 @@
 //! It is object safe, so that a loop can be replaced as a whole; [`AbstractEventLoopExt`] adds the
 //! convenient generic methods on top, for any implementation and for `dyn AbstractEventLoop`.
 
-use crate::awaited::{MadeHere, check_runnable, resume_panic, run_until_done};
+use crate::completion::{MadeHere, check_runnable, resume_panic, run_until_done};
 use crate::{
-    Awaited, CloseError, Direction, Interest, RunError, SignalError, Source, SourceKey, Stats,
+    CloseError, Completion, Direction, Interest, RunError, SignalError, Source, SourceKey, Stats,
     ThreadsafeHandle,
 };
 use futures::concurrent::{Executor, ExecutorExt};
@@ -209,7 +209,7 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     /// assert_eq!(event_loop.run_until_complete(&task)??, 5);
     /// # Ok::<(), futures::Exception>(())
     /// ```
-    fn run_until_complete<A: Awaited>(&self, awaited: &A) -> Result<A::Output, Exception> {
+    fn run_until_complete<A: Completion>(&self, awaited: &A) -> Result<A::Output, Exception> {
         run_until_done(self, awaited.as_future())?;
         let outcome = awaited.take_outcome();
         if let Err(exception) = &outcome {
@@ -340,7 +340,7 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
         self.set_signal_handler(signal, Box::new(handler), Location::caller())
     }
 
-    /// Logs all tasks, with their states and where they were spawned, and what else the loop holds,
+    /// Logs all tasks, which of them awaits which, where they were spawned, and what else the loop holds,
     /// whenever the process receives `signal`, which usually is SIGUSR1. The record is at level
     /// warning, so that it is seen. [`remove_signal_handler`](AbstractEventLoop::remove_signal_handler)
     /// ends it.
@@ -360,7 +360,8 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
         self.add_signal_handler(signal, move || {
             // Not through a handle of the loop, which would then own itself.
             if let Some(event_loop) = crate::try_current() {
-                log::warn!(target: "tulipa", "on signal {signal}: {}", event_loop.dump());
+                let (tree, dump) = (futures::format_task_tree(&*event_loop), event_loop.dump());
+                log::warn!(target: "tulipa", "on signal {signal}: who awaits whom:\n{tree}\n{dump}");
             }
         })
     }

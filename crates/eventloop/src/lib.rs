@@ -19,9 +19,9 @@
 //! [`prelude`] for all of them. [`TestLoop`] runs a program on a clock that steps by itself.
 
 mod abstract_loop;
-mod awaited;
 mod builder;
 mod clock;
+mod completion;
 mod core;
 mod cross_thread;
 mod current;
@@ -45,9 +45,9 @@ mod timers;
 mod to_thread;
 
 pub use abstract_loop::{AbstractEventLoop, AbstractEventLoopExt, ExceptionHandler};
-pub use awaited::Awaited;
 pub use builder::{DriverKind, EventLoopBuilder, UnretrievedFailure};
 pub use clock::{Clock, MonotonicClock, TestClock};
+pub use completion::Completion;
 pub use cross_thread::{
     CallRefused, CallState, CancelAnswer, ThreadsafeCall, ThreadsafeHandle, Wake,
 };

@@ -15,7 +15,7 @@ mod shutdown;
 
 pub use builder::RunnerBuilder;
 
-use crate::awaited::{MadeHere, check_runnable};
+use crate::completion::{MadeHere, check_runnable};
 use crate::{
     AbstractEventLoop, AbstractEventLoopExt, EventLoop, Interrupted, RunError, try_current,
 };

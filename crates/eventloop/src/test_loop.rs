@@ -1,7 +1,7 @@
 //! [`TestLoop`]: an [`EventLoop`] for tests, on a clock that steps from deadline to deadline.
 
-use crate::awaited::resume_panic;
-use crate::{Awaited, EventLoop, EventLoopBuilder, RunError, TestClock};
+use crate::completion::resume_panic;
+use crate::{Completion, EventLoop, EventLoopBuilder, RunError, TestClock};
 use futures::{Exception, Instant};
 use std::fmt;
 use std::io;
@@ -152,7 +152,7 @@ impl TestLoop {
     ///
     /// # Errors
     /// As there.
-    pub fn run_until_complete<A: Awaited>(&self, awaited: &A) -> Result<A::Output, Exception> {
+    pub fn run_until_complete<A: Completion>(&self, awaited: &A) -> Result<A::Output, Exception> {
         use crate::AbstractEventLoopExt;
         (**self.event_loop).run_until_complete(awaited)
     }

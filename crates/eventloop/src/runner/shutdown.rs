@@ -4,7 +4,7 @@
 //! one, should the loop's stand still.
 
 use super::builder::ShutdownLimits;
-use crate::awaited::{check_runnable, resume_panic};
+use crate::completion::{check_runnable, resume_panic};
 use crate::{AbstractEventLoop, Clock, MonotonicClock, RunError};
 use futures::{Exception, ExceptionContext, Instant, TaskRef, all_tasks, catch};
 use std::cell::Cell;

@@ -333,7 +333,8 @@ fn g1_the_tasks_are_logged_on_a_signal_when_asked_for() {
         event_loop.run_ready().unwrap();
         let lines = logged::take_at(Level::Warn);
         assert_eq!(lines.len(), 1);
-        assert!(lines[0].starts_with("on signal 50: tasks: 1\n  lonely, waiting"), "{}", lines[0]);
+        assert!(lines[0].starts_with("on signal 50: who awaits whom:\n"), "{}", lines[0]);
+        assert!(lines[0].contains("\ntasks: 1\n  lonely, waiting"), "{}", lines[0]);
         assert!(event_loop.remove_signal_handler(SIGNAL));
         assert!(event_loop.dump_tasks_on(0).is_err());
     });

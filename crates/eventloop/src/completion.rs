@@ -1,4 +1,4 @@
-//! [`Awaited`]: what a loop can be run for, and how that is waited for.
+//! [`Completion`]: what a loop can be run for, and how that is waited for.
 
 use crate::{AbstractEventLoop, RunError, try_current};
 use futures::{CallbackToken, Exception, Future, PanicError, Task};
@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 /// What [`run_until_complete`](crate::AbstractEventLoopExt::run_until_complete) waits for: a future
 /// or a task.
-pub trait Awaited {
+pub trait Completion {
     /// What it gives.
     type Output: 'static;
 
@@ -21,7 +21,7 @@ pub trait Awaited {
     fn take_outcome(&self) -> Result<Self::Output, Exception>;
 }
 
-impl<T: Clone + 'static> Awaited for Future<T> {
+impl<T: Clone + 'static> Completion for Future<T> {
     type Output = T;
 
     fn as_future(&self) -> &Future<T> {
@@ -34,7 +34,7 @@ impl<T: Clone + 'static> Awaited for Future<T> {
     }
 }
 
-impl<T: 'static> Awaited for Task<T> {
+impl<T: 'static> Completion for Task<T> {
     type Output = T;
 
     fn as_future(&self) -> &Future<T> {
