@@ -3,17 +3,17 @@
 //! It is object safe, so that a loop can be replaced as a whole; [`AbstractEventLoopExt`] adds the
 //! convenient generic methods on top, for any implementation and for `dyn AbstractEventLoop`.
 
+use crate::completion::{MadeHere, check_runnable, resume_panic, run_until_done};
 use crate::{
-    CloseError, Direction, Interest, RunError, SignalError, Source, SourceKey, Stats,
+    CloseError, Completion, Direction, Interest, RunError, SignalError, Source, SourceKey, Stats,
     ThreadsafeHandle,
 };
 use futures::concurrent::{Executor, ExecutorExt};
 use futures::{
-    CallbackToken, ClosedError, Exception, ExceptionContext, Future, Instant, InvalidStateError,
-    Scheduler, wrap_future,
+    ClosedError, Exception, ExceptionContext, Future, Instant, InvalidStateError, Scheduler,
+    TaskBuilder, wrap_future,
 };
 use std::any::{Any, TypeId};
-use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::Location;
@@ -187,9 +187,10 @@ pub trait AbstractEventLoop: Scheduler {
 
 /// The convenient generic methods of every [`AbstractEventLoop`].
 pub trait AbstractEventLoopExt: AbstractEventLoop {
-    /// Runs until `future` is done, and gives its result or its exception (L-11).
+    /// Runs until a future or a task is done, and gives its result or its exception (L-11). Of a
+    /// future it gives a copy; out of a task the value is moved, as by awaiting it.
     ///
-    /// A panic that finished the future is resumed here.
+    /// A panic that it ended by is resumed here.
     ///
     /// # Errors
     /// The future's exception; [`RunError`] as for `run_forever`; [`RunError::OtherLoop`] for a
@@ -204,35 +205,52 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
     /// let producer = future.clone();
     /// event_loop.call_soon(move || producer.set_result("tulip").unwrap());
     /// assert_eq!(event_loop.run_until_complete(&future)?, "tulip");
+    /// let task = event_loop.spawn(async move { future.await.map(str::len) });
+    /// assert_eq!(event_loop.run_until_complete(&task)??, 5);
     /// # Ok::<(), futures::Exception>(())
     /// ```
-    fn run_until_complete<T: Clone + 'static>(&self, future: &Future<T>) -> Result<T, Exception> {
-        if future.scheduler_id() != self.id() {
-            return Err(RunError::OtherLoop.into());
+    fn run_until_complete<A: Completion>(&self, awaited: &A) -> Result<A::Output, Exception> {
+        run_until_done(self, awaited.as_future())?;
+        let outcome = awaited.take_outcome();
+        if let Err(exception) = &outcome {
+            resume_panic(exception);
         }
-        let event_loop = self.to_event_loop();
-        let waiting = Rc::new(Cell::new(true));
-        let still_waiting = waiting.clone();
-        let token = future.add_done_callback(move |_| {
-            if still_waiting.get() {
-                event_loop.stop();
-            }
-        });
-        let waits = Waits { future, token, waiting: &waiting };
-        let outcome = self.run_forever();
-        drop(waits);
-        outcome?;
-        if !future.done() {
-            return Err(RunError::Stopped.into());
-        }
-        let result = future.result();
-        if let Err(exception) = &result
-            && let Some(panic) = exception.downcast_ref::<futures::PanicError>()
-            && let Some(payload) = panic.take_payload()
-        {
-            std::panic::resume_unwind(payload);
-        }
-        result
+        outcome
+    }
+
+    /// Runs `coroutine` to its end, as a task, and gives its value:
+    /// [`run_until_complete`](AbstractEventLoopExt::run_until_complete) of a coroutine.
+    ///
+    /// Other callbacks and tasks run meanwhile; at the end they are left as they stand, for another
+    /// run. [`run`](crate::run) makes a loop, and ends all of them in good order.
+    ///
+    /// # Errors
+    /// As there. A loop that cannot run drops the coroutine at once, without polling it (L-12).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use tulipa_eventloop::{EventLoop, prelude::*};
+    /// let event_loop = EventLoop::new()?;
+    /// let rested = event_loop.run_coroutine(async {
+    ///     futures::sleep(Duration::from_millis(2)).await?;
+    ///     Ok("rested")
+    /// })?;
+    /// assert_eq!(rested, "rested");
+    /// # Ok::<(), futures::Exception>(())
+    /// ```
+    #[doc(alias = "run_until_complete")]
+    #[track_caller]
+    fn run_coroutine<T: 'static>(
+        &self,
+        coroutine: impl std::future::Future<Output = Result<T, Exception>> + 'static,
+    ) -> Result<T, Exception> {
+        check_runnable(self)?;
+        let task = TaskBuilder::new().create_task(self, coroutine);
+        // Whoever gets an error from here knows that it did not end.
+        task.set_exempt();
+        let _made_here = MadeHere(&task);
+        self.run_until_complete(&task)
     }
 
     /// Calls `callback` in each iteration in which `descriptor` can be read without blocking, or has
@@ -322,6 +340,32 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
         self.set_signal_handler(signal, Box::new(handler), Location::caller())
     }
 
+    /// Logs all tasks, which of them awaits which, where they were spawned, and what else the loop holds,
+    /// whenever the process receives `signal`, which usually is SIGUSR1. The record is at level
+    /// warning, so that it is seen. [`remove_signal_handler`](AbstractEventLoop::remove_signal_handler)
+    /// ends it.
+    ///
+    /// # Errors
+    /// As [`add_signal_handler`](AbstractEventLoopExt::add_signal_handler).
+    ///
+    /// # Examples
+    /// ```
+    /// use tulipa_eventloop::{EventLoop, prelude::*, signal};
+    /// let event_loop = EventLoop::new()?;
+    /// event_loop.dump_tasks_on(signal::SIGUSR1)?;
+    /// # Ok::<(), futures::Exception>(())
+    /// ```
+    #[track_caller]
+    fn dump_tasks_on(&self, signal: i32) -> Result<(), SignalError> {
+        self.add_signal_handler(signal, move || {
+            // Not through a handle of the loop, which would then own itself.
+            if let Some(event_loop) = crate::try_current() {
+                let (tree, dump) = (futures::format_task_tree(&*event_loop), event_loop.dump());
+                log::warn!(target: "tulipa", "on signal {signal}: who awaits whom:\n{tree}\n{dump}");
+            }
+        })
+    }
+
     /// Runs `function` in a thread of `executor` (`None`: the default one), and gives a future of its
     /// value (E-1). A panic becomes the future's exception (E-11).
     ///
@@ -384,18 +428,3 @@ pub trait AbstractEventLoopExt: AbstractEventLoop {
 }
 
 impl<L: AbstractEventLoop + ?Sized> AbstractEventLoopExt for L {}
-
-/// A run waits for a future, until this is dropped, however the run ends (L-15).
-struct Waits<'a, T: 'static> {
-    future: &'a Future<T>,
-    token: CallbackToken,
-    waiting: &'a Cell<bool>,
-}
-
-impl<T: 'static> Drop for Waits<'_, T> {
-    fn drop(&mut self) {
-        // What is queued cannot be taken back, but it must not stop another run.
-        self.waiting.set(false);
-        self.future.remove_done_callback(self.token);
-    }
-}

@@ -51,6 +51,22 @@ pub(crate) struct Settings {
     pub(crate) spin: Duration,
     pub(crate) seed: Option<u64>,
     pub(crate) keep_first_panic: bool,
+    pub(crate) unretrieved_failure: UnretrievedFailure,
+}
+
+/// What is done, besides the report, about a failure of a future or a task that nobody can ask for
+/// any more (F-18).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnretrievedFailure {
+    /// Nothing: the exception handler is told, which logs it unless one is set.
+    #[default]
+    Log,
+    /// The run ends after its batch, and `run_forever` and company return the failure.
+    Stop,
+    /// The run ends after its batch, and `run_forever` and company panic: with the failure's own
+    /// payload if it was a panic.
+    Panic,
 }
 
 impl Default for Settings {
@@ -63,6 +79,7 @@ impl Default for Settings {
             spin: Duration::ZERO,
             seed: None,
             keep_first_panic: false,
+            unretrieved_failure: UnretrievedFailure::default(),
         }
     }
 }
@@ -118,6 +135,26 @@ impl EventLoopBuilder {
     /// pause between requests saves both, and keeps a core busy meanwhile.
     pub fn spin(mut self, longest: Duration) -> Self {
         self.settings.spin = longest;
+        self
+    }
+
+    /// What is done about failures of futures and tasks that nobody can ask for any more, besides
+    /// telling the exception handler. Default: nothing.
+    ///
+    /// One that turns up between two runs ends the next one before it begins.
+    ///
+    /// # Examples
+    /// ```
+    /// use futures::{Exception, SchedulerExt};
+    /// use tulipa_eventloop::{EventLoop, UnretrievedFailure, prelude::*};
+    /// let event_loop = EventLoop::builder().unretrieved_failure(UnretrievedFailure::Stop).build()?;
+    /// event_loop.create_task(async { Err::<(), _>(Exception::msg("disk full")) });
+    /// let error = event_loop.run_coroutine(futures::sleep_until(futures::Instant::NEVER)).unwrap_err();
+    /// assert_eq!(error.to_string(), "disk full");
+    /// # Ok::<(), Exception>(())
+    /// ```
+    pub fn unretrieved_failure(mut self, policy: UnretrievedFailure) -> Self {
+        self.settings.unretrieved_failure = policy;
         self
     }
 

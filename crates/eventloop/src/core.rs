@@ -69,6 +69,8 @@ pub(crate) struct LoopCore {
     exception_handler: RefCell<Option<ExceptionHandler>>,
     /// The first panic that only the default handler saw, where a test wants to resume it.
     first_panic: RefCell<Option<Exception>>,
+    /// The first failure that nobody asked for and that is to end the run.
+    fatal_failure: RefCell<Option<Exception>>,
     locals: RefCell<IndexMap<TypeId, Rc<dyn Any>>>,
 
     counters: Counters,
@@ -118,6 +120,7 @@ impl LoopCore {
             hook: RefCell::new(hook.map(Rc::from)),
             exception_handler: RefCell::new(None),
             first_panic: RefCell::new(None),
+            fatal_failure: RefCell::new(None),
             locals: RefCell::new(IndexMap::new()),
             counters: Counters::default(),
             shuffle: settings.seed.map(|seed| RefCell::new(Shuffle::new(seed))),

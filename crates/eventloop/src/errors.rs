@@ -1,5 +1,6 @@
 //! Why a loop could not be run, closed, or given a signal handler.
 
+use futures::Exception;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -22,6 +23,9 @@ pub enum RunError {
     WouldSleepForEver,
     /// The poller failed.
     Poll(io::Error),
+    /// A future or task failed and nobody could ask for it any more, which was to end the run
+    /// ([`UnretrievedFailure::Stop`](crate::UnretrievedFailure::Stop)).
+    UnretrievedFailure(Exception),
 }
 
 impl fmt::Display for RunError {
@@ -36,6 +40,7 @@ impl fmt::Display for RunError {
                 "nothing is scheduled and nothing came from outside: the loop would sleep for ever"
             }
             RunError::Poll(_) => "polling for I/O failed",
+            RunError::UnretrievedFailure(_) => "a failure was never retrieved",
         })
     }
 }
@@ -44,6 +49,7 @@ impl Error for RunError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             RunError::Poll(error) => Some(error),
+            RunError::UnretrievedFailure(exception) => Some(exception.as_error()),
             RunError::AlreadyRunning
             | RunError::AnotherIsRunning
             | RunError::Closed
@@ -62,6 +68,50 @@ impl From<RunError> for io::Error {
         }
     }
 }
+
+/// SIGINT ended the main coroutine of a [`run`](crate::run()): Python's `KeyboardInterrupt`, as a value
+/// (T-85).
+///
+/// # Examples
+/// A program that leaves when it is interrupted, so that the shell that started it knows why:
+/// ```
+/// use tulipa_eventloop::{Interrupted, run};
+/// let outcome = run(async { Ok("served") });
+/// if let Err(error) = &outcome
+///     && let Some(interrupted) = error.downcast_ref::<Interrupted>()
+/// {
+///     eprintln!("{error}");
+///     interrupted.kill_process();
+/// }
+/// # Ok::<(), futures::Exception>(())
+/// ```
+#[doc(alias = "KeyboardInterrupt")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Interrupted {}
+
+impl Interrupted {
+    pub(crate) fn new() -> Self {
+        Self {}
+    }
+
+    /// Ends this process as SIGINT does by default, without another destructor being run: whoever
+    /// started it sees that it died of the signal, and a shell ends its script. If the system does not
+    /// let it, the exit status is 130, which is how shells write that.
+    pub fn kill_process(&self) -> ! {
+        // It only returns if it failed.
+        let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT);
+        std::process::exit(130)
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted by SIGINT")
+    }
+}
+
+impl Error for Interrupted {}
 
 /// A loop cannot be closed while it is running (L-24).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

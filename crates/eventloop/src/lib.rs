@@ -21,6 +21,7 @@
 mod abstract_loop;
 mod builder;
 mod clock;
+mod completion;
 mod core;
 mod cross_thread;
 mod current;
@@ -31,6 +32,7 @@ mod executor;
 mod io_callbacks;
 mod ready_queue;
 mod repeating;
+mod runner;
 mod shuffle;
 mod signals;
 mod source;
@@ -38,22 +40,28 @@ mod sources;
 mod stats;
 mod test_loop;
 mod threadsafe;
+mod threadsafe_tasks;
 mod timers;
+mod to_thread;
 
 pub use abstract_loop::{AbstractEventLoop, AbstractEventLoopExt, ExceptionHandler};
-pub use builder::{DriverKind, EventLoopBuilder};
+pub use builder::{DriverKind, EventLoopBuilder, UnretrievedFailure};
 pub use clock::{Clock, MonotonicClock, TestClock};
+pub use completion::Completion;
 pub use cross_thread::{
     CallRefused, CallState, CancelAnswer, ThreadsafeCall, ThreadsafeHandle, Wake,
 };
 pub use current::{EnteredLoop, current, try_current};
 pub use driver::{Driver, ReadyEvent};
-pub use errors::{CloseError, RunError, SignalError};
+pub use errors::{CloseError, Interrupted, RunError, SignalError};
 pub use event_loop::{EventLoop, LoopHandle};
 pub use executor::{ThreadPoolExecutor, ThreadPoolOptions};
+pub use runner::{Runner, RunnerBuilder, run, run_value};
 pub use source::{Direction, Interest, Source, SourceKey, SourceKind};
 pub use stats::{IterationHook, Stats};
 pub use test_loop::{Leftover, TestLoop};
+pub use threadsafe_tasks::run_coroutine_threadsafe;
+pub use to_thread::to_thread;
 
 /// The numbers of signals, for [`AbstractEventLoopExt::add_signal_handler`].
 pub mod signal {

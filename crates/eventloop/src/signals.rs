@@ -13,8 +13,8 @@ use signal_hook::consts::FORBIDDEN;
 use signal_hook::low_level::{self, emulate_default_handler};
 use std::io;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The handlers of one loop, by signal.
 #[derive(Default)]
@@ -135,7 +135,7 @@ fn refused(signal: i32, error: io::Error) -> SignalError {
 
 #[allow(unsafe_code)]
 fn register(signal: i32, action: impl Fn() + Send + Sync + 'static) -> io::Result<SigId> {
-    // SAFETY: the action must be async-signal-safe. The two that are registered here touch atomics,
+    // SAFETY: the action must be async-signal-safe. Those that are registered here touch atomics,
     // write to an eventfd by a bare system call (`Signaller::signal`), or emulate the default action,
     // which signal-hook documents as safe in a handler.
     unsafe { low_level::register(signal, action) }
@@ -148,12 +148,23 @@ fn listeners(signal: i32) -> &'static AtomicUsize {
     &LISTENERS[signal as usize]
 }
 
+/// What is known of the signals that were ever listened to, a bit each.
+struct Known {
+    looked_at: u64,
+    /// Of these, the ones whose default action is taken while nobody listens.
+    emulated: u64,
+}
+
+fn known() -> MutexGuard<'static, Known> {
+    static KNOWN: Mutex<Known> = Mutex::new(Known { looked_at: 0, emulated: 0 });
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Sees to it, once a signal and process, that the default action is taken when the signal arrives
 /// and no loop listens: `signal-hook` keeps its own handler installed for ever.
 fn restore_when_unheard(signal: i32) -> io::Result<()> {
-    static DONE: Mutex<u64> = Mutex::new(0);
-    let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if *done & bit(signal) == 0 {
+    let mut known = known();
+    if known.looked_at & bit(signal) == 0 {
         if does_default_action(signal) {
             register(signal, move || {
                 if listeners(signal).load(Ordering::Acquire) == 0 {
@@ -161,10 +172,56 @@ fn restore_when_unheard(signal: i32) -> io::Result<()> {
                     let _ = emulate_default_handler(signal);
                 }
             })?;
+            known.emulated |= bit(signal);
         }
-        *done |= bit(signal);
+        known.looked_at |= bit(signal);
     }
     Ok(())
+}
+
+/// Whether a signal does what it does by default, as far as can be known: nobody handles or ignores
+/// it, and no loop listens to it.
+pub(crate) fn takes_default_action(signal: i32) -> bool {
+    let known = known();
+    match known.looked_at & bit(signal) != 0 {
+        true => known.emulated & bit(signal) != 0 && listeners(signal).load(Ordering::Acquire) == 0,
+        false => does_default_action(signal),
+    }
+}
+
+/// Counts the arrivals of a signal, at the moment of the signal, until this is dropped. If too many
+/// are not [taken](CountedArrivals::take), the next one does what it does by default.
+pub(crate) struct CountedArrivals {
+    untaken: Arc<AtomicU32>,
+    id: SigId,
+}
+
+impl CountedArrivals {
+    pub(crate) fn new(signal: i32, untaken_at_most: u32) -> Result<Self, SignalError> {
+        // While it may still be found that the signal does its default action.
+        restore_when_unheard(signal).map_err(|error| refused(signal, error))?;
+        let untaken = Arc::new(AtomicU32::new(0));
+        let counter = untaken.clone();
+        let action = move || {
+            if counter.fetch_add(1, Ordering::AcqRel) >= untaken_at_most {
+                // It fails only for signals that cannot be caught.
+                let _ = emulate_default_handler(signal);
+            }
+        };
+        let id = register(signal, action).map_err(|error| refused(signal, error))?;
+        Ok(Self { untaken, id })
+    }
+
+    /// How many came since the last call.
+    pub(crate) fn take(&self) -> u32 {
+        self.untaken.swap(0, Ordering::AcqRel)
+    }
+}
+
+impl Drop for CountedArrivals {
+    fn drop(&mut self) {
+        low_level::unregister(self.id);
+    }
 }
 
 /// Whether the process neither ignores nor handles a signal. Where the system does not tell, we take

@@ -39,6 +39,8 @@ pub struct Stats {
     /// The longest time between two polls, by the coarse clock (a few milliseconds).
     pub longest_busy: Duration,
 
+    /// Tasks that have not ended.
+    pub tasks: usize,
     /// Callbacks queued now.
     pub ready: usize,
     /// Timers armed now.

@@ -1,7 +1,8 @@
 //! [`TestLoop`]: an [`EventLoop`] for tests, on a clock that steps from deadline to deadline.
 
-use crate::{EventLoop, EventLoopBuilder, RunError, TestClock};
-use futures::{Exception, Future, Instant, PanicError};
+use crate::completion::resume_panic;
+use crate::{Completion, EventLoop, EventLoopBuilder, RunError, TestClock};
+use futures::{Exception, Instant};
 use std::fmt;
 use std::io;
 use std::ops::Deref;
@@ -14,8 +15,8 @@ use std::time::Duration;
 /// order, and every callback sees its own time. [`advance`](TestLoop::advance) does the rest.
 ///
 /// At its end ([`finish`](TestLoop::finish), or the drop) it resumes the first panic that nobody
-/// handled, so that an `assert!` inside a callback fails its test, and panics if something is left:
-/// callbacks, timers, descriptors, transports.
+/// handled, so that an `assert!` inside a callback or a task fails its test, and panics if something is
+/// left: tasks, callbacks, timers, descriptors, transports.
 ///
 /// # Examples
 /// ```
@@ -40,6 +41,8 @@ pub struct TestLoop {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Leftover {
+    /// A task that has not ended.
+    Task(String),
     /// A callback that has yet to run.
     Callback(String),
     /// A timer that has yet to fire.
@@ -51,6 +54,7 @@ pub enum Leftover {
 impl fmt::Display for Leftover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Leftover::Task(text) => write!(f, "task {text}"),
             Leftover::Callback(text) => write!(f, "callback {text}"),
             Leftover::Timer(text) => write!(f, "timer {text}"),
             Leftover::Source(text) => f.write_str(text),
@@ -134,26 +138,37 @@ impl TestLoop {
     #[track_caller]
     pub fn run_ready_now(&self) {
         loop {
-            let before = self.event_loop.stats().callbacks;
+            let before = self.event_loop.core().turns();
             let outcome = self.event_loop.run_ready();
             outcome.expect("a test loop that is neither running nor closed");
-            if self.event_loop.stats().callbacks == before && !self.event_loop.core().is_busy() {
+            if self.event_loop.core().turns() == before && !self.event_loop.core().is_busy() {
                 return;
             }
         }
     }
 
-    /// Runs until `future` is done, as
+    /// Runs until a future or task is done, as
     /// [`run_until_complete`](crate::AbstractEventLoopExt::run_until_complete).
     ///
     /// # Errors
     /// As there.
-    pub fn run_until_complete<T: Clone + 'static>(
+    pub fn run_until_complete<A: Completion>(&self, awaited: &A) -> Result<A::Output, Exception> {
+        use crate::AbstractEventLoopExt;
+        (**self.event_loop).run_until_complete(awaited)
+    }
+
+    /// Runs a coroutine to its end, as
+    /// [`run_coroutine`](crate::AbstractEventLoopExt::run_coroutine).
+    ///
+    /// # Errors
+    /// As there.
+    #[track_caller]
+    pub fn run_coroutine<T: 'static>(
         &self,
-        future: &Future<T>,
+        coroutine: impl std::future::Future<Output = Result<T, Exception>> + 'static,
     ) -> Result<T, Exception> {
         use crate::AbstractEventLoopExt;
-        (**self.event_loop).run_until_complete(future)
+        (**self.event_loop).run_coroutine(coroutine)
     }
 
     /// Runs until stopped.
@@ -170,19 +185,22 @@ impl TestLoop {
         &self.clock
     }
 
-    /// What is still there: callbacks, timers, descriptors with their owners.
+    /// What is still there: tasks, callbacks, timers, descriptors with their owners. A timer for
+    /// [`Instant::NEVER`] is nothing that a test has forgotten.
     pub fn leftovers(&self) -> Vec<Leftover> {
         let core = self.event_loop.core();
+        let tasks = core.list_tasks(usize::MAX).into_iter().map(Leftover::Task);
         let callbacks = core.list_callbacks(usize::MAX).into_iter().map(Leftover::Callback);
-        let timers = core.list_timers(usize::MAX, Instant::ZERO).into_iter().map(Leftover::Timer);
+        let timers = core.list_timers_that_fire().into_iter().map(Leftover::Timer);
         let sources = core.list_sources(usize::MAX).into_iter().map(Leftover::Source);
-        callbacks.chain(timers).chain(sources).collect()
+        tasks.chain(callbacks).chain(timers).chain(sources).collect()
     }
 
-    /// The first panic that only the default exception handler saw, as an exception; it then counts
-    /// as handled.
+    /// The first panic that only the default exception handler saw, or else that of the first task
+    /// whose result nobody has asked for, as an exception; all of these then count as handled.
     pub fn take_first_panic(&self) -> Option<Exception> {
-        self.event_loop.core().take_first_panic()
+        let unasked = futures::take_unretrieved_panics(&**self.event_loop);
+        self.event_loop.core().take_first_panic().or_else(|| unasked.into_iter().next())
     }
 
     /// Does not panic if something is left at the end.
@@ -222,11 +240,8 @@ impl Drop for TestLoop {
         if self.event_loop.close().is_err() || std::thread::panicking() {
             return;
         }
-        if let Some(exception) = self.take_first_panic()
-            && let Some(panic) = exception.downcast_ref::<PanicError>()
-            && let Some(payload) = panic.take_payload()
-        {
-            std::panic::resume_unwind(payload);
+        if let Some(exception) = self.take_first_panic() {
+            resume_panic(&exception);
         }
         if self.check_leftovers && !leftovers.is_empty() {
             let lines: Vec<String> = leftovers.iter().map(Leftover::to_string).collect();

@@ -41,6 +41,8 @@ pub struct ExceptionContext {
     pub transport: Option<String>,
     /// Where the failing thing was made.
     pub created_at: Option<&'static Location<'static>>,
+    /// Whether this is the failure of a future or task that nobody can ask for it any more (F-18).
+    pub never_retrieved: bool,
 }
 
 impl ExceptionContext {
@@ -57,6 +59,7 @@ impl ExceptionContext {
             task: None,
             transport: None,
             created_at: None,
+            never_retrieved: false,
         }
     }
 

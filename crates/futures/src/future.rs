@@ -251,12 +251,7 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// [`CancelledError`] if it was cancelled, [`InvalidStateError`] if it is pending.
     pub fn exception(&self) -> Result<Option<Exception>, Exception> {
-        self.shared().retrieved.set(true);
-        match &*self.shared().state.borrow() {
-            State::Finished(Err(exception)) => Ok(Some(exception.clone())),
-            State::Finished(Ok(_)) | State::Taken => Ok(None),
-            other => Err(other.without_value()),
-        }
+        self.shared().exception()
     }
 
     /// Calls `callback` with this future once it is done: in an iteration of its own turn, in the
@@ -393,6 +388,16 @@ impl<T: 'static> Shared<T> {
         }
     }
 
+    /// See [`Future::exception`].
+    pub(crate) fn exception(&self) -> Result<Option<Exception>, Exception> {
+        self.retrieved.set(true);
+        match &*self.state.borrow() {
+            State::Finished(Err(exception)) => Ok(Some(exception.clone())),
+            State::Finished(Ok(_)) | State::Taken => Ok(None),
+            other => Err(other.without_value()),
+        }
+    }
+
     /// From now on an exception counts as asked for (F-19).
     pub(crate) fn set_retrieved(&self) {
         self.retrieved.set(true);
@@ -525,6 +530,7 @@ impl<T: 'static> Drop for Shared<T> {
                 ExceptionContext::with_exception("exception was never retrieved", exception);
             context.future = Some(format!("{self:?}"));
             context.created_at = Some(self.created_at);
+            context.never_retrieved = true;
             self.scheduler.call_exception_handler(context);
         }
     }

@@ -63,6 +63,8 @@ pub use task::{
     TaskState, all_tasks, capture_call_graph, create_task, current_task, format_task_tree,
     print_task_tree, spawn,
 };
+#[doc(hidden)]
+pub use task::{take_unretrieved_panics, task_of_turn};
 pub use timeout::{Timeout, timeout, timeout_at, timeout_value};
 pub use wrap_future::{to_concurrent, wrap_future};
 pub use yield_now::{YieldNow, yield_now};

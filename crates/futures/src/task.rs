@@ -14,7 +14,9 @@ mod graph;
 mod header;
 mod notified;
 mod owner;
+mod panicked;
 pub(crate) mod running;
+mod stepped;
 pub(crate) mod wait_set;
 mod waker;
 
@@ -28,6 +30,8 @@ pub use graph::{
     print_task_tree,
 };
 pub(crate) use header::TaskHeader;
+pub use panicked::take_unretrieved_panics;
+pub use stepped::task_of_turn;
 pub(crate) use waker::{WakeTarget, wake_by_ref};
 
 use crate::{CallbackToken, Exception, Future, Scheduler};

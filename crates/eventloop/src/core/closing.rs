@@ -79,6 +79,7 @@ impl LoopCore {
         for (_, local) in locals {
             self.drop_contained(local);
         }
+        self.drop_contained(self.fatal_failure.take());
         self.drop_contained(self.hook.take());
         self.drop_contained(self.driver.take());
     }

@@ -1,7 +1,7 @@
 //! Errors that have no caller, and callbacks that are slow.
 
-use super::LoopCore;
-use crate::{Direction, Source};
+use super::{LoopCore, Phase};
+use crate::{Direction, RunError, Source, UnretrievedFailure};
 use futures::{Exception, ExceptionContext, PanicError, catch, catch_silently};
 use std::fmt;
 use std::panic::Location;
@@ -10,6 +10,9 @@ impl LoopCore {
     /// Tells the exception handler; if that fails, the default one is told of both (D-10).
     pub(super) fn report(&self, context: ExceptionContext) {
         self.counters.errors.add(1);
+        if context.never_retrieved {
+            self.failure_was_not_retrieved(context.exception.as_ref());
+        }
         let handler = self.exception_handler.borrow().clone();
         match (handler, self.this.upgrade()) {
             (Some(handler), Some(event_loop)) => {
@@ -23,6 +26,40 @@ impl LoopCore {
                 catch_silently(|| drop(context));
             }
             _ => self.report_by_default(context),
+        }
+    }
+
+    /// Has the run end for a failure that nobody asked for, if that is the policy.
+    fn failure_was_not_retrieved(&self, failure: Option<&Exception>) {
+        if self.settings.unretrieved_failure == UnretrievedFailure::Log
+            || self.phase.get() == Phase::Closed
+        {
+            return;
+        }
+        if let Some(failure) = failure {
+            self.fatal_failure.borrow_mut().get_or_insert_with(|| failure.clone());
+        }
+        if self.phase.get() == Phase::Running {
+            self.stop_requested.set(true);
+        }
+    }
+
+    /// Whether a failure was found that nobody asked for and that ends the run.
+    pub(super) fn has_fatal_failure(&self) -> bool {
+        self.fatal_failure.borrow().is_some()
+    }
+
+    /// The outcome of a run, which is over: the failure that ended it, if there was one.
+    ///
+    /// # Panics
+    /// With that failure, if that is the policy.
+    pub(super) fn outcome_of_run(&self, outcome: Result<(), RunError>) -> Result<(), RunError> {
+        let Some(failure) = self.fatal_failure.take() else { return outcome };
+        match self.settings.unretrieved_failure {
+            UnretrievedFailure::Panic => raise(&failure),
+            UnretrievedFailure::Stop | UnretrievedFailure::Log => {
+                Err(RunError::UnretrievedFailure(failure))
+            }
         }
     }
 
@@ -81,24 +118,40 @@ impl LoopCore {
     #[cold]
     pub(super) fn run_timed(&self, turn: &Turn<'_>, run: impl FnOnce()) {
         let start = self.clock.now();
-        let outcome = catch(run);
+        let (outcome, task) = futures::task_of_turn(|| catch(run));
         let took = self.clock.now() - start;
         if took >= self.slow_callback_duration.get() {
             self.counters.slow_callbacks.add(1);
             let seconds = took.as_secs_f64();
             // As for errors: a logger that panics must not take the loop with it.
-            catch_silently(|| match turn.location() {
-                Some(location) => log::warn!(
+            catch_silently(|| match (task, turn.location()) {
+                (Some(task), Some(location)) => log::warn!(
+                    target: "tulipa",
+                    "Executing a step of the task {task} created at {location} took {seconds:.3} s"
+                ),
+                (_, Some(location)) => log::warn!(
                     target: "tulipa",
                     "Executing the {turn} created at {location} took {seconds:.3} s"
                 ),
-                None => log::warn!(target: "tulipa", "Executing the {turn} took {seconds:.3} s"),
+                (_, None) => {
+                    log::warn!(target: "tulipa", "Executing the {turn} took {seconds:.3} s")
+                }
             });
         }
         if let Err(panic) = outcome {
             self.callback_failed(turn, panic);
         }
     }
+}
+
+/// Panics with `failure`: with its own payload if it was a panic.
+fn raise(failure: &Exception) -> ! {
+    if let Some(panic) = failure.downcast_ref::<PanicError>()
+        && let Some(payload) = panic.take_payload()
+    {
+        std::panic::resume_unwind(payload);
+    }
+    panic!("a failure was never retrieved: {failure:?}");
 }
 
 /// What a turn is, for reports.

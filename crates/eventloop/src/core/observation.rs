@@ -4,7 +4,7 @@ use super::LoopCore;
 use super::exceptions::Turn;
 use super::executor::DefaultExecutor;
 use crate::{IterationHook, Stats};
-use futures::{Callback, Instant};
+use futures::{Callback, Instant, TaskRef, TaskState};
 use std::fmt::Write;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -34,6 +34,7 @@ impl LoopCore {
             posted: counters.posted.get(),
             cancelled: counters.cancelled.get(),
             panics: counters.panics.get(),
+            tasks: futures::all_tasks(self).len(),
             errors: counters.errors.get(),
             errors_not_logged: counters.errors_not_logged.get(),
             slow_callbacks: counters.slow_callbacks.get(),
@@ -64,12 +65,28 @@ impl LoopCore {
                 let _ = writeln!(text, "  and {} more", count - lines.len());
             }
         };
+        section("tasks", stats.tasks, &self.list_tasks(LISTED));
         section("callbacks", stats.ready, &self.list_callbacks(LISTED));
         section("timers", stats.timers, &self.list_timers(LISTED, now));
         section("descriptors", stats.sources, &self.list_sources(LISTED));
         section("signals", stats.signals, &[]);
         let _ = write!(text, "{stats:#?}");
         text
+    }
+
+    /// The tasks that have not ended, by age.
+    pub(crate) fn list_tasks(&self, most: usize) -> Vec<String> {
+        let line = |task: &TaskRef| {
+            let state = match task.state() {
+                TaskState::Queued => "queued",
+                TaskState::Running => "running",
+                TaskState::Waiting => "waiting",
+                TaskState::Finished => "finished",
+                TaskState::Cancelled => "cancelled",
+            };
+            format!("{}, {state}, spawned at {}", task.name(), task.created_at())
+        };
+        futures::all_tasks(self).iter().take(most).map(line).collect()
     }
 
     pub(crate) fn list_callbacks(&self, most: usize) -> Vec<String> {
@@ -81,13 +98,18 @@ impl LoopCore {
 
     pub(crate) fn list_timers(&self, most: usize, now: Instant) -> Vec<String> {
         let timers = self.timers.borrow();
-        let line = |(_, due, callback): (_, u64, &Callback)| {
-            let due = Instant::from_nanos(due);
-            format!("due {due}, in {:?}, {}", due - now, created_at(callback))
-        };
-        // One that never fires only keeps something (`wrap_future`, tasks): nobody waits for it.
-        let armed = timers.iter().filter(|(_, due, _)| *due != Instant::NEVER.as_nanos());
-        armed.take(most).map(line).collect()
+        timers
+            .iter()
+            .take(most)
+            .map(|(_, due, callback)| describe_timer(due, callback, now))
+            .collect()
+    }
+
+    /// Those that have a deadline at all.
+    pub(crate) fn list_timers_that_fire(&self) -> Vec<String> {
+        let timers = self.timers.borrow();
+        let fire = timers.iter().filter(|(_, due, _)| *due < Instant::NEVER.as_nanos());
+        fire.map(|(_, due, callback)| describe_timer(due, callback, Instant::ZERO)).collect()
     }
 
     pub(crate) fn list_sources(&self, most: usize) -> Vec<String> {
@@ -116,6 +138,11 @@ impl LoopCore {
         }
     }
 
+    /// How many turns were run so far.
+    pub(crate) fn turns(&self) -> u64 {
+        self.counters.callbacks.get()
+    }
+
     /// The earliest deadline, for a test's clock.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         self.next_due()
@@ -140,6 +167,11 @@ impl LoopCore {
             )),
         }
     }
+}
+
+fn describe_timer(due: u64, callback: &Callback, now: Instant) -> String {
+    let due = Instant::from_nanos(due);
+    format!("due {due}, in {:?}, {}", due - now, created_at(callback))
 }
 
 fn created_at(callback: &Callback) -> String {

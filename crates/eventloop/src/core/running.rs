@@ -7,18 +7,27 @@ use std::time::Duration;
 
 impl LoopCore {
     pub(super) fn run(&self) -> Result<(), RunError> {
-        let _run = self.enter()?;
-        loop {
-            self.iteration(None)?;
-            if self.stop_requested.get() {
-                return Ok(());
+        self.run_with(|| {
+            loop {
+                self.iteration(None)?;
+                if self.stop_requested.get() {
+                    return Ok(());
+                }
             }
-        }
+        })
     }
 
     pub(super) fn run_single(&self, timeout: Option<Duration>) -> Result<(), RunError> {
-        let _run = self.enter()?;
-        self.iteration(timeout)
+        self.run_with(|| self.iteration(timeout))
+    }
+
+    /// One run, of the iterations that `iterate` makes.
+    fn run_with(&self, iterate: impl FnOnce() -> Result<(), RunError>) -> Result<(), RunError> {
+        let run = self.enter()?;
+        // One that turned up since the last run ends this one before it begins.
+        let outcome = if self.has_fatal_failure() { Ok(()) } else { iterate() };
+        drop(run);
+        self.outcome_of_run(outcome)
     }
 
     /// Marks the loop as running until the guard is dropped, however the run ends (L-10, L-22).

@@ -4,7 +4,7 @@ use super::cell::AnyTask;
 use super::{TaskHeader, TaskState, owner, running, uncancel};
 use crate::context::TaskContext;
 use crate::future::AnyFuture;
-use crate::{Scheduler, SchedulerId};
+use crate::{Exception, Scheduler, SchedulerId};
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
@@ -96,6 +96,14 @@ impl TaskRef {
             self.0.clone().abort();
         }
         pending
+    }
+
+    /// As [`Task::exception`](crate::Task::exception).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn exception(&self) -> Result<Option<Exception>, Exception> {
+        self.0.exception()
     }
 
     /// Where it was spawned.

@@ -48,6 +48,7 @@ pub struct TaskBuilder {
     name: Option<Rc<str>>,
     context: Option<TaskContext>,
     eager: bool,
+    created_at: Option<&'static Location<'static>>,
 }
 
 impl TaskBuilder {
@@ -72,6 +73,13 @@ impl TaskBuilder {
     /// (T-26): a coroutine that ends without waiting costs no turn of the loop (T-27).
     pub fn eager(mut self) -> Self {
         self.eager = true;
+        self
+    }
+
+    /// The place that counts as having spawned it, instead of the one that calls
+    /// [`create_task`](TaskBuilder::create_task): for functions that make tasks for their callers.
+    pub fn created_at(mut self, location: &'static Location<'static>) -> Self {
+        self.created_at = Some(location);
         self
     }
 
@@ -111,6 +119,7 @@ impl TaskBuilder {
         F: std::future::Future + 'static,
         T: 'static,
     {
+        let location = self.created_at.unwrap_or(location);
         let owner = Owner::of(&*scheduler);
         let accepted = owner.is_some();
         let owner = owner.unwrap_or_else(|| Rc::new(Owner::detached(&*scheduler)));

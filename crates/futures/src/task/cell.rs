@@ -8,10 +8,12 @@ use super::drive::{Driven, drive};
 use super::header::TaskHeader;
 use super::running;
 use super::wait_set::CancelRequest;
-use super::{CancelMessage, TaskState};
+use super::{CancelMessage, TaskState, panicked, stepped};
 use crate::context;
 use crate::future::{AnyFuture, FutureObject, Shared, State};
-use crate::{Callback, CallbackToken, ClosedError, Exception, ExceptionContext, Scheduler, catch};
+use crate::{
+    Callback, CallbackToken, ClosedError, Exception, ExceptionContext, PanicError, Scheduler, catch,
+};
 use std::any::type_name;
 use std::cell::RefCell;
 use std::panic::Location;
@@ -27,6 +29,12 @@ pub(crate) trait AnyTask: AnyFuture {
 
     /// How it stands.
     fn state(&self) -> TaskState;
+
+    /// As [`Future::exception`](crate::Future::exception).
+    fn exception(&self) -> Result<Option<Exception>, Exception>;
+
+    /// Its exception, if nobody has asked for it. From now on it counts as asked for.
+    fn take_unretrieved(&self) -> Option<Exception>;
 
     /// Queues a step, unless one is queued or it is done.
     fn schedule_step(self: Rc<Self>);
@@ -88,6 +96,12 @@ where
     /// The task is done: tells everybody who waits for it.
     fn complete(self: &Rc<Self>, state: State<T>) {
         let kept = self.header.owner().release(self.header.waker().place());
+        if let State::Finished(Err(exception)) = &state
+            && exception.is::<PanicError>()
+        {
+            let task: Rc<dyn AnyTask> = self.clone();
+            panicked::note(self.shared.scheduler().id(), &task);
+        }
         // Only the coroutine itself completes its task, and it has just ended.
         let _ = self.shared.complete(|| self.clone(), state);
         drop(kept);
@@ -175,6 +189,14 @@ where
         }
     }
 
+    fn exception(&self) -> Result<Option<Exception>, Exception> {
+        self.shared.exception()
+    }
+
+    fn take_unretrieved(&self) -> Option<Exception> {
+        self.shared.take_unretrieved()
+    }
+
     #[inline]
     fn schedule_step(self: Rc<Self>) {
         if self.shared.done() || !self.header.queue() {
@@ -182,7 +204,10 @@ where
         }
         let location = self.shared.created_at();
         let scheduler = self.shared.scheduler().clone();
-        let step = Callback::without_context(location, move || self.step());
+        let step = Callback::without_context(location, move || {
+            stepped::note(&self.header);
+            self.step();
+        });
         // A closed scheduler destroys its tasks.
         drop(scheduler.schedule_detached(step));
     }
@@ -302,6 +327,7 @@ impl<F: std::future::Future, T: 'static> TaskCell<F, T> {
         context.task =
             Some(format!("Task<{}>({name}, {state}, spawned at {location})", type_name::<T>()));
         context.created_at = Some(location);
+        context.never_retrieved = true;
         self.shared.scheduler().call_exception_handler(context);
     }
 }
