@@ -5,6 +5,7 @@
 //! - [`Future`] is a result that will come, for one thread; [`concurrent::Future`] the kind that may
 //!   cross threads (PEP 3148).
 //! - [`TaskLocal`] is a variable whose value goes along with callbacks and tasks.
+//! - [`TaskGroup`] runs tasks that end together.
 //! - [`Exception`] is the error that travels through them.
 
 mod callback;
@@ -26,8 +27,10 @@ mod panic;
 mod parked;
 mod scheduler;
 mod sleep;
+mod slots;
 mod sync;
 mod task;
+mod task_group;
 mod wrap_future;
 mod yield_now;
 
@@ -63,5 +66,6 @@ pub use task::{
     all_tasks, capture_call_graph, create_task, current_task, format_task_tree, print_task_tree,
     spawn,
 };
+pub use task_group::TaskGroup;
 pub use wrap_future::{to_concurrent, wrap_future};
 pub use yield_now::{YieldNow, yield_now};

@@ -9,6 +9,7 @@ mod graph;
 mod shield;
 mod stepping;
 mod support;
+mod task_group;
 mod waiting;
 mod wakers;
 
@@ -135,4 +136,40 @@ tulipa_tests::on_every_host! {
         t90_the_tasks_of_a_loop_are_drawn_as_a_tree,
         t90_a_cycle_is_pointed_out,
         t90_long_chains_use_no_stack;
+    task_group:
+        t69_the_scope_ends_when_body_and_members_have,
+        t69_an_empty_group_ends_with_its_body,
+        t69_a_group_works_inside_of_a_task_only,
+        t69_a_group_that_has_ended_or_gives_up_refuses,
+        t70_members_may_add_members_after_the_body_has_ended,
+        t71_the_first_failure_cancels_the_others_and_the_body,
+        t71_a_failure_while_only_members_are_waited_for_cancels_the_rest,
+        t71_all_failures_are_in_the_group_in_their_order,
+        t71_the_body_may_swallow_the_cancellation_but_not_the_failure,
+        t71_a_body_that_waits_for_a_foreign_future_is_dropped,
+        t71_panics_are_failures_like_any,
+        t72_when_the_body_fails_the_members_are_cancelled_and_awaited,
+        t72_a_body_that_panics_waits_for_its_members,
+        t73_a_member_that_is_only_cancelled_ends_nothing,
+        t74_a_cancellation_from_outside_reaches_body_and_members,
+        t74_t76_further_cancellations_do_not_cut_the_waiting_short,
+        t74_when_members_fail_too_the_request_is_kept_for_the_next_wait,
+        t74_a_request_that_was_taken_back_is_not_renewed,
+        t74_a_request_that_the_body_did_not_notice_is_not_lost,
+        t75_a_failure_leaves_the_count_of_requests_alone,
+        t78_nested_groups_give_nested_failures,
+        t78_an_inner_failure_can_be_caught_between_two_groups,
+        t78_a_cancellation_from_outside_goes_through_both_groups,
+        t79_members_that_have_ended_are_forgotten,
+        t80_a_group_can_be_ended_early_by_a_member,
+        t80_a_group_that_its_body_ends_has_the_bodys_value,
+        t80_a_group_that_is_ended_early_keeps_failures,
+        t80_a_cancellation_from_outside_beats_an_early_end,
+        t80_a_body_that_is_cancelled_by_both_is_cancelled_from_outside,
+        t81_a_clean_up_that_awaits_is_not_cancelled_again,
+        t30_an_eager_failure_does_not_end_the_body_at_once,
+        t80_an_eager_member_may_end_the_group_in_its_first_step,
+        a_scope_that_is_dropped_cancels_its_members,
+        t71_the_body_may_borrow_from_around_it,
+        l26_a_group_ends_with_its_loop;
 }

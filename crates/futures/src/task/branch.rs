@@ -27,6 +27,8 @@ pub(crate) struct BranchState {
     asked: Cell<u32>,
     /// Who polls it, while it waits.
     target: Cell<Option<WakeTarget>>,
+    /// A cancellation of what is around it has come in.
+    cancelled_from_outside: Cell<bool>,
 }
 
 /// How a branch ended.
@@ -39,13 +41,24 @@ pub(crate) enum BranchEnd<O> {
 
 impl Branch {
     pub(crate) fn new() -> Self {
-        let (wait_set, asked, target) = (WaitSet::default(), Cell::new(0), Cell::new(None));
-        Self { state: Rc::new(BranchState { wait_set, asked, target }), within: None }
+        let state = BranchState {
+            wait_set: WaitSet::default(),
+            asked: Cell::new(0),
+            target: Cell::new(None),
+            cancelled_from_outside: Cell::new(false),
+        };
+        Self { state: Rc::new(state), within: None }
     }
 
     /// Its name, for whoever may [cancel](BranchId::cancel) it from a callback.
     pub(crate) fn id(&self) -> BranchId {
         BranchId(Rc::downgrade(&self.state))
+    }
+
+    /// Whether a request to cancel what is around this branch has come in: such a cancellation is not,
+    /// or not only, that of whoever made the branch.
+    pub(crate) fn cancelled_from_outside(&self) -> bool {
+        self.state.cancelled_from_outside.get()
     }
 
     /// Polls `future` as this branch: always the same one, until it has ended.
@@ -97,6 +110,12 @@ impl Drop for Branch {
 impl BranchState {
     pub(super) fn wait_set(&self) -> &WaitSet {
         &self.wait_set
+    }
+
+    /// What is around the branch is cancelled, and so is this.
+    pub(super) fn cancel_from_outside(&self, request: CancelRequest) {
+        self.cancelled_from_outside.set(true);
+        self.cancel(request);
     }
 
     /// Cancels what the branch waits for; if nothing of that accepts it, the branch's next turn

@@ -114,7 +114,7 @@ impl WaitSet {
             match live {
                 Live::Future(future) => accepted |= future.request_cancel(request.0.clone()),
                 Live::Branch(branch) => {
-                    branch.cancel(request.clone());
+                    branch.cancel_from_outside(request.clone());
                     accepted = true;
                 }
             }
