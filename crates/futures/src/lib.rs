@@ -5,7 +5,7 @@
 //! - [`Future`] is a result that will come, for one thread; [`concurrent::Future`] the kind that may
 //!   cross threads (PEP 3148).
 //! - [`TaskLocal`] is a variable whose value goes along with callbacks and tasks.
-//! - [`TaskGroup`] runs tasks that end together.
+//! - [`TaskGroup`] runs tasks that end together; a [`Scope`] owns what is made through it, of any kind.
 //! - [`Exception`] is the error that travels through them.
 
 mod callback;
@@ -26,6 +26,7 @@ mod instant;
 mod panic;
 mod parked;
 mod scheduler;
+mod scope;
 mod sleep;
 mod slots;
 mod sync;
@@ -55,6 +56,7 @@ pub use scheduler::{
     CallbackId, Closed, ClosedError, PostedClosure, Scheduler, SchedulerExt, SchedulerId,
     ThreadsafeScheduler,
 };
+pub use scope::{Scope, ScopeHandle, ScopeMember, ScopeReport};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use sync::{
     Barrier, BoundedSemaphore, BrokenBarrierError, Condition, Event, LifoQueue, Lock, LockGuard,

@@ -6,6 +6,8 @@ mod as_completed;
 mod cancelling;
 mod gather;
 mod graph;
+mod scope;
+mod scope_model;
 mod shield;
 mod stepping;
 mod support;
@@ -172,4 +174,31 @@ tulipa_tests::on_every_host! {
         a_scope_that_is_dropped_cancels_its_members,
         t71_the_body_may_borrow_from_around_it,
         l26_a_group_ends_with_its_loop;
+    scope:
+        a_scope_is_used_like_its_loop,
+        panics_in_a_scope_go_where_those_of_the_loop_go,
+        closing_drops_cancels_and_waits,
+        what_has_not_ended_at_the_deadline_is_aborted,
+        an_earlier_deadline_replaces_the_one_that_is_set,
+        without_time_tasks_have_their_queued_turns,
+        a_scope_that_has_ended_refuses,
+        a_scope_forgets_what_has_ended,
+        a_future_that_fails_and_is_dropped_is_reported_as_ever,
+        an_inner_scope_ends_with_the_outer_one,
+        an_inner_scope_may_end_first,
+        dropping_an_open_scope_aborts_it,
+        dropping_a_scope_that_is_closing_changes_nothing,
+        a_detached_scope_is_left_to_its_handles,
+        those_outside_are_told_of_the_end,
+        a_scope_may_be_ended_from_its_own_callback,
+        a_scope_may_be_ended_from_its_own_task,
+        destructors_may_use_the_scope_that_ends,
+        a_panic_keeps_nothing_else_from_ending,
+        a_scope_ends_with_its_loop,
+        the_tasks_of_the_loop_do_not_end_with_a_scope,
+        f27_a_wrapped_future_is_cancelled_at_its_source,
+        a_task_group_in_a_scope_ends_in_good_order,
+        a_scope_is_awaited_by_coroutines;
+    scope_model:
+        scopes_keep_their_promises_in_random_programs;
 }
