@@ -2,9 +2,9 @@
 
 use super::support::{Dropped, Log, words};
 use futures::{
-    Exception, Future, HandleState, Instant, InvalidStateError, SchedulerExt, Scope, ScopeMember,
-    ScopeReport, TaskGroup, concurrent, current, current_task, sleep, spawn, wrap_future,
-    yield_now,
+    Exception, Future, HandleState, Instant, InvalidStateError, SchedulerExt, Scope, ScopeHandle,
+    ScopeMember, ScopeReport, TaskGroup, concurrent, current, current_task, sleep, spawn,
+    wrap_future, yield_now,
 };
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -449,6 +449,26 @@ pub(crate) fn destructors_may_use_the_scope_that_ends(host: &dyn Host) {
     host.run_until_idle();
     assert_eq!(log.take(), ["abort", "abort", "(0, 0)", "(0, 0)"]);
     assert_eq!(host.take_reports().len(), 4);
+}
+
+pub(crate) fn a_member_may_end_the_scope_that_it_is_given_to(host: &dyn Host) {
+    struct Hasty(ScopeHandle, Rc<Service>);
+    impl ScopeMember for Hasty {
+        fn close(&self) {
+            self.1.close();
+        }
+        fn abort(&self) {
+            self.1.abort();
+        }
+        fn closed(&self) -> Future<()> {
+            self.0.cancel();
+            self.1.closed()
+        }
+    }
+    let (scope, log) = (host.scheduler().create_scope(), Log::default());
+    let hasty = Hasty(scope.handle(), Service::new(host, &log, true));
+    assert!(scope.own(hasty).is_err() && scope.is_ended());
+    assert_eq!(log.take(), ["abort"]);
 }
 
 pub(crate) fn a_panic_keeps_nothing_else_from_ending(host: &dyn Host) {

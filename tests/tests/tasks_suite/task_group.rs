@@ -163,6 +163,26 @@ pub(crate) fn t70_members_may_add_members_after_the_body_has_ended(host: &dyn Ho
     assert_eq!(host.scheduler().time().as_nanos(), seconds(3).as_nanos() as u64);
 }
 
+pub(crate) fn t70_the_last_member_takes_the_group_with_it(host: &dyn Host) {
+    let log = Log::default();
+    let seen = log.clone();
+    let outcome = run(host, async move {
+        TaskGroup::scope(async |group| {
+            let last = group.create_task(sleep(seconds(1)))?;
+            let (late, seen) = (group.clone(), seen.clone());
+            // After the group was told, and before the task that waits for it goes on.
+            last.add_done_callback(move |_| {
+                let refused = late.spawn(async {}).expect_err("no member runs");
+                seen.add(format!("{refused}: {late:?}"));
+            });
+            Ok(())
+        })
+        .await
+    });
+    outcome.unwrap();
+    assert_eq!(log.take(), ["the task group has ended: TaskGroup(waiting, 0 members)"]);
+}
+
 pub(crate) fn t71_the_first_failure_cancels_the_others_and_the_body(host: &dyn Host) {
     let log = Log::default();
     let seen = log.clone();

@@ -120,7 +120,7 @@ impl ScopeCore {
         let over = Callback::without_context(Location::caller(), move || core.abort());
         let timer = self.root().schedule_at(self.root().time() + deadline, over);
         let unneeded = match (&mut *self.state.borrow_mut(), timer) {
-            (State::Ending(ending), Ok(timer)) if !ending.aborted => {
+            (State::Ending(ending), Ok(timer)) => {
                 ending.deadline = Some(timer);
                 None
             }
