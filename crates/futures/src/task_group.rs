@@ -27,7 +27,8 @@ use std::task::Poll;
 ///
 /// If one of them fails, the others are cancelled, the body too, and all failures come out together as
 /// an [`ExceptionGroup`]. A member that is merely cancelled ends nothing (T-73). This is what
-/// `gather` is not: there the others go on after a failure, and nobody waits for them.
+/// [`gather`](crate::gather()) is not: there the others go on after a failure, and nobody waits for
+/// them.
 ///
 /// The group that the body is given is a handle: members may keep a clone, and add members, for as
 /// long as a member runs (T-70).
@@ -38,8 +39,8 @@ use std::task::Poll;
 /// can be dropped at any `.await`, or leaked with `std::mem::forget`, without any code of ours being
 /// able to wait for the members first: they would go on with what is no more. (A thread can wait in a
 /// destructor, so that `std::thread::scope` may lend; a coroutine cannot.) Share what they need with
-/// an `Rc`, or use `gather!` and its like: these poll their parts in place, so that the parts may
-/// borrow, and end with the future around them.
+/// an `Rc`, or use [`gather!`](macro@crate::gather) or [`join_all`](crate::join_all()): these poll
+/// their parts in place, so that the parts may borrow, and end with the future around them.
 ///
 /// # When the scope is dropped
 /// If the future of [`scope`](TaskGroup::scope) is dropped half-way (its task was aborted, or it lost a
