@@ -81,6 +81,23 @@ fn h18_moving_a_deadline_costs_no_allocation() {
 }
 
 #[test]
+fn h18_a_scope_adds_no_allocation_to_callbacks_and_timers() {
+    let event_loop = EventLoop::new().unwrap();
+    let scope = event_loop.create_scope();
+    let ran = Rc::new(Cell::new(0));
+    let allocations = in_steady_state(|| {
+        for _ in 0..50 {
+            let (soon, later, never) = (ran.clone(), ran.clone(), ran.clone());
+            scope.call_soon(move || soon.set(soon.get() + 1));
+            scope.call_later(Duration::ZERO, move || later.set(later.get() + 1));
+            scope.call_soon(move || never.set(0)).cancel();
+        }
+        run_ready(&event_loop);
+    });
+    assert_eq!((allocations, ran.get()), (0, 201 * 100));
+}
+
+#[test]
 fn l31_a_small_call_from_a_thread_costs_no_allocation() {
     let event_loop = EventLoop::new().unwrap();
     let handle = event_loop.threadsafe_handle();

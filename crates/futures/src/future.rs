@@ -13,6 +13,7 @@ mod teardown;
 mod wait;
 
 use crate::catch::catch;
+use crate::scope::Membership;
 use crate::task::{CancelMessage, WakeTarget};
 use crate::{
     Callback, CancelledError, Exception, ExceptionContext, InvalidStateError, Scheduler,
@@ -86,13 +87,29 @@ pub(crate) enum State<T> {
 impl<T: 'static> Future<T> {
     /// A pending future of `scheduler`. [`SchedulerExt::create_future`](crate::SchedulerExt) is the
     /// usual way.
+    ///
+    /// If `scheduler` is a [`Scope`](crate::Scope), the future ends with it; one that has ended gives a
+    /// cancelled future.
     #[track_caller]
     pub fn new(scheduler: Rc<dyn Scheduler>) -> Self {
-        Self::from_object(Rc::new(Shared::new(scheduler, Location::caller())))
+        match scheduler.scope() {
+            None => Self::from_object(Rc::new(Shared::new(scheduler, Location::caller()))),
+            Some(scope) => scope.make_future(Location::caller()),
+        }
     }
 
     pub(crate) fn from_object(object: Rc<dyn FutureObject<T>>) -> Self {
         Self { object, wait: None }
+    }
+
+    /// Has `membership` end with the future.
+    pub(crate) fn attach(&self, membership: Membership) {
+        match self.done() {
+            true => drop(membership),
+            false => {
+                self.shared().listeners.borrow_mut().push(Listener::Scope(membership));
+            }
+        }
     }
 
     /// What the handle points to.
@@ -448,6 +465,7 @@ impl<T: 'static> Shared<T> {
                     self.schedule(Callback::without_context(location, move || turn.run()));
                 }
                 Some(Announced::Waiter(target)) => self.wake(target),
+                Some(Announced::Scope(membership)) => drop(membership),
                 Some(Announced::Gone) => {}
                 None => return,
             }

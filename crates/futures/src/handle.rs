@@ -45,6 +45,15 @@ impl Handle {
         Self { scheduler: None, number: 0, is_timer: false, cancelled: Cell::new(false) }
     }
 
+    /// The name of the callback; `None` if it was never scheduled.
+    pub(crate) fn id(&self) -> Option<CallbackId> {
+        self.scheduler.as_ref()?;
+        Some(match self.is_timer {
+            true => CallbackId::Timer(self.number),
+            false => CallbackId::Soon(self.number),
+        })
+    }
+
     /// Calls it off, and at once drops the closure with all it captured (H-2).
     ///
     /// True if that kept it from running. Idempotent; harmless after it ran, and from inside the
@@ -77,11 +86,7 @@ impl Handle {
     /// Asks the scheduler about the callback; false if either is gone.
     fn ask(&self, question: impl FnOnce(&dyn Scheduler, CallbackId) -> bool) -> bool {
         let Some(scheduler) = self.scheduler.as_ref().and_then(Weak::upgrade) else { return false };
-        let id = match self.is_timer {
-            true => CallbackId::Timer(self.number),
-            false => CallbackId::Soon(self.number),
-        };
-        question(&*scheduler, id)
+        self.id().is_some_and(|id| question(&*scheduler, id))
     }
 }
 
@@ -140,6 +145,11 @@ impl TimerHandle {
     /// As [`Handle::state`].
     pub fn state(&self) -> HandleState {
         self.handle.state()
+    }
+
+    /// As [`Handle::id`].
+    pub(crate) fn id(&self) -> Option<CallbackId> {
+        self.handle.id()
     }
 
     /// The deadline; it stays readable after the timer fired or was cancelled (H-14).

@@ -5,6 +5,7 @@
 //! - [`Future`] is a result that will come, for one thread; [`concurrent::Future`] the kind that may
 //!   cross threads (PEP 3148).
 //! - [`TaskLocal`] is a variable whose value goes along with callbacks and tasks.
+//! - [`TaskGroup`] runs tasks that end together; a [`Scope`] owns what is made through it, of any kind.
 //! - [`Exception`] is the error that travels through them.
 
 mod callback;
@@ -17,6 +18,7 @@ mod current;
 mod errors;
 mod exception;
 mod exception_context;
+mod exception_group;
 mod future;
 mod handle;
 mod inline_once;
@@ -24,9 +26,12 @@ mod instant;
 mod panic;
 mod parked;
 mod scheduler;
+mod scope;
 mod sleep;
+mod slots;
 mod sync;
 mod task;
+mod task_group;
 mod timeout;
 mod wrap_future;
 mod yield_now;
@@ -44,6 +49,7 @@ pub use current::{EnteredScheduler, current, try_current};
 pub use errors::{CancelledError, InvalidStateError, TimeoutError};
 pub use exception::Exception;
 pub use exception_context::ExceptionContext;
+pub use exception_group::{ExceptionGroup, Leaves};
 pub use future::{CallbackToken, Future};
 pub use handle::{Handle, HandleState, TimerHandle};
 pub use instant::Instant;
@@ -52,6 +58,7 @@ pub use scheduler::{
     CallbackId, Closed, ClosedError, PostedClosure, Scheduler, SchedulerExt, SchedulerId,
     ThreadsafeScheduler,
 };
+pub use scope::{Scope, ScopeHandle, ScopeMember, ScopeReport};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use sync::{
     Barrier, BoundedSemaphore, BrokenBarrierError, Condition, Event, LifoQueue, Lock, LockGuard,
@@ -65,6 +72,7 @@ pub use task::{
 };
 #[doc(hidden)]
 pub use task::{take_unretrieved_panics, task_of_turn};
+pub use task_group::TaskGroup;
 pub use timeout::{Timeout, timeout, timeout_at, timeout_value};
 pub use wrap_future::{to_concurrent, wrap_future};
 pub use yield_now::{YieldNow, yield_now};

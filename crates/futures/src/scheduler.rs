@@ -1,7 +1,9 @@
 //! [`Scheduler`]: the little that futures need from a loop.
 
+use crate::scope::ENDED;
 use crate::{
-    Callback, Exception, ExceptionContext, Future, Handle, Instant, Task, TaskBuilder, TimerHandle,
+    Callback, Exception, ExceptionContext, Future, Handle, Instant, InvalidStateError, Scope,
+    ScopeHandle, Task, TaskBuilder, TimerHandle,
 };
 use std::fmt;
 use std::num::NonZeroU64;
@@ -84,6 +86,12 @@ pub trait Scheduler {
     /// Whether the extra checks and reports of debug mode are wanted (D-1).
     fn get_debug(&self) -> bool {
         false
+    }
+
+    /// The scope that this is, if it is a [`Scope`]'s view of a loop and not the loop itself. What is
+    /// made through a scope belongs to it.
+    fn scope(&self) -> Option<ScopeHandle> {
+        None
     }
 }
 
@@ -271,6 +279,22 @@ pub trait SchedulerExt: Scheduler {
     ) -> Task<T> {
         TaskBuilder::new().spawn(self, coroutine)
     }
+
+    /// A [`Scope`]: a view of this loop that ends what was made through it. That of a scope is its
+    /// child, and ends with it.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn example(event_loop: &dyn tulipa_futures::Scheduler) {
+    /// use {std::time::Duration, tulipa_futures::SchedulerExt};
+    /// let scope = event_loop.create_scope();
+    /// scope.call_later(Duration::from_secs(1), || println!("never"));
+    /// drop(scope);
+    /// # }
+    /// ```
+    fn create_scope(&self) -> Scope {
+        Scope::new(self)
+    }
 }
 
 impl<S: Scheduler + ?Sized> SchedulerExt for S {}
@@ -296,10 +320,12 @@ fn arm<S: Scheduler + ?Sized>(
 #[cold]
 fn report_refused<S: Scheduler + ?Sized>(scheduler: &S, method: &str, closed: Closed) {
     let created_at: &'static Location<'static> = closed.0.location();
-    let mut context = ExceptionContext::with_exception(
-        format!("{method} on a closed event loop: the callback was dropped"),
-        ClosedError,
-    );
+    let (place, error) = match scheduler.scope() {
+        None => ("a closed event loop", ClosedError.into()),
+        Some(_) => ("a scope that has ended", Exception::from(InvalidStateError::new(ENDED))),
+    };
+    let message = format!("{method} on {place}: the callback was dropped");
+    let mut context = ExceptionContext::with_exception(message, error);
     context.created_at = Some(created_at);
     drop(closed);
     scheduler.call_exception_handler(context);

@@ -49,7 +49,8 @@ pub fn wrap_future<T: Send + 'static>(
     // The loop owns the parked wrapper, as the captive of a timer that never fires: closing the loop
     // drops both. A closed loop delivers nothing, so there nothing needs to be kept.
     let captive = Callback::without_context(Location::caller(), move || drop(parked));
-    if let Ok(keeper) = scheduler.schedule_at(Instant::NEVER, captive)
+    // Also if `scheduler` is a scope: this is not to end before the wrapper does.
+    if let Ok(keeper) = wrapper.get_loop().schedule_at(Instant::NEVER, captive)
         && let Some(arrival) = find::<Arrival<T>>(key)
     {
         let _ = arrival.keeper.set(keeper); // set nowhere else

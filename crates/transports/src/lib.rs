@@ -55,6 +55,7 @@ mod network_loop;
 mod protocol;
 mod report_limit;
 mod resolve;
+mod scope;
 mod server;
 mod stream_machine;
 mod stream_socket;

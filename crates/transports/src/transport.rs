@@ -24,6 +24,9 @@ pub trait BaseTransport {
     /// A peer that does not read can hold this up for as long as the linger limit allows.
     fn close(&self);
 
+    /// A future that is done when it is over, whatever ended it: after `connection_lost`.
+    fn wait_closed(&self) -> Future<()>;
+
     /// What is known about the connection. It stays known after the end.
     fn extra_info(&self) -> ExtraInfo;
 

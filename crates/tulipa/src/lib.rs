@@ -6,14 +6,19 @@
 
 pub use eventloop::*;
 pub use futures::{
-    Barrier, BoundedSemaphore, BrokenBarrierError, Callback, CallbackId, CallbackToken,
-    CancelledError, Closed, ClosedError, Condition, EnteredScheduler, Event, Exception,
-    ExceptionContext, Future, Handle, HandleState, Instant, InvalidStateError, LifoQueue, Lock,
-    LockGuard, PanicError, PostedClosure, PriorityQueue, PutError, Queue, QueueEmpty, QueueFull,
-    QueueShutDown, QueueUnderflow, ResetToken, Scheduler, SchedulerExt, SchedulerId, Scoped,
-    Semaphore, SemaphorePermit, Sleep, Task, TaskBuilder, TaskContext, TaskLocal, TaskRef,
-    TaskState, ThreadsafeScheduler, TimeoutError, TimerHandle, YieldNow, all_tasks, catch,
-    channels, concurrent, create_task, current_task, sleep, sleep_until, spawn, to_concurrent,
+    AsCompleted, AsFuture, Awaited, AwaitedFuture, Barrier, BoundedSemaphore, BrokenBarrierError,
+    CallGraph, CallGraphNode, Callback, CallbackId, CallbackToken, CancelOnDrop, CancelledError,
+    Closed, ClosedError, Condition, EnteredScheduler, Event, Exception, ExceptionContext,
+    ExceptionGroup, Future, Handle, HandleState, Instant, InvalidStateError, JoinParts, Leaves,
+    LifoQueue, Lock, LockGuard, PanicError, PostedClosure, PriorityQueue, PutError, Queue,
+    QueueEmpty, QueueFull, QueueShutDown, QueueUnderflow, Race, ResetToken, ReturnWhen, Scheduler,
+    SchedulerExt, SchedulerId, Scope, ScopeHandle, ScopeMember, ScopeReport, Scoped, Semaphore,
+    SemaphorePermit, Sleep, StaggeredRace, Task, TaskBuilder, TaskContext, TaskGroup, TaskLocal,
+    TaskRef, TaskState, ThreadsafeScheduler, Ticket, Tickets, Timeout, TimeoutError, TimerHandle,
+    YieldNow, all_tasks, as_completed, capture_call_graph, catch, channels, concurrent,
+    create_task, current_task, ensure_future, ensure_future_on, format_task_tree, gather,
+    gather_results, join, join_all, print_task_tree, race, select, shield, sleep, sleep_until,
+    spawn, staggered_race, timeout, timeout_at, timeout_value, to_concurrent, wait, wait_for,
     wrap_future, yield_now,
 };
 pub use transports::*;

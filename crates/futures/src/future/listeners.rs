@@ -8,6 +8,7 @@
 
 use super::{CallbackToken, Future};
 use crate::inline_once::InlineOnce;
+use crate::scope::Membership;
 use crate::task::WakeTarget;
 use indexmap::IndexMap;
 use std::cell::Cell;
@@ -36,7 +37,9 @@ pub(super) enum Listener<T: 'static> {
         location: &'static Location<'static>,
     },
     Waiter(WakeTarget),
-    /// The place of one who left, or of a waiter that was woken.
+    /// The scope that the future belongs to.
+    Scope(Membership),
+    /// The place of one who left, or of one who was told.
     Gone,
 }
 
@@ -45,6 +48,8 @@ pub(super) enum Announced {
     /// A callback, which stays in the list for its turn.
     Callback(&'static Location<'static>),
     Waiter(WakeTarget),
+    /// The scope, which is told when this is dropped.
+    Scope(Membership),
     /// Nobody: an empty place.
     Gone,
 }
@@ -125,7 +130,7 @@ impl<T: 'static> Listeners<T> {
         };
         match listener {
             Some(Listener::Waiter(target)) => Some(target),
-            Some(Listener::Callback { .. } | Listener::Gone) | None => None,
+            Some(Listener::Callback { .. } | Listener::Scope(_) | Listener::Gone) | None => None,
         }
     }
 
@@ -164,6 +169,7 @@ impl<T: 'static> Listeners<T> {
         }?;
         Some(match std::mem::replace(listener, Listener::Gone) {
             Listener::Waiter(target) => Announced::Waiter(target),
+            Listener::Scope(membership) => Announced::Scope(membership),
             Listener::Callback { closure, location } => {
                 *listener = Listener::Callback { closure, location };
                 Announced::Callback(location)

@@ -1,9 +1,9 @@
 //! Making tasks: [`create_task`], [`spawn`] and [`TaskBuilder`].
 
-use super::Task;
 use super::cell::{AnyTask, Finish, TaskCell};
 use super::header::TaskHeader;
 use super::owner::Owner;
+use super::{Task, TaskRef};
 use crate::context::TaskContext;
 use crate::current::{current, current_id};
 use crate::future::Shared;
@@ -120,7 +120,13 @@ impl TaskBuilder {
         T: 'static,
     {
         let location = self.created_at.unwrap_or(location);
-        let owner = Owner::of(&*scheduler);
+        // A task's steps are the loop's business, also while its scope ends.
+        let scope = scheduler.scope();
+        let scheduler = scope.as_ref().map_or(scheduler, |scope| scope.root().clone());
+        let owner = match &scope {
+            Some(scope) if !scope.is_open() => None,
+            _ => Owner::of(&*scheduler),
+        };
         let accepted = owner.is_some();
         let owner = owner.unwrap_or_else(|| Rc::new(Owner::detached(&*scheduler)));
         let context = self.context.unwrap_or_else(TaskContext::current);
@@ -134,8 +140,11 @@ impl TaskBuilder {
         if accepted {
             owner.keep(cell.clone());
         }
+        if let Some(scope) = scope.as_ref().filter(|_| accepted) {
+            scope.adopt_task(task.as_future(), TaskRef::new(cell.clone()));
+        }
         match (accepted, starts_now) {
-            (false, _) => cell.refuse(),
+            (false, _) => cell.refuse(scope.is_some()),
             (true, true) => cell.step(),
             (true, false) => cell.schedule_step(),
         }

@@ -11,8 +11,10 @@ use super::wait_set::CancelRequest;
 use super::{CancelMessage, TaskState, panicked, stepped};
 use crate::context;
 use crate::future::{AnyFuture, FutureObject, Shared, State};
+use crate::scope::ENDED;
 use crate::{
-    Callback, CallbackToken, ClosedError, Exception, ExceptionContext, PanicError, Scheduler, catch,
+    Callback, CallbackToken, ClosedError, Exception, ExceptionContext, InvalidStateError,
+    PanicError, Scheduler, catch,
 };
 use std::any::type_name;
 use std::cell::RefCell;
@@ -146,13 +148,25 @@ where
         State::Cancelled { message: None }
     }
 
-    /// The scheduler is closed: drops the coroutine, which is reported, and ends the task (L-26).
+    /// The scheduler is closed, or the scope has ended: drops the coroutine, which is reported, and
+    /// ends the task (L-26).
     #[cold]
-    pub(super) fn refuse(self: Rc<Self>) {
+    pub(super) fn refuse(self: Rc<Self>, by_scope: bool) {
         self.drop_coroutine();
-        let message = "create_task on a closed event loop: the coroutine was dropped";
-        self.report(message, Some(ClosedError.into()));
-        self.complete(State::Cancelled { message: Some("the event loop is closed".into()) });
+        let (message, exception, reason) = match by_scope {
+            false => (
+                "create_task on a closed event loop: the coroutine was dropped",
+                ClosedError.into(),
+                "the event loop is closed",
+            ),
+            true => (
+                "create_task on a scope that has ended: the coroutine was dropped",
+                InvalidStateError::new(ENDED).into(),
+                ENDED,
+            ),
+        };
+        self.report(message, Some(exception));
+        self.complete(State::Cancelled { message: Some(reason.into()) });
     }
 
     /// Reports something that has no caller.

@@ -219,6 +219,7 @@ impl<B: Backend> StreamTransport<B> {
             self.set(super::COUNTED, false);
             self.shared().connection_ended();
         }
+        self.complete_closed();
     }
 
     /// Tells the exception handler what the protocol did (P-14).

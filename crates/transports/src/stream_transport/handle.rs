@@ -9,7 +9,7 @@ use crate::{
     BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable, ReadTransport,
     Transport, WriteBufferCap, WriteBufferLimits, WriteRefusal, WriteState, WriteTransport,
 };
-use futures::{Exception, Future, SchedulerExt};
+use futures::{Exception, Future, Scheduler, SchedulerExt};
 use std::cell::OnceCell;
 use std::fmt;
 use std::io;
@@ -41,6 +41,14 @@ impl<B: Backend> StreamHandle<B> {
         }
     }
 
+    /// The scheduler of the futures that are asked for when the connection is gone.
+    fn scheduler_afterwards(&self) -> Rc<dyn Scheduler> {
+        match self.ended.get() {
+            Some(ended) => ended.scheduler.clone(),
+            None => futures::current(),
+        }
+    }
+
     fn drop_write(&self) -> WriteState {
         if let Some(ended) = self.ended.get() {
             ended.dropped_writes.set(ended.dropped_writes.get() + 1);
@@ -59,6 +67,16 @@ impl<B: Backend> BaseTransport for StreamHandle<B> {
         if let Some(connection) = self.connection() {
             connection.close();
         }
+    }
+
+    fn wait_closed(&self) -> Future<()> {
+        if let Some(connection) = self.connection() {
+            return connection.wait_closed();
+        }
+        let future = self.scheduler_afterwards().create_future();
+        // It is new, hence pending.
+        let _ = future.set_result(());
+        future
     }
 
     fn extra_info(&self) -> ExtraInfo {
@@ -134,11 +152,7 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
         if let Some(connection) = self.connection() {
             return connection.drained();
         }
-        let scheduler = match self.ended.get() {
-            Some(ended) => ended.scheduler.clone(),
-            None => futures::current(),
-        };
-        let future = scheduler.create_future();
+        let future = self.scheduler_afterwards().create_future();
         let error = io::Error::new(io::ErrorKind::NotConnected, "the connection is over");
         // It is new, hence pending.
         let _ = future.set_exception(error);

@@ -18,6 +18,8 @@ pub(super) struct Rare<B: Backend> {
     pub(super) reason: Option<Exception>,
     /// Those who wait until all is sent.
     pub(super) drained: Vec<Future<()>>,
+    /// Those who wait for the end.
+    pub(super) closed: Vec<Future<()>>,
     /// The handle that users hold, if one does.
     pub(super) handle: Weak<StreamHandle<B>>,
     /// Ends a close that takes too long.
@@ -35,6 +37,7 @@ impl<B: Backend> Default for Rare<B> {
             successor: None,
             reason: None,
             drained: Vec::new(),
+            closed: Vec::new(),
             handle: Weak::new(),
             linger: None,
             opened: None,
@@ -49,6 +52,7 @@ impl<B: Backend> Rare<B> {
         self.successor.is_none()
             && self.reason.is_none()
             && self.drained.is_empty()
+            && self.closed.is_empty()
             && self.handle.strong_count() == 0
             && self.linger.is_none()
             && self.opened.is_none()

@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::limits::OutputLimits;
 use crate::stream_machine::End;
 use crate::{Bytes, InvalidLimits, WriteBufferCap, WriteBufferLimits};
-use futures::Exception;
+use futures::{Exception, Future, SchedulerExt};
 use std::rc::Rc;
 
 impl<B: Backend> StreamTransport<B> {
@@ -23,6 +23,27 @@ impl<B: Backend> StreamTransport<B> {
         self.end(end, reason);
         self.leave_waiting();
         self.requested();
+    }
+
+    /// A future that is done after `connection_lost`.
+    pub(super) fn wait_closed(self: &Rc<Self>) -> Future<()> {
+        let future = self.event_loop().create_future();
+        let gone: Vec<_> = self.rare(|rare| {
+            let gone = rare.closed.extract_if(.., |future| future.done()).collect();
+            rare.closed.push(future.clone());
+            gone
+        });
+        drop(gone); // what they hold is the user's
+        future
+    }
+
+    /// Tells those who wait that it is over.
+    pub(super) fn complete_closed(&self) {
+        let waiting = self.if_rare(|rare| Some(std::mem::take(&mut rare.closed)));
+        for future in waiting.into_iter().flatten() {
+            // One that was cancelled waits no more.
+            let _ = future.set_result(());
+        }
     }
 
     pub(super) fn is_reading(&self) -> bool {

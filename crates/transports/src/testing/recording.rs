@@ -128,6 +128,16 @@ impl BaseTransport for RecordingTransport {
         self.end(Request::Close);
     }
 
+    /// Done at once if it is closed, and never otherwise: no loop runs that could tell.
+    fn wait_closed(&self) -> Future<()> {
+        let future = Future::new(Rc::new(NoLoop));
+        if self.state.closing.get() {
+            // It is new, hence pending.
+            let _ = future.set_result(());
+        }
+        future
+    }
+
     fn extra_info(&self) -> ExtraInfo {
         self.state.info.borrow().clone()
     }

@@ -13,6 +13,7 @@ mod panics;
 mod protocols;
 mod reading;
 mod reentrancy;
+mod scopes;
 mod servers;
 mod shutdown;
 mod support;
