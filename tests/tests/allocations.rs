@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 use tulipa::{AbstractEventLoop, prelude::*};
 
@@ -151,4 +152,84 @@ fn x15_a_request_and_its_reply_cost_no_allocation() {
         assert_eq!(&reply, b"hello");
     });
     assert_eq!(allocations, 0);
+}
+
+/// Spawns what `coroutine` makes, runs it to its end, and counts the allocations of that.
+fn of_a_task<F>(event_loop: &EventLoop, coroutine: impl Fn() -> F) -> u64
+where
+    F: Future<Output = Result<(), Exception>> + 'static,
+{
+    in_steady_state(|| {
+        let task = event_loop.create_task(coroutine());
+        while !task.done() {
+            run_ready(event_loop);
+        }
+        task.take().expect("it succeeds");
+    })
+}
+
+#[test]
+fn t1_a_task_costs_one_allocation_whatever_it_awaits_of_itself() {
+    let event_loop = EventLoop::new().unwrap();
+    assert_eq!(of_a_task(&event_loop, || async { Ok(()) }), 1);
+    let yields = of_a_task(&event_loop, || async {
+        for _ in 0..10 {
+            tulipa::yield_now().await?;
+        }
+        Ok(())
+    });
+    assert_eq!(yields, 1);
+    let ballast = of_a_task(&event_loop, || async {
+        let ballast = [7u64; 100];
+        tulipa::yield_now().await?;
+        assert_eq!(ballast.iter().sum::<u64>(), 700);
+        Ok(())
+    });
+    assert_eq!(ballast, 1, "the coroutine lies in its task");
+}
+
+#[test]
+fn t2_awaiting_tasks_and_futures_costs_no_more_than_making_them() {
+    let event_loop = EventLoop::new().unwrap();
+    let children = of_a_task(&event_loop, || async {
+        for number in 0..10 {
+            assert_eq!(tulipa::spawn(async move { number }).await?, number);
+        }
+        Ok(())
+    });
+    assert_eq!(children, 1 + 10);
+    let handle = event_loop.handle();
+    let futures = of_a_task(&event_loop, || {
+        let handle = handle.clone();
+        async move {
+            for _ in 0..10 {
+                let future = handle.create_future::<u32>();
+                let resolved = future.clone();
+                handle.call_soon(move || resolved.set_result(7).expect("it is pending"));
+                assert_eq!(future.await?, 7);
+            }
+            Ok(())
+        }
+    });
+    assert_eq!(futures, 1 + 10);
+}
+
+#[test]
+fn i11_keeping_a_waker_costs_one_allocation_a_task() {
+    let event_loop = EventLoop::new().unwrap();
+    let allocations = of_a_task(&event_loop, || {
+        let mut polls = 0;
+        std::future::poll_fn(move |context| {
+            polls += 1;
+            let kept = context.waker().clone();
+            match polls {
+                10 => Poll::Ready(Ok(())),
+                _ => {
+                    kept.wake();
+                    Poll::Pending
+                }
+            }
+        })
+    });
+    assert_eq!(allocations, 1 + 1);
 }
