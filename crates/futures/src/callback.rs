@@ -70,8 +70,15 @@ impl Callback {
 
     /// Runs it. A panic of the closure passes through; loops catch it.
     #[inline]
-    pub fn run(self) {
-        self.closure.call(());
+    pub fn run(mut self) {
+        self.run_in_place();
+    }
+
+    /// As [`run`](Callback::run), where it lies: moving a callback costs as much as a short one. A
+    /// second call does nothing. For implementers of [`Scheduler`](crate::Scheduler).
+    #[inline]
+    pub fn run_in_place(&mut self) {
+        self.closure.call_in_place(());
     }
 }
 

@@ -1,11 +1,12 @@
 //! A closure that is called once, kept without an allocation when it is small.
 //!
-//! Invariant: `storage` holds a live closure of the type that `vtable` was made for, until `call`
-//! or `drop` takes it out. Both consume the value, so each closure is taken out exactly once.
+//! Invariant: `storage` holds a live closure of the type that `vtable` was made for. Whoever takes the
+//! closure out, `call` or `drop`, consumes the value or leaves the vtable of no closure behind, so each
+//! is taken out exactly once.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, MaybeUninit, align_of, size_of};
+use std::mem::{MaybeUninit, align_of, size_of};
 
 /// Closures of up to this many words stay inline.
 const WORDS: usize = 4;
@@ -39,19 +40,27 @@ impl<A: 'static> InlineOnce<A> {
 
     /// Calls the closure, and drops what it captured.
     #[inline]
-    pub(crate) fn call(self, argument: A) {
-        let mut this = ManuallyDrop::new(self);
-        let storage = &raw mut this.storage;
-        // SAFETY: by the invariant the storage holds the vtable's closure; `ManuallyDrop` keeps
-        // `drop` from taking it out a second time, also when the closure panics.
-        unsafe { (this.vtable.call)(storage, argument) }
+    pub(crate) fn call(mut self, argument: A) {
+        self.call_in_place(argument);
     }
+
+    /// Calls the closure where it lies, and drops what it captured. A second call does nothing.
+    #[inline]
+    pub(crate) fn call_in_place(&mut self, argument: A) {
+        let vtable = std::mem::replace(&mut self.vtable, &Self::CALLED);
+        // SAFETY: by the invariant the storage holds the vtable's closure; from here on the vtable
+        // is that of no closure, so nobody takes it out again, also when it panics.
+        unsafe { (vtable.call)(&raw mut self.storage, argument) }
+    }
+
+    /// There is no closure any more.
+    const CALLED: VTable<A> = VTable { call: |_, _| {}, drop: |_| {} };
 }
 
 impl<A: 'static> Drop for InlineOnce<A> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: by the invariant the closure is still there: `call` never gets here.
+        // SAFETY: by the invariant the vtable is that of what is there.
         unsafe { (self.vtable.drop)(&raw mut self.storage) }
     }
 }
@@ -140,6 +149,21 @@ mod tests {
                 aligned.0.set(aligned.0.get() + n);
             })
         });
+    }
+
+    #[test]
+    fn l7_a_closure_that_was_called_in_place_is_neither_called_nor_dropped_again() {
+        let (calls, alive) = (Rc::new(Cell::new(0)), Rc::new(()));
+        let (counted, captured) = (calls.clone(), alive.clone());
+        let mut closure = InlineOnce::new(move |()| {
+            let _captured = captured;
+            counted.set(counted.get() + 1);
+        });
+        closure.call_in_place(());
+        assert_eq!((calls.get(), Rc::strong_count(&alive)), (1, 1));
+        closure.call_in_place(());
+        drop(closure);
+        assert_eq!((calls.get(), Rc::strong_count(&alive)), (1, 1));
     }
 
     #[test]

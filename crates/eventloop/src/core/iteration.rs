@@ -309,34 +309,44 @@ impl LoopCore {
     fn run_batch(&self) -> u64 {
         let end = self.ready.borrow().tail();
         let mut ran = 0;
-        while let Some(entry) = self.pop_below(end) {
-            match entry {
+        while let Some(mut entry) = self.pop_below(end) {
+            let has_run = match &mut entry {
                 Entry::Callback(callback) => {
-                    self.run_turn(&Turn::Callback(callback.location()), || callback.run());
+                    let turn = Turn::Callback(callback.location());
+                    self.run_turn(&turn, || callback.run_in_place());
+                    true
                 }
-                Entry::Other(Other::Gone) => continue,
-                Entry::Other(Other::Posted) => {
-                    let Some(call) = self.calls.begin_next() else { continue };
-                    self.run_turn(&Turn::Callback(call.location()), || call.run());
-                }
-                Entry::Other(Other::Timer(key)) => {
-                    let due = self.timers.borrow_mut().take(key);
-                    let Some(callback) = due else { continue };
-                    self.counters.timers_fired.add(1);
-                    self.run_turn(&Turn::Timer(callback.location()), || callback.run());
-                }
-                Entry::Other(Other::Readable(key)) => {
-                    let Some(source) = self.take_turn(key, Direction::Read) else { continue };
-                    self.run_io(source, Direction::Read);
-                }
-                Entry::Other(Other::Writable(key)) => {
-                    let Some(source) = self.take_turn(key, Direction::Write) else { continue };
-                    self.run_io(source, Direction::Write);
-                }
-            }
-            ran += 1;
+                Entry::Other(other) => self.run_other(other),
+            };
+            ran += u64::from(has_run);
         }
         ran
+    }
+
+    /// Runs a turn whose callback is kept elsewhere; false if it was called off.
+    fn run_other(&self, other: &Other) -> bool {
+        match *other {
+            Other::Gone => return false,
+            Other::Posted => {
+                let Some(call) = self.calls.begin_next() else { return false };
+                self.run_turn(&Turn::Callback(call.location()), || call.run());
+            }
+            Other::Timer(key) => {
+                let due = self.timers.borrow_mut().take(key);
+                let Some(mut callback) = due else { return false };
+                self.counters.timers_fired.add(1);
+                self.run_turn(&Turn::Timer(callback.location()), || callback.run_in_place());
+            }
+            Other::Readable(key) => {
+                let Some(source) = self.take_turn(key, Direction::Read) else { return false };
+                self.run_io(source, Direction::Read);
+            }
+            Other::Writable(key) => {
+                let Some(source) = self.take_turn(key, Direction::Write) else { return false };
+                self.run_io(source, Direction::Write);
+            }
+        }
+        true
     }
 
     #[inline]
