@@ -117,6 +117,12 @@ impl fmt::Debug for TaskContext {
     }
 }
 
+/// Whether any value is set right now on this thread.
+#[inline]
+pub(crate) fn is_any_set() -> bool {
+    ANY_SET.get()
+}
+
 /// Makes `context` the current one, and hands out the one before.
 ///
 /// On a thread that is ending `context` is dropped: there all contexts are empty.

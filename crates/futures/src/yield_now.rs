@@ -1,15 +1,15 @@
 //! [`yield_now`]: one turn for the others.
 
-use crate::task::wait_set::{CancelRequest, WaitSet};
+use crate::Exception;
+use crate::task::wait_set::WaitSet;
 use crate::task::{running, wake_by_ref};
-use crate::{CancelledError, Exception};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Lets everything that is ready run once before the task goes on: asyncio's `sleep(0)` (T-3).
 ///
 /// # Errors
-/// [`CancelledError`] if the task was cancelled meanwhile.
+/// [`CancelledError`](crate::CancelledError) if the task was cancelled meanwhile.
 ///
 /// # Examples
 /// ```
@@ -55,10 +55,10 @@ impl std::future::Future for YieldNow {
             }
             Stage::Queued(_) => {
                 self.leave();
-                Poll::Ready(match running::with_wait_set(|wait_set| wait_set?.take_request()) {
-                    Some(CancelRequest(message)) => Err(CancelledError::from(message).into()),
-                    None => Ok(()),
-                })
+                match running::with_wait_set(|wait_set| wait_set?.take_request()) {
+                    None => Poll::Ready(Ok(())),
+                    Some(request) => Poll::Ready(Err(request.into_exception())),
+                }
             }
             Stage::Ended => Poll::Ready(Ok(())),
         }

@@ -8,7 +8,7 @@ use super::{CallbackToken, Future, Shared};
 use crate::current::current_id;
 use crate::task::wait_set::{CancelRequest, Waited};
 use crate::task::{WakeTarget, running};
-use crate::{CancelledError, Exception, InvalidStateError};
+use crate::{Exception, InvalidStateError};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
@@ -20,7 +20,8 @@ impl<T: Clone + 'static> std::future::Future for Future<T> {
     /// in which they began to (F-23). Each handle waits once: a second poll replaces its waker.
     ///
     /// Waiting from inside another loop fails with [`InvalidStateError`] (F-24). When the task that
-    /// waits is cancelled, this future is cancelled, and the wait ends with [`CancelledError`].
+    /// waits is cancelled, this future is cancelled, and the wait ends with
+    /// [`CancelledError`](crate::CancelledError).
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_done(context).map(|ended| ended.and_then(|()| self.result()))
@@ -45,13 +46,13 @@ impl<T: 'static> Future<T> {
             });
             return Poll::Ready(match request {
                 // It was asked to end between the future's end and this turn: the value stays (T-17).
-                Some(CancelRequest(message)) => Err(CancelledError::from(message).into()),
+                Some(request) => Err(request.into_exception()),
                 None => Ok(()),
             });
         }
-        if let Some(CancelRequest(message)) = take_request() {
+        if let Some(request) = take_request() {
             self.leave();
-            return Poll::Ready(Err(CancelledError::from(message).into()));
+            return Poll::Ready(Err(request.into_exception()));
         }
         self.wait_on(token, context)
     }

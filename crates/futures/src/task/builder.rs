@@ -1,6 +1,6 @@
 //! Making tasks: [`create_task`], [`spawn`] and [`TaskBuilder`].
 
-use super::cell::{AnyTask, Finish, TaskCell};
+use super::cell::{AnyTask, Fallible, Finish, Plain, TaskCell};
 use super::header::TaskHeader;
 use super::owner::Owner;
 use super::{Task, TaskRef};
@@ -8,7 +8,6 @@ use crate::context::TaskContext;
 use crate::current::{current, current_id};
 use crate::future::Shared;
 use crate::{Exception, Future, Scheduler};
-use std::convert::identity;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -95,7 +94,7 @@ impl TaskBuilder {
         scheduler: &(impl Scheduler + ?Sized),
         coroutine: impl std::future::Future<Output = Result<T, Exception>> + 'static,
     ) -> Task<T> {
-        self.make(scheduler.to_rc(), coroutine, identity, Location::caller())
+        self.make::<Fallible, _, _>(scheduler.to_rc(), coroutine, Location::caller())
     }
 
     /// As [`create_task`](TaskBuilder::create_task), for a coroutine whose output is the value.
@@ -105,17 +104,17 @@ impl TaskBuilder {
         scheduler: &(impl Scheduler + ?Sized),
         coroutine: impl std::future::Future<Output = T> + 'static,
     ) -> Task<T> {
-        self.make(scheduler.to_rc(), coroutine, Ok, Location::caller())
+        self.make::<Plain, _, _>(scheduler.to_rc(), coroutine, Location::caller())
     }
 
-    fn make<F, T>(
+    fn make<K, F, T>(
         self,
         scheduler: Rc<dyn Scheduler>,
         coroutine: F,
-        finish: Finish<F::Output, T>,
         location: &'static Location<'static>,
     ) -> Task<T>
     where
+        K: Finish<F::Output, T>,
         F: std::future::Future + 'static,
         T: 'static,
     {
@@ -135,7 +134,8 @@ impl TaskBuilder {
             header.set_name(name);
         }
         let starts_now = self.eager && current_id() == Some(scheduler.id());
-        let cell = TaskCell::new(Shared::new(scheduler, location), header, coroutine, finish);
+        let shared = Shared::new(scheduler, location);
+        let cell = TaskCell::<F, T, K>::new(shared, header, coroutine);
         let task = Task { future: Future::from_object(cell.clone()) };
         if accepted {
             owner.keep(cell.clone());

@@ -9,7 +9,6 @@ use super::header::TaskHeader;
 use super::running;
 use super::wait_set::CancelRequest;
 use super::{CancelMessage, TaskState, panicked, stepped};
-use crate::context;
 use crate::future::{AnyFuture, FutureObject, Shared, State};
 use crate::scope::ENDED;
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
 };
 use std::any::type_name;
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -52,29 +52,48 @@ pub(crate) trait AnyTask: AnyFuture {
 }
 
 /// How a coroutine's output becomes an outcome.
-pub(super) type Finish<O, T> = fn(O) -> Result<T, Exception>;
+pub(super) trait Finish<O, T>: 'static {
+    fn finish(output: O) -> Result<T, Exception>;
+}
 
-pub(super) struct TaskCell<F: std::future::Future, T: 'static> {
+/// Of a coroutine that may fail: the output is the outcome.
+pub(super) struct Fallible;
+
+/// Of a coroutine that cannot fail: the output is the value.
+pub(super) struct Plain;
+
+impl<T> Finish<Result<T, Exception>, T> for Fallible {
+    #[inline]
+    fn finish(output: Result<T, Exception>) -> Result<T, Exception> {
+        output
+    }
+}
+
+impl<T> Finish<T, T> for Plain {
+    #[inline]
+    fn finish(output: T) -> Result<T, Exception> {
+        Ok(output)
+    }
+}
+
+pub(super) struct TaskCell<F: std::future::Future, T: 'static, K> {
     shared: Shared<T>,
     header: TaskHeader,
-    finish: Finish<F::Output, T>,
+    finish: PhantomData<K>,
     /// `None` once it has ended.
     coroutine: RefCell<Option<F>>,
 }
 
-impl<F, T> TaskCell<F, T>
+impl<F, T, K> TaskCell<F, T, K>
 where
     F: std::future::Future + 'static,
     T: 'static,
+    K: Finish<F::Output, T>,
 {
     #[inline]
-    pub(super) fn new(
-        shared: Shared<T>,
-        header: TaskHeader,
-        coroutine: F,
-        finish: Finish<F::Output, T>,
-    ) -> Rc<Self> {
-        Rc::new(Self { shared, header, finish, coroutine: RefCell::new(Some(coroutine)) })
+    pub(super) fn new(shared: Shared<T>, header: TaskHeader, coroutine: F) -> Rc<Self> {
+        let coroutine = RefCell::new(Some(coroutine));
+        Rc::new(Self { shared, header, finish: PhantomData, coroutine })
     }
 
     /// Runs `action` with the coroutine in place; `None` if it is at work already.
@@ -110,34 +129,49 @@ where
     }
 
     /// Polls the coroutine. Answers the task's state if that was the end.
+    #[inline]
     fn poll_coroutine(self: &Rc<Self>) -> Option<State<T>> {
+        let mut end = None;
         let polled = running::as_task(self.clone(), |_| {
             let waker = self.header.waker().lend();
             let mut context = Context::from_waker(&waker);
             catch(|| {
-                let wait_set = self.header.wait_set();
-                self.with_coroutine(|coroutine| drive(wait_set, coroutine, &mut context))
+                self.with_coroutine(|coroutine| {
+                    match drive(self.header.wait_set(), coroutine, &mut context) {
+                        Driven::Pending => {}
+                        ended => end = Some(ended),
+                    }
+                });
             })
         });
-        match polled {
-            Ok(Some(Driven::Ready(output, None))) => Some(match catch(|| (self.finish)(output)) {
-                Ok(outcome) => State::from(outcome),
-                Err(panic) => State::Finished(Err(panic)),
-            }),
-            Ok(Some(Driven::Pending) | None) if self.header.aborted() => Some(self.end_aborted()),
-            Ok(Some(Driven::Pending) | None) => None,
-            Ok(Some(Driven::Dropped(CancelRequest(message)))) => Some(State::Cancelled { message }),
-            // It was asked to end in its last step, and has not noticed (T-14).
-            Ok(Some(Driven::Ready(output, Some(CancelRequest(message))))) => {
-                Some(match catch(|| (self.finish)(output).map(drop)) {
-                    Ok(Ok(())) => State::Cancelled { message },
-                    Ok(Err(exception)) | Err(exception) => State::from(Err(exception)),
-                })
-            }
-            Err(panic) => {
-                self.drop_coroutine();
-                Some(State::Finished(Err(panic)))
-            }
+        if let Err(panic) = polled {
+            self.drop_coroutine();
+            return Some(State::Finished(Err(panic)));
+        }
+        match end {
+            None if self.header.aborted() => Some(self.end_aborted()),
+            None => None,
+            Some(ended) => Some(Self::state_of(ended)),
+        }
+    }
+
+    #[inline]
+    fn state_of(ended: Driven<F::Output>) -> State<T> {
+        match ended {
+            Driven::Ready(output, None) => State::from(K::finish(output)),
+            Driven::Ready(output, Some(request)) => Self::state_of_cancelled(output, request),
+            Driven::Dropped(CancelRequest(message)) => State::Cancelled { message },
+            Driven::Pending => State::Pending,
+        }
+    }
+
+    /// It was asked to end in its last step, and has not noticed (T-14).
+    #[cold]
+    fn state_of_cancelled(output: F::Output, request: CancelRequest) -> State<T> {
+        // The value is wanted by nobody, and dropping it is user code.
+        match catch(|| K::finish(output).map(drop)) {
+            Ok(Ok(())) => State::Cancelled { message: request.0 },
+            Ok(Err(exception)) | Err(exception) => State::from(Err(exception)),
         }
     }
 
@@ -179,10 +213,11 @@ where
     }
 }
 
-impl<F, T> AnyTask for TaskCell<F, T>
+impl<F, T, K> AnyTask for TaskCell<F, T, K>
 where
     F: std::future::Future + 'static,
     T: 'static,
+    K: Finish<F::Output, T>,
 {
     #[inline]
     fn header(&self) -> &TaskHeader {
@@ -231,7 +266,7 @@ where
         if self.shared.done() {
             return;
         }
-        let outside = context::replace(self.header.take_context());
+        let outside = self.header.enter_context();
         let end = match self.header.aborted() {
             true => Some(self.end_aborted()),
             false => self.poll_coroutine(),
@@ -239,7 +274,7 @@ where
         if let Some(state) = end {
             self.complete(state);
         }
-        self.header.set_context(context::replace(outside));
+        self.header.leave_context(outside);
     }
 
     fn abort(self: Rc<Self>) {
@@ -265,10 +300,11 @@ where
     }
 }
 
-impl<F, T> AnyFuture for TaskCell<F, T>
+impl<F, T, K> AnyFuture for TaskCell<F, T, K>
 where
     F: std::future::Future + 'static,
     T: 'static,
+    K: Finish<F::Output, T>,
 {
     fn is_done(&self) -> bool {
         self.shared.done()
@@ -310,10 +346,11 @@ where
     }
 }
 
-impl<F, T> FutureObject<T> for TaskCell<F, T>
+impl<F, T, K> FutureObject<T> for TaskCell<F, T, K>
 where
     F: std::future::Future + 'static,
     T: 'static,
+    K: Finish<F::Output, T>,
 {
     #[inline]
     fn shared(&self) -> &Shared<T> {
@@ -321,7 +358,7 @@ where
     }
 }
 
-impl<F: std::future::Future, T: 'static> Drop for TaskCell<F, T> {
+impl<F: std::future::Future, T: 'static, K> Drop for TaskCell<F, T, K> {
     /// Nobody can ask any more: a failure is reported (F-18).
     #[inline]
     fn drop(&mut self) {
@@ -331,7 +368,7 @@ impl<F: std::future::Future, T: 'static> Drop for TaskCell<F, T> {
     }
 }
 
-impl<F: std::future::Future, T: 'static> TaskCell<F, T> {
+impl<F: std::future::Future, T: 'static, K> TaskCell<F, T, K> {
     #[cold]
     fn report_unretrieved(&self, exception: Exception) {
         let (state, location) = (self.shared.state_name(), self.shared.created_at());

@@ -3,7 +3,7 @@
 use super::owner::Owner;
 use super::wait_set::WaitSet;
 use super::waker::TaskWaker;
-use crate::context::TaskContext;
+use crate::context::{self, TaskContext};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,14 +76,23 @@ impl TaskHeader {
         self.name.replace(Some(name));
     }
 
+    /// Makes the task's context the current one, and hands out the one before; `None` if there are no
+    /// values in either.
     #[inline]
-    pub(super) fn take_context(&self) -> TaskContext {
-        self.context.take()
+    pub(super) fn enter_context(&self) -> Option<TaskContext> {
+        let context = self.context.take();
+        match context.is_empty() && !context::is_any_set() {
+            true => None,
+            false => Some(context::replace(context)),
+        }
     }
 
+    /// Takes what the step has made of the task's context, and puts back the one before.
     #[inline]
-    pub(super) fn set_context(&self, context: TaskContext) {
-        self.context.set(context);
+    pub(super) fn leave_context(&self, outside: Option<TaskContext>) {
+        if outside.is_some() || context::is_any_set() {
+            self.context.set(context::replace(outside.unwrap_or_default()));
+        }
     }
 
     /// A copy of the context that its next step runs in; empty while a step runs.

@@ -13,6 +13,7 @@
 use super::CancelMessage;
 use super::branch::BranchState;
 use crate::future::{AnyFuture, CallbackToken};
+use crate::{CancelledError, Exception};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
@@ -35,6 +36,14 @@ pub(crate) struct WaitSet {
 /// A cancellation that no wait has taken yet: the next one that is polled does.
 #[derive(Clone)]
 pub(crate) struct CancelRequest(pub(crate) CancelMessage);
+
+impl CancelRequest {
+    /// What the wait that takes it fails with.
+    #[cold]
+    pub(crate) fn into_exception(self) -> Exception {
+        CancelledError::from(self.0).into()
+    }
+}
 
 /// What a coroutine may wait for.
 #[derive(Clone)]
