@@ -62,8 +62,9 @@ impl EventLoop {
     }
 
     /// A descriptor that is readable whenever [`run_ready`](EventLoop::run_ready) has I/O, or calls
-    /// from other threads, to deliver. Watch it level-triggered; never read from it. It stays open
-    /// until the `EventLoop` is dropped, but after [`close`](AbstractEventLoop::close) tells nothing.
+    /// from other threads, to deliver. Watch it level-triggered (a host that hears of changes only
+    /// must look again after each `run_ready`, until it is not readable); never read from it. It
+    /// stays open until the `EventLoop` is dropped, but after [`close`](AbstractEventLoop::close) tells nothing.
     ///
     /// # Errors
     /// `Unsupported` if the driver has none; what the system says if it cannot be made.

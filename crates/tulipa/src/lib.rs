@@ -21,6 +21,10 @@ pub use futures::{
     spawn, staggered_race, timeout, timeout_at, timeout_value, to_concurrent, wait, wait_for,
     wrap_future, yield_now,
 };
+pub use transports::streams::{
+    StreamReader, StreamWriter, open_connection, open_unix_connection, start_server,
+    start_unix_server,
+};
 pub use transports::*;
 
 /// What most programs import: the loop and its traits. The name `Future` is left out, so that it does
