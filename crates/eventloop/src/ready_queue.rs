@@ -4,7 +4,8 @@
 //! An entry's absolute number (counted from the first ever queued) is its identity: whether it is
 //! still to run is a comparison with the head, and calling it off replaces it by [`Entry::Gone`].
 //!
-//! Invariant: `head <= tail`; the entry with number `n` lies in segment `(n - base) / SEGMENT`.
+//! Invariant: `head <= tail`; the entry with number `n` lies in segment `(n - base) / SEGMENT`, where the
+//! first segment is `front` and the others are `more`. All but the last are full.
 
 use crate::SourceKey;
 use crate::timers::TimerKey;
@@ -34,7 +35,9 @@ pub(crate) enum Other {
 }
 
 pub(crate) struct ReadyQueue {
-    segments: VecDeque<Vec<Entry>>,
+    /// Mostly the only one: a place of its own, so that nothing has to be looked up to get at it.
+    front: Vec<Entry>,
+    more: VecDeque<Vec<Entry>>,
     spare: Vec<Vec<Entry>>,
     /// The number of the first entry of the first segment.
     base: u64,
@@ -44,7 +47,14 @@ pub(crate) struct ReadyQueue {
 
 impl ReadyQueue {
     pub(crate) fn new() -> Self {
-        Self { segments: VecDeque::new(), spare: Vec::new(), base: 0, head: 0, tail: 0 }
+        Self {
+            front: Vec::with_capacity(SEGMENT),
+            more: VecDeque::new(),
+            spare: Vec::new(),
+            base: 0,
+            head: 0,
+            tail: 0,
+        }
     }
 
     /// The number of the next entry to run.
@@ -66,9 +76,9 @@ impl ReadyQueue {
     /// Queues `entry` and says its number.
     #[inline]
     pub(crate) fn push(&mut self, entry: Entry) -> u64 {
-        match self.segments.back_mut() {
-            Some(segment) if segment.len() < SEGMENT => segment.push(entry),
-            _ => self.push_segment(entry),
+        match self.more.is_empty() && self.front.len() < SEGMENT {
+            true => self.front.push(entry),
+            false => self.push_behind(entry),
         }
         let number = self.tail;
         self.tail += 1;
@@ -76,10 +86,15 @@ impl ReadyQueue {
     }
 
     #[cold]
-    fn push_segment(&mut self, entry: Entry) {
-        let mut segment = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(SEGMENT));
-        segment.push(entry);
-        self.segments.push_back(segment);
+    fn push_behind(&mut self, entry: Entry) {
+        match self.more.back_mut() {
+            Some(segment) if segment.len() < SEGMENT => segment.push(entry),
+            _ => {
+                let mut segment = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(SEGMENT));
+                segment.push(entry);
+                self.more.push_back(segment);
+            }
+        }
     }
 
     /// Takes out the next entry, if its number is below `end`.
@@ -88,22 +103,22 @@ impl ReadyQueue {
         if self.head >= end {
             return None;
         }
-        let index = (self.head - self.base) as usize;
-        let segment = self.segments.front_mut().expect("an entry below the tail has a segment");
-        let entry = std::mem::replace(&mut segment[index], Entry::Other(Other::Gone));
-        self.head += 1;
-        if index + 1 == SEGMENT {
-            self.retire_segment();
+        if self.head - self.base == SEGMENT as u64 {
+            self.retire_front();
         }
-        Some(entry)
+        let index = (self.head - self.base) as usize;
+        self.head += 1;
+        Some(std::mem::replace(&mut self.front[index], Entry::Other(Other::Gone)))
     }
 
+    /// All entries of the first segment were taken out: the next one takes its place.
     #[cold]
-    fn retire_segment(&mut self) {
-        if let Some(mut segment) = self.segments.pop_front() {
-            segment.clear();
+    fn retire_front(&mut self) {
+        self.front.clear();
+        if let Some(next) = self.more.pop_front() {
+            let spent = std::mem::replace(&mut self.front, next);
             if self.spare.len() < SPARE_SEGMENTS {
-                self.spare.push(segment);
+                self.spare.push(spent);
             }
         }
         self.base += SEGMENT as u64;
@@ -123,15 +138,14 @@ impl ReadyQueue {
 
     /// Whether the callback with this number has yet to run.
     pub(crate) fn is_pending(&self, number: u64) -> bool {
-        let index = number.wrapping_sub(self.base) as usize;
         self.is_queued(number)
-            && matches!(self.segments[index / SEGMENT][index % SEGMENT], Entry::Callback(_))
+            && matches!(self.segment(number)[self.place(number)], Entry::Callback(_))
     }
 
     /// The callbacks that have yet to run, in order.
     pub(crate) fn callbacks(&self) -> impl Iterator<Item = &Callback> {
         // Entries before the head were replaced when they were taken out.
-        self.segments.iter().flatten().filter_map(|entry| match entry {
+        self.front.iter().chain(self.more.iter().flatten()).filter_map(|entry| match entry {
             Entry::Callback(callback) => Some(callback),
             Entry::Other(_) => None,
         })
@@ -142,19 +156,38 @@ impl ReadyQueue {
         self.head = self.tail;
         self.base = self.tail;
         self.spare.clear();
-        std::mem::take(&mut self.segments).into_iter().flatten()
+        let more = std::mem::take(&mut self.more).into_iter().flatten();
+        std::mem::take(&mut self.front).into_iter().chain(more)
     }
 
     fn is_queued(&self, number: u64) -> bool {
         (self.head..self.tail).contains(&number)
     }
 
+    fn segment_number(&self, number: u64) -> usize {
+        (number - self.base) as usize / SEGMENT
+    }
+
+    fn place(&self, number: u64) -> usize {
+        (number - self.base) as usize % SEGMENT
+    }
+
+    fn segment(&self, number: u64) -> &Vec<Entry> {
+        match self.segment_number(number) {
+            0 => &self.front,
+            behind => &self.more[behind - 1],
+        }
+    }
+
     fn slot_mut(&mut self, number: u64) -> Option<&mut Entry> {
         if !self.is_queued(number) {
             return None;
         }
-        let index = (number - self.base) as usize;
-        Some(&mut self.segments[index / SEGMENT][index % SEGMENT])
+        let (segment, place) = (self.segment_number(number), self.place(number));
+        Some(match segment {
+            0 => &mut self.front[place],
+            behind => &mut self.more[behind - 1][place],
+        })
     }
 }
 
@@ -241,6 +274,6 @@ mod tests {
         }
         while queue.pop_below(u64::MAX).is_some_and(|_| !queue.is_empty()) {}
         assert!(queue.is_empty());
-        assert!(queue.segments.len() <= 1 && queue.spare.len() <= SPARE_SEGMENTS);
+        assert!(queue.more.is_empty() && queue.spare.len() <= SPARE_SEGMENTS);
     }
 }
