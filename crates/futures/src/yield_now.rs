@@ -42,7 +42,7 @@ enum Stage {
 impl std::future::Future for YieldNow {
     type Output = Result<(), Exception>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.stage {
             Stage::New => {
