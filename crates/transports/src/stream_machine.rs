@@ -31,6 +31,8 @@ pub(crate) struct StreamMachine {
     blocked: bool,
     /// Whether reading waits because the output reached its hard limit.
     held: bool,
+    /// Whether output was thrown away.
+    cut: bool,
     /// What waits to be sent; `None` when nothing does, so that idle connections hold no buffer.
     output: Option<Box<Output>>,
     /// `None`: those that all share.
@@ -114,6 +116,7 @@ impl StreamMachine {
             flow: Flow::Open,
             blocked: false,
             held: false,
+            cut: false,
             output: None,
             limits,
         }
@@ -141,6 +144,15 @@ impl StreamMachine {
 
     pub(crate) fn is_lost(&self) -> bool {
         self.phase == Phase::Lost
+    }
+
+    /// Whether all that was written has been or may still be sent.
+    pub(crate) fn keeps_output(&self) -> bool {
+        let can_send = match self.phase {
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(End::Orderly) => true,
+            Phase::Salvaging | Phase::Ending(End::Failed) | Phase::Lost => false,
+        };
+        can_send && !self.cut
     }
 
     /// As the user sees it: not while paused, not when closing, not after the end of file.
@@ -465,6 +477,7 @@ impl StreamMachine {
     }
 
     fn drop_output(&mut self) {
+        self.cut |= self.size() > 0;
         self.output = None;
         self.blocked = false;
     }

@@ -272,7 +272,7 @@ impl<B: Backend> StreamTransport<B> {
         let future = self.event_loop().create_future();
         let (size, gone) = {
             let machine = self.machine.borrow();
-            (machine.size(), machine.is_over() || machine.is_salvaging())
+            (machine.size(), !machine.keeps_output())
         };
         // A new future is pending, so that setting it cannot fail.
         if gone {

@@ -172,9 +172,10 @@ impl StreamWriter {
                 // Why will be known in a moment.
                 let scheduler = self.shared.scheduler()?;
                 Waiting::in_line(&self.shared, |shared| &shared.closers, &*scheduler)
-            } else if self.is_all_sent() {
+            } else if self.is_all_sent() && !self.transport.is_closing() {
                 return Poll::Ready(Ok(()));
             } else {
+                // A transport that is closing knows whether it was sent or thrown away.
                 Waiting::of(self.transport.drained())
             });
         }
