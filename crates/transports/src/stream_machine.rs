@@ -31,8 +31,6 @@ pub(crate) struct StreamMachine {
     blocked: bool,
     /// Whether reading waits because the output reached its hard limit.
     held: bool,
-    /// Whether output was thrown away.
-    cut: bool,
     /// What waits to be sent; `None` when nothing does, so that idle connections hold no buffer.
     output: Option<Box<Output>>,
     /// `None`: those that all share.
@@ -116,7 +114,6 @@ impl StreamMachine {
             flow: Flow::Open,
             blocked: false,
             held: false,
-            cut: false,
             output: None,
             limits,
         }
@@ -146,13 +143,12 @@ impl StreamMachine {
         self.phase == Phase::Lost
     }
 
-    /// Whether all that was written has been or may still be sent.
-    pub(crate) fn keeps_output(&self) -> bool {
-        let can_send = match self.phase {
-            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(End::Orderly) => true,
-            Phase::Salvaging | Phase::Ending(End::Failed) | Phase::Lost => false,
-        };
-        can_send && !self.cut
+    /// Whether it has failed, or is gone.
+    pub(crate) fn is_broken(&self) -> bool {
+        match self.phase {
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(End::Orderly) => false,
+            Phase::Salvaging | Phase::Ending(End::Failed) | Phase::Lost => true,
+        }
     }
 
     /// As the user sees it: not while paused, not when closing, not after the end of file.
@@ -477,7 +473,6 @@ impl StreamMachine {
     }
 
     fn drop_output(&mut self) {
-        self.cut |= self.size() > 0;
         self.output = None;
         self.blocked = false;
     }
