@@ -209,6 +209,9 @@ impl Clone for StreamWriter {
 impl Drop for StreamWriter {
     /// The last one closes the connection (Y-23).
     fn drop(&mut self) {
+        if let Some(refusal) = self.refused.get() {
+            log::warn!(target: "tulipa", "{self:?} was dropped before anybody was told: {refusal}");
+        }
         if self.shared.writer_dropped() {
             self.transport.close();
         }
