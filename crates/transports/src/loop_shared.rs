@@ -5,6 +5,7 @@ use crate::limits::Bytes;
 use crate::server::ServerCore;
 use crate::stream_machine::Output;
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt};
+use futures::Future;
 use indexmap::IndexMap;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -145,4 +146,13 @@ impl LoopShared {
     pub(crate) fn connection_ended(&self) {
         self.connections.set(self.connections.get() - 1);
     }
+}
+
+/// Puts `future` behind those that wait, and takes out those that do not any more, so that waits that
+/// are given up again and again do not pile up.
+#[must_use = "what they hold is the user's: to be dropped when nothing is borrowed"]
+pub(crate) fn add_waiting<T>(waiting: &mut Vec<Future<T>>, future: &Future<T>) -> Vec<Future<T>> {
+    let given_up = waiting.extract_if(.., |future| future.done()).collect();
+    waiting.push(future.clone());
+    given_up
 }

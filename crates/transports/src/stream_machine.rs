@@ -143,6 +143,14 @@ impl StreamMachine {
         self.phase == Phase::Lost
     }
 
+    /// Whether it has failed, or is gone.
+    pub(crate) fn is_broken(&self) -> bool {
+        match self.phase {
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(End::Orderly) => false,
+            Phase::Salvaging | Phase::Ending(End::Failed) | Phase::Lost => true,
+        }
+    }
+
     /// As the user sees it: not while paused, not when closing, not after the end of file.
     pub(crate) fn is_reading(&self) -> bool {
         matches!(self.phase, Phase::Open { input: Input::Flowing, .. })

@@ -248,6 +248,7 @@ impl<B: Backend> StreamTransport<B> {
             self.rare(|rare| rare.reason = reason);
         }
         if unsent {
+            self.rare(|rare| rare.thrown_away = true);
             self.fail_drained();
         }
     }

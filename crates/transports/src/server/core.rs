@@ -7,7 +7,7 @@ use super::shutdown::{Shutdown, ShutdownReport};
 use crate::backend::SocketBackend;
 use crate::into_protocol::Factory;
 use crate::limits::OutputLimits;
-use crate::loop_shared::{LoopShared, Owner};
+use crate::loop_shared::{LoopShared, Owner, add_waiting};
 use crate::report_limit::ReportLimit;
 use crate::stream_transport::StreamTransport;
 use crate::{Address, SocketView};
@@ -288,7 +288,8 @@ impl ServerCore {
 
     pub(super) fn wait_closed(&self) -> Future<()> {
         let future = self.event_loop().create_future();
-        self.wait_closed.borrow_mut().push(future.clone());
+        let given_up = add_waiting(&mut self.wait_closed.borrow_mut(), &future);
+        drop(given_up); // what they hold is the user's
         self.check_all_gone();
         future
     }

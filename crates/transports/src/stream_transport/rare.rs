@@ -29,6 +29,8 @@ pub(super) struct Rare<B: Backend> {
     /// A connect is under way.
     pub(super) connecting: Option<OnConnect<B>>,
     pub(super) dropped_writes: u64,
+    /// It was ended with something left to send.
+    pub(super) thrown_away: bool,
 }
 
 impl<B: Backend> Default for Rare<B> {
@@ -43,6 +45,7 @@ impl<B: Backend> Default for Rare<B> {
             opened: None,
             connecting: None,
             dropped_writes: 0,
+            thrown_away: false,
         }
     }
 }
@@ -58,6 +61,7 @@ impl<B: Backend> Rare<B> {
             && self.opened.is_none()
             && self.connecting.is_none()
             && self.dropped_writes == 0
+            && !self.thrown_away
     }
 }
 

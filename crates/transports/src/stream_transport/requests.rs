@@ -3,6 +3,7 @@
 use super::StreamTransport;
 use crate::backend::Backend;
 use crate::limits::OutputLimits;
+use crate::loop_shared::add_waiting;
 use crate::stream_machine::End;
 use crate::{Bytes, InvalidLimits, WriteBufferCap, WriteBufferLimits};
 use futures::{Exception, Future, SchedulerExt};
@@ -28,12 +29,8 @@ impl<B: Backend> StreamTransport<B> {
     /// A future that is done after `connection_lost`.
     pub(super) fn wait_closed(self: &Rc<Self>) -> Future<()> {
         let future = self.event_loop().create_future();
-        let gone: Vec<_> = self.rare(|rare| {
-            let gone = rare.closed.extract_if(.., |future| future.done()).collect();
-            rare.closed.push(future.clone());
-            gone
-        });
-        drop(gone); // what they hold is the user's
+        let given_up = self.rare(|rare| add_waiting(&mut rare.closed, &future));
+        drop(given_up); // what they hold is the user's
         future
     }
 

@@ -2,7 +2,7 @@
 
 use super::{DIRTY, RUNNING, StreamTransport, Turn, WAITING};
 use crate::backend::Backend;
-use crate::loop_shared::Waiting;
+use crate::loop_shared::{Waiting, add_waiting};
 use crate::stream_machine::End;
 use crate::{CapPolicy, WriteRefusal, WriteState};
 use futures::{Future, SchedulerExt, TimeoutError};
@@ -270,17 +270,19 @@ impl<B: Backend> StreamTransport<B> {
     /// A future for the moment at which nothing waits.
     pub(super) fn drained(self: &Rc<Self>) -> Future<()> {
         let future = self.event_loop().create_future();
-        let (size, gone) = {
+        let (size, broken) = {
             let machine = self.machine.borrow();
-            (machine.size(), machine.is_over() || machine.is_salvaging())
+            (machine.size(), machine.is_broken())
         };
+        let gone = broken || self.if_rare(|rare| rare.thrown_away.then_some(())).is_some();
         // A new future is pending, so that setting it cannot fail.
         if gone {
             let _ = future.set_exception(lost_before_sent());
         } else if size == 0 {
             let _ = future.set_result(());
         } else {
-            self.rare(|rare| rare.drained.push(future.clone()));
+            let given_up = self.rare(|rare| add_waiting(&mut rare.drained, &future));
+            drop(given_up); // what they hold is the user's
         }
         future
     }

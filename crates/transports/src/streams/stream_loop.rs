@@ -146,8 +146,9 @@ pub fn open_unix_connection(
 ///
 /// The handler is a plain function, or an `async` one: that becomes a task, which lives as long as
 /// it needs (Y-25). If it fails or panics, that is reported and the connection closed; if it is
-/// cancelled, the connection is closed. (Ten reports a second, then a count.) Its return closes nothing, but the drop of the last writer
-/// does: a handler that gave away neither half has ended its connection when it returns (Y-26).
+/// cancelled, the connection is closed. (Ten reports a second, then a count.) Its return closes
+/// nothing, but the drop of the last writer does: a handler that gave away neither half has ended its
+/// connection when it returns (Y-26).
 ///
 /// [`Server::shutdown`] cancels the tasks of the handlers, which may still say goodbye.
 ///

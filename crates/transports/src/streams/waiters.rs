@@ -64,7 +64,7 @@ impl Waiting {
         Self::of(future)
     }
 
-    /// A wait for `future`.
+    /// A wait for `future`, which nobody else waits for.
     pub(super) fn of(future: Future<()>) -> Self {
         Self { future, place: None, resumes: 0 }
     }
@@ -89,6 +89,8 @@ impl Drop for Waiting {
         if let Some((shared, line, number)) = self.place.take() {
             let left = line(&shared).waiting.borrow_mut().remove(&number);
             drop(left); // after the borrow: it may hold a foreign waker
+        } else {
+            self.future.cancel(); // whoever would set it need not keep it
         }
     }
 }

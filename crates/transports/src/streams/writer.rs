@@ -3,8 +3,9 @@
 mod poll;
 
 use super::{StreamReader, StreamShared};
-use crate::{ExtraInfo, ExtraValue, Transport, WriteState};
+use crate::{ExtraInfo, ExtraValue, Transport, WriteRefusal, WriteState};
 use futures::Exception;
+use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -30,6 +31,9 @@ use std::rc::Rc;
 pub struct StreamWriter {
     transport: Rc<dyn Transport>,
     shared: Rc<StreamShared>,
+    /// Why a write of this handle was not taken, until somebody is told. Meanwhile no other is, or
+    /// the peer would get bytes with a hole in them.
+    refused: Cell<Option<WriteRefusal>>,
     /// What the methods that poll wait for, if one ever had to.
     waits: Option<Box<poll::Waits>>,
 }
@@ -69,24 +73,45 @@ impl StreamWriter {
 
     fn over(transport: Rc<dyn Transport>, shared: Rc<StreamShared>) -> Self {
         shared.writer_made();
-        Self { transport, shared, waits: None }
+        Self { transport, shared, refused: Cell::new(None), waits: None }
     }
 
-    /// Takes `data` to be sent, as [`write`](crate::WriteTransport::write) of the transport does. The
-    /// answer may be ignored: what is refused because the connection is gone shows at the next
-    /// [`drain`](StreamWriter::drain).
+    /// Takes `data` to be sent, as [`write`](crate::WriteTransport::write) of the transport does.
+    ///
+    /// The answer may be ignored: the next [`drain`](StreamWriter::drain) of this handle tells of
+    /// what was refused, or of the loss of the connection. Until then this handle takes nothing more,
+    /// so that the peer never gets bytes with a hole in them. It takes drains to stay clear of the
+    /// hard limit of the output ([`WriteBufferCap`](crate::WriteBufferCap)).
     pub fn write(&self, data: &[u8]) -> WriteState {
-        self.transport.write(data)
+        self.unless_refused(|transport| transport.write(data))
     }
 
     /// As one write of all the parts joined, without joining them.
     pub fn writelines(&self, parts: &[&[u8]]) -> WriteState {
-        self.transport.writelines(parts)
+        self.unless_refused(|transport| transport.writelines(parts))
     }
 
     /// As [`write`](StreamWriter::write); a large buffer that has to wait is kept, not copied.
     pub fn write_vec(&self, data: Vec<u8>) -> WriteState {
-        self.transport.write_vec(data)
+        self.unless_refused(|transport| transport.write_vec(data))
+    }
+
+    fn unless_refused(&self, write: impl FnOnce(&dyn Transport) -> WriteState) -> WriteState {
+        if let Some(refusal) = self.refused.get() {
+            return WriteState::Refused(refusal);
+        }
+        let state = write(&*self.transport);
+        if let WriteState::Refused(refusal @ (WriteRefusal::OverCap | WriteRefusal::AfterEof)) =
+            state
+        {
+            self.refused.set(Some(refusal)); // a loss is told in any case
+        }
+        state
+    }
+
+    /// Tells once of what was refused.
+    fn check_refused(&self) -> Result<(), Exception> {
+        self.refused.take().map_or(Ok(()), |refusal| Err(refusal.into()))
     }
 
     /// Waits while the output is over its high mark, until it has fallen to the low one. Below the
@@ -102,7 +127,8 @@ impl StreamWriter {
     ///
     /// # Errors
     /// The reader's exception if there is one; else, when the connection is lost, an `io::Error` of
-    /// the kind `ConnectionReset`, also for those who wait at that moment; or a cancellation.
+    /// the kind `ConnectionReset`, also for those who wait at that moment; else, once, the
+    /// [`WriteRefusal`] of a write of this handle that was not taken; or a cancellation.
     pub async fn drain(&self) -> Result<(), Exception> {
         if let Some(exception) = self.shared.failure() {
             return Err(exception);
@@ -111,7 +137,8 @@ impl StreamWriter {
             futures::yield_now().await?;
         }
         let mut waiting = None;
-        poll_fn(|context| self.poll_below_mark(context, &mut waiting)).await
+        poll_fn(|context| self.poll_below_mark(context, &mut waiting)).await?;
+        self.check_refused()
     }
 
     /// Ends our direction once all that was written is sent; the peer reads the end. Reading goes on.
@@ -138,7 +165,8 @@ impl StreamWriter {
     /// the peer, or somebody else, ends it. It may be called any number of times, or never (Y-21).
     ///
     /// # Errors
-    /// Why the connection was lost, if that was no orderly end; or a cancellation.
+    /// Why the connection was lost, if that was no orderly end; else, once, the [`WriteRefusal`] of a
+    /// write of this handle that was not taken; or a cancellation.
     ///
     /// # Examples
     /// ```
@@ -151,7 +179,8 @@ impl StreamWriter {
     /// ```
     pub async fn wait_closed(&self) -> Result<(), Exception> {
         let mut waiting = None;
-        poll_fn(|context| self.poll_lost(context, &mut waiting)).await
+        poll_fn(|context| self.poll_lost(context, &mut waiting)).await?;
+        self.check_refused()
     }
 
     /// What is known about the connection, by asyncio's names: `peername`, `sockname`, `socket`.
@@ -180,6 +209,9 @@ impl Clone for StreamWriter {
 impl Drop for StreamWriter {
     /// The last one closes the connection (Y-23).
     fn drop(&mut self) {
+        if let Some(refusal) = self.refused.get() {
+            log::warn!(target: "tulipa", "{self:?} was dropped before anybody was told: {refusal}");
+        }
         if self.shared.writer_dropped() {
             self.transport.close();
         }

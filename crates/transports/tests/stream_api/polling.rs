@@ -207,3 +207,58 @@ impl SpawnEcho for TestLoop {
         })
     }
 }
+
+#[test]
+fn y16_a_polled_flush_does_not_take_thrown_away_for_sent() {
+    type Cut = fn(&tulipa_transports::testing::MemoryPair);
+    let cuts: [(Cut, &str); 2] = [
+        (|pair| pair.left.abort(), "the connection is lost"),
+        (|pair| pair.left.abort_with(futures::Exception::msg("enough")), "enough"),
+    ];
+    for (cut, reason) in cuts {
+        let event_loop = TestLoop::new();
+        let (_reader, mut writer, pair) = stream_to(&event_loop, Paused, 10);
+        let flushed = block_on(&event_loop, async move {
+            writer.write(&[7; 100]);
+            futures::yield_now().await.unwrap();
+            cut(&pair);
+            let flushed = poll_fn(|context| writer.poll_flush(context)).await;
+            pair.right.abort();
+            flushed
+        });
+        assert_eq!(flushed.unwrap_err().to_string(), reason);
+        run_until_all_closed(&event_loop);
+    }
+}
+
+#[test]
+fn y16_a_polled_flush_fails_while_what_came_before_a_failure_is_still_delivered() {
+    let event_loop = TestLoop::new();
+    let (_reader, mut writer, pair) = stream_to(&event_loop, Paused, 10);
+    writer.write(&[7; 100]);
+    event_loop.run_ready_now();
+    pair.break_left_output();
+    let outcome = block_on(&event_loop, async move {
+        while !writer.is_closing() {
+            futures::yield_now().await.unwrap();
+        }
+        poll_fn(|context| writer.poll_flush(context)).await
+    });
+    assert_eq!(outcome.unwrap_err().io_kind(), Some(std::io::ErrorKind::BrokenPipe));
+    pair.right.abort();
+    run_until_all_closed(&event_loop);
+}
+
+#[test]
+fn y16_a_polled_flush_of_what_was_sent_is_done_though_the_connection_was_closed() {
+    let event_loop = TestLoop::new();
+    let (_reader, mut writer, pair) = stream_to(&event_loop, Listens, 1000);
+    block_on(&event_loop, async move {
+        writer.write(&[7; 100]);
+        poll_fn(|context| writer.poll_flush(context)).await.unwrap();
+        writer.close();
+        poll_fn(|context| writer.poll_flush(context)).await.unwrap();
+    });
+    pair.right.close();
+    run_until_all_closed(&event_loop);
+}

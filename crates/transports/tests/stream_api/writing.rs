@@ -12,7 +12,8 @@ use std::rc::Rc;
 use tulipa_transports::streams::StreamWriter;
 use tulipa_transports::testing::{MemoryLoop, MemoryOptions};
 use tulipa_transports::{
-    Bytes, Eof, Protocol, Transport, TransportExt, WriteBufferLimits, WriteState,
+    Bytes, CapPolicy, Eof, Protocol, Transport, TransportExt, WriteBufferCap, WriteBufferLimits,
+    WriteRefusal, WriteState,
 };
 
 /// Notes what it gets; reads nothing while it is told not to.
@@ -72,6 +73,7 @@ fn y16_writing_ending_and_closing_are_the_transports() {
     assert_eq!(writer.write_vec(b"four".to_vec()), WriteState::Taken);
     writer.write_eof();
     assert!(!writer.write(b"late").is_taken());
+    assert!(now(writer.drain()).is_err(), "it says so, once");
     event_loop.run_ready_now();
     assert_eq!((&sink.received.borrow()[..], sink.eof.get()), (&b"one two three four"[..], true));
     assert!(!writer.is_closing(), "the other direction is open");
@@ -433,4 +435,90 @@ fn y16_two_streams_over_memory_talk_to_each_other() {
     });
     run_until_all_closed(&event_loop);
     assert_eq!(task.take().unwrap(), b"pong\n");
+}
+
+/// A stream to one who does not read, which takes 1000 bytes and no more.
+fn capped(event_loop: &TestLoop) -> (Stream, tulipa_transports::testing::MemoryPair) {
+    let (stream, pair) = stuck(event_loop);
+    pair.left.set_write_buffer_cap(WriteBufferCap { size: Bytes(1000), policy: CapPolicy::Refuse });
+    (stream, pair)
+}
+
+#[test]
+fn y17_drain_tells_of_what_was_refused_so_that_no_stream_has_a_hole() {
+    let event_loop = TestLoop::new();
+    let sink = Sink::paused();
+    let (_reader, writer, pair) = stream_to(&event_loop, sink.clone(), 50);
+    let cap = WriteBufferCap { size: Bytes(1000), policy: CapPolicy::Refuse };
+    pair.left.set_write_buffer_cap(cap);
+    assert!(writer.write(&[1; 2000]).is_taken());
+    assert_eq!(writer.write(&[2; 10]), WriteState::Refused(WriteRefusal::OverCap));
+    pair.right.resume_reading();
+    event_loop.run_ready_now();
+    assert_eq!(writer.transport().get_write_buffer_size(), Bytes(0), "there is room again");
+    for refused in [writer.write(&[3]), writer.writelines(&[&[3]]), writer.write_vec(vec![3])] {
+        assert_eq!(refused, WriteState::Refused(WriteRefusal::OverCap), "after a hole");
+    }
+    let other = writer.clone();
+    assert!(other.write(&[4]).is_taken(), "it has no hole of its own");
+    now(other.drain()).unwrap();
+    let refusal = now(writer.drain()).unwrap_err();
+    assert_eq!(refusal.downcast_ref(), Some(&WriteRefusal::OverCap));
+    now(writer.drain()).unwrap();
+    assert!(writer.write(&[5]).is_taken(), "who was told may go on");
+    event_loop.run_ready_now();
+    assert_eq!(sink.received.borrow()[2000..], [4, 5]);
+    drop((writer, other));
+    pair.right.close();
+    run_until_all_closed(&event_loop);
+}
+
+#[test]
+fn y17_drain_waits_for_room_before_it_tells_of_what_was_refused() {
+    let event_loop = TestLoop::new();
+    let (stream, pair) = capped(&event_loop);
+    let draining = waiting(&event_loop, async move {
+        stream.writer.write(&[1; 2000]);
+        stream.writer.write(&[2; 10]);
+        stream.writer.drain().await
+    });
+    pair.right.resume_reading();
+    event_loop.run_ready_now();
+    let refusal = draining.take().unwrap().unwrap_err();
+    assert_eq!(refusal.downcast_ref(), Some(&WriteRefusal::OverCap));
+    pair.right.close();
+    run_until_all_closed(&event_loop);
+}
+
+#[test]
+fn y16_y21_who_never_drains_learns_at_the_end_that_something_was_refused() {
+    let event_loop = TestLoop::new();
+    let (stream, pair) = capped(&event_loop);
+    let closing = waiting(&event_loop, async move {
+        let writer = stream.writer;
+        writer.write(&[1; 2000]);
+        writer.write(&[2; 10]);
+        writer.close();
+        (writer.wait_closed().await, writer.wait_closed().await)
+    });
+    pair.right.resume_reading();
+    event_loop.run_ready_now();
+    pair.right.close();
+    run_until_all_closed(&event_loop);
+    let (first, second) = closing.take().unwrap();
+    assert_eq!(first.unwrap_err().downcast_ref(), Some(&WriteRefusal::OverCap));
+    second.unwrap();
+}
+
+#[test]
+fn y16_x18_drain_tells_of_a_write_after_the_end() {
+    let event_loop = TestLoop::new();
+    let (_reader, writer, pair) = stream_to(&event_loop, Sink::default(), 50);
+    writer.write_eof();
+    assert_eq!(writer.write(b"late"), WriteState::Refused(WriteRefusal::AfterEof));
+    let refusal = now(writer.drain()).unwrap_err();
+    assert_eq!(refusal.downcast_ref(), Some(&WriteRefusal::AfterEof));
+    drop(writer);
+    pair.right.close();
+    run_until_all_closed(&event_loop);
 }

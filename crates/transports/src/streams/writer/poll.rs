@@ -28,10 +28,11 @@ impl StreamWriter {
     /// # Errors
     /// As [`drain`](StreamWriter::drain).
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        self.with_slot(
+        ready!(self.with_slot(
             |waits| &mut waits.mark,
             |writer, slot| writer.poll_below_mark(context, slot),
-        )
+        ))?;
+        Poll::Ready(self.check_refused())
     }
 
     /// Takes all of `data` once the output is not over its mark, and says how much that was: all,
@@ -45,7 +46,9 @@ impl StreamWriter {
         data: &[u8],
     ) -> Poll<Result<usize, Exception>> {
         ready!(self.poll_ready(context))?;
-        Poll::Ready(self.write(data).into_result().map(|()| data.len()).map_err(Exception::from))
+        // The caller is told here, so that there is nothing to be told later.
+        let written = self.transport.write(data).into_result();
+        Poll::Ready(written.map(|()| data.len()).map_err(Exception::from))
     }
 
     /// As [`poll_write`](StreamWriter::poll_write), of several buffers; it stops where the output has
@@ -61,7 +64,7 @@ impl StreamWriter {
         ready!(self.poll_ready(context))?;
         let mut count = 0;
         for part in parts.iter().filter(|part| !part.is_empty()) {
-            match self.write(part) {
+            match self.transport.write(part) {
                 WriteState::Taken => count += part.len(),
                 WriteState::OverHighMark => {
                     count += part.len();
@@ -78,9 +81,14 @@ impl StreamWriter {
     /// flush in order to be heard.
     ///
     /// # Errors
-    /// As [`drain`](StreamWriter::drain).
+    /// As [`drain`](StreamWriter::drain); also if the output was thrown away, by an abort for
+    /// example.
     pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        self.with_slot(|waits| &mut waits.sent, |writer, slot| writer.poll_sent(context, slot))
+        ready!(self.with_slot(
+            |waits| &mut waits.sent,
+            |writer, slot| writer.poll_sent(context, slot),
+        ))?;
+        Poll::Ready(self.check_refused())
     }
 
     /// Ends our direction, and is ready when that is sent: what `AsyncWrite` of other libraries
@@ -102,7 +110,11 @@ impl StreamWriter {
     /// As [`wait_closed`](StreamWriter::wait_closed).
     pub fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
         self.close();
-        self.with_slot(|waits| &mut waits.lost, |writer, slot| writer.poll_lost(context, slot))
+        ready!(self.with_slot(
+            |waits| &mut waits.lost,
+            |writer, slot| writer.poll_lost(context, slot),
+        ))?;
+        Poll::Ready(self.check_refused())
     }
 
     fn with_slot<R>(
@@ -172,9 +184,10 @@ impl StreamWriter {
                 // Why will be known in a moment.
                 let scheduler = self.shared.scheduler()?;
                 Waiting::in_line(&self.shared, |shared| &shared.closers, &*scheduler)
-            } else if self.is_all_sent() {
+            } else if self.is_all_sent() && !self.transport.is_closing() {
                 return Poll::Ready(Ok(()));
             } else {
+                // A transport that is closing knows whether it was sent or thrown away.
                 Waiting::of(self.transport.drained())
             });
         }
