@@ -44,4 +44,6 @@ pub mod pages {
     pub struct Tutorial;
     #[doc = include_str!("../../../docs/cancellation.md")]
     pub struct Cancellation;
+    #[doc = include_str!("../../../docs/porting.md")]
+    pub struct Porting;
 }
