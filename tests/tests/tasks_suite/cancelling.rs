@@ -161,7 +161,7 @@ pub(crate) fn t19_taking_the_last_request_back_calls_it_off(host: &dyn Host) {
     assert_eq!(task.result().unwrap(), "undisturbed");
 }
 
-pub(crate) fn t25_a_foreign_future_is_dropped(host: &dyn Host) {
+pub(crate) fn t25_i12_a_foreign_future_is_dropped(host: &dyn Host) {
     let (scheduler, log) = (host.scheduler(), Log::default());
     let guard = Dropped(log.clone(), "dropped");
     let task = scheduler.spawn(async move {

@@ -52,7 +52,7 @@ tulipa_tests::on_every_host! {
         t17_cancelled_after_its_future_was_done_the_value_stays_there,
         t18_t19_requests_are_counted_and_delivered_once,
         t19_taking_the_last_request_back_calls_it_off,
-        t25_a_foreign_future_is_dropped,
+        t25_i12_a_foreign_future_is_dropped,
         t25_waits_that_were_given_away_do_not_hold_a_cancellation_up,
         t25_all_waits_of_a_select_are_told,
         t31_a_cancelled_sleep_cancels_its_timer,
@@ -72,7 +72,7 @@ tulipa_tests::on_every_host! {
         f26_a_future_or_task_comes_back_as_it_is,
         f26_anything_else_becomes_a_task,
         f26_a_future_of_another_loop_is_refused,
-        t46_values_come_in_the_order_of_the_arguments,
+        t46_w35_values_come_in_the_order_of_the_arguments,
         t46_gathering_nothing_is_done_at_once,
         t46_one_that_is_given_twice_runs_once,
         t46_coroutines_run_at_the_same_time,
@@ -187,7 +187,8 @@ tulipa_tests::on_every_host! {
         t67_when_two_expire_together_the_outer_one_reports,
         t67_an_inner_one_alone_can_be_caught_between_them,
         t68_nothing_fires_after_leaving,
-        t62_t68_an_iteration_in_which_the_block_ends_is_not_too_late;
+        t62_t68_an_iteration_in_which_the_block_ends_is_not_too_late,
+        w33_a_limit_on_a_future_cancels_it_and_leaves_no_timer;
     wait_for:
         t39_what_takes_too_long_is_cancelled_and_waited_for,
         t39_without_a_limit_it_is_a_plain_await,
