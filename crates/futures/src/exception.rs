@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn f6_a_cancellation_is_seen_through_an_io_error() {
+    fn f6_t21_a_cancellation_is_seen_through_an_io_error() {
         let cancelled = Exception::from(CancelledError::with_message("shutdown"));
         let wrapped = Exception::from(io::Error::other(CancelledError::with_message("shutdown")));
         let nested = Exception::from(io::Error::from(cancelled.clone()));

@@ -35,7 +35,15 @@ pub mod prelude {
     pub use transports::prelude::*;
 }
 
-/// The programs in the project's README, so that they are compiled.
+/// The programs in the project's pages, so that they are compiled, and run where they end by themselves.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-pub struct Readme;
+pub mod pages {
+    #[doc = include_str!("../../../README.md")]
+    pub struct Readme;
+    #[doc = include_str!("../../../docs/tutorial.md")]
+    pub struct Tutorial;
+    #[doc = include_str!("../../../docs/cancellation.md")]
+    pub struct Cancellation;
+    #[doc = include_str!("../../../docs/porting.md")]
+    pub struct Porting;
+}

@@ -21,7 +21,7 @@ pub(crate) fn f9_a_callback_gets_the_future_once(host: &dyn Host) {
     assert_eq!(count.get(), 7);
 }
 
-pub(crate) fn f10_callbacks_never_run_from_inside_a_request(host: &dyn Host) {
+pub(crate) fn f10_w28_callbacks_never_run_from_inside_a_request(host: &dyn Host) {
     type Complete = fn(&Future<u32>) -> bool;
     let ways: [Complete; 4] = [
         |future| future.set_result(1).is_ok(),

@@ -10,7 +10,7 @@ fn create<T: 'static>(host: &dyn Host) -> Future<T> {
     host.scheduler().create_future()
 }
 
-pub(crate) fn f31_map_applies_a_function(host: &dyn Host) {
+pub(crate) fn f31_w29_map_applies_a_function(host: &dyn Host) {
     let source = create::<u32>(host);
     let mapped = source.clone().map(|value| value + 1).map(|value| value.to_string());
     source.set_result(1).unwrap();
@@ -278,7 +278,7 @@ fn on_a_small_stack(body: fn(&dyn Host)) {
     thread.unwrap().join().unwrap();
 }
 
-pub(crate) fn f31_a_chain_of_ten_thousand_links_needs_no_stack(host: &dyn Host) {
+pub(crate) fn f31_w30_a_chain_of_ten_thousand_links_needs_no_stack(host: &dyn Host) {
     let body = |host: &dyn Host| {
         let source = create::<u32>(host);
         let last = long_chain(&source);
@@ -306,7 +306,7 @@ pub(crate) fn f31_a_pending_chain_is_dropped_without_stack(host: &dyn Host) {
     on_a_small_stack(body);
 }
 
-pub(crate) fn f31_a_chain_is_cancelled_from_its_end(host: &dyn Host) {
+pub(crate) fn f31_w32_a_chain_is_cancelled_from_its_end(host: &dyn Host) {
     let body = |host: &dyn Host| {
         let source = create::<u32>(host);
         let last = long_chain(&source);

@@ -48,7 +48,7 @@ tulipa_tests::on_every_host! {
         h2_l25_handles_outlive_the_loop;
     state:
         f1_done_is_final,
-        f2_setting_a_done_future_is_an_error_also_when_cancelled,
+        f2_w31_setting_a_done_future_is_an_error_also_when_cancelled,
         f2_a_value_that_came_too_late_comes_back,
         f3_result_gives_the_value_any_number_of_times,
         f3_taking_moves_the_value,
@@ -62,7 +62,7 @@ tulipa_tests::on_every_host! {
         d2_a_future_tells_its_state_and_place;
     callbacks:
         f9_a_callback_gets_the_future_once,
-        f10_callbacks_never_run_from_inside_a_request,
+        f10_w28_callbacks_never_run_from_inside_a_request,
         f11_on_a_done_future_a_callback_is_queued_right_away,
         f12_callbacks_run_in_the_order_of_their_additions,
         f12_those_of_the_future_that_was_done_first_come_first,
@@ -86,6 +86,7 @@ tulipa_tests::on_every_host! {
         f20_results_cancelled_and_pending_futures_are_silent,
         f21_the_report_works_when_the_loop_is_closed,
         f21_the_report_does_not_keep_the_exception,
+        f19_w34_a_failure_that_a_chain_took_over_is_reported_by_its_last_future,
         d12_a_report_may_cause_another_one;
     wakers:
         f22_a_done_future_is_ready_at_once,
@@ -100,7 +101,7 @@ tulipa_tests::on_every_host! {
         f15_f16_a_waker_that_panics_is_reported_and_the_others_are_told,
         f15_a_waker_that_runs_the_loop_disturbs_nobody;
     chain:
-        f31_map_applies_a_function,
+        f31_w29_map_applies_a_function,
         f31_then_waits_for_the_future_that_was_made,
         f31_or_else_replaces_a_failure,
         f3_a_chain_moves_values_that_are_not_clone,
@@ -114,9 +115,9 @@ tulipa_tests::on_every_host! {
         f2_a_derived_future_that_was_set_by_hand_stays_so,
         f1_a_future_cannot_wait_for_itself,
         f21_an_inner_future_that_nobody_completes_is_not_leaked,
-        f31_a_chain_of_ten_thousand_links_needs_no_stack,
+        f31_w30_a_chain_of_ten_thousand_links_needs_no_stack,
         f31_a_pending_chain_is_dropped_without_stack,
-        f31_a_chain_is_cancelled_from_its_end;
+        f31_w32_a_chain_is_cancelled_from_its_end;
     reentrancy:
         f15_f17_user_code_may_do_anything_wherever_it_runs;
     context:

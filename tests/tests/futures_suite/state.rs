@@ -33,7 +33,7 @@ pub(crate) fn f1_done_is_final(host: &dyn Host) {
     assert_eq!([&finished, &failed, &cancelled].map(Future::cancelled), [false, false, true]);
 }
 
-pub(crate) fn f2_setting_a_done_future_is_an_error_also_when_cancelled(host: &dyn Host) {
+pub(crate) fn f2_w31_setting_a_done_future_is_an_error_also_when_cancelled(host: &dyn Host) {
     for (future, state) in done_futures(host).into_iter().zip(["finished", "finished", "cancelled"])
     {
         let errors = [

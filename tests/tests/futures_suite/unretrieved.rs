@@ -122,3 +122,16 @@ pub(crate) fn d12_a_report_may_cause_another_one(host: &dyn Host) {
     drop(failed(host));
     assert_eq!(host.take_reports().len(), 3);
 }
+
+pub(crate) fn f19_w34_a_failure_that_a_chain_took_over_is_reported_by_its_last_future(
+    host: &dyn Host,
+) {
+    let source = host.scheduler().create_future::<u32>();
+    let last = source.clone().map(|value| value + 1).map(|value| value + 1);
+    source.set_exception(Exception::msg("lost")).unwrap();
+    host.run_until_idle();
+    drop(source);
+    assert!(host.take_reports().is_empty());
+    drop(last);
+    assert_eq!(host.take_reports().len(), 1);
+}

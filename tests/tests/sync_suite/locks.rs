@@ -31,7 +31,7 @@ pub(crate) fn s1_nobody_waits_outside_of_a_loop(host: &dyn Host) {
     assert_eq!(trace.take(), ["a in", "a out"]);
 }
 
-pub(crate) fn s1_waiting_on_another_loop_is_an_error(host: &dyn Host) {
+pub(crate) fn s1_i9_waiting_on_another_loop_is_an_error(host: &dyn Host) {
     let (lock, other) = (Lock::new(), MiniScheduler::new());
     let elsewhere = |lock: &Lock| {
         let lock = lock.clone();

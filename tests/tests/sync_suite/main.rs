@@ -16,7 +16,7 @@ mod threads;
 tulipa_tests::on_every_host! {
     locks:
         s1_nobody_waits_outside_of_a_loop,
-        s1_waiting_on_another_loop_is_an_error,
+        s1_i9_waiting_on_another_loop_is_an_error,
         s4_the_guard_releases_however_the_block_ends,
         s5_a_free_lock_is_taken_without_a_pause,
         s2_s6_who_waits_first_is_served_first,

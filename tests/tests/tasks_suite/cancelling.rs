@@ -161,7 +161,7 @@ pub(crate) fn t19_taking_the_last_request_back_calls_it_off(host: &dyn Host) {
     assert_eq!(task.result().unwrap(), "undisturbed");
 }
 
-pub(crate) fn t25_a_foreign_future_is_dropped(host: &dyn Host) {
+pub(crate) fn t25_i12_a_foreign_future_is_dropped(host: &dyn Host) {
     let (scheduler, log) = (host.scheduler(), Log::default());
     let guard = Dropped(log.clone(), "dropped");
     let task = scheduler.spawn(async move {
@@ -200,7 +200,7 @@ pub(crate) fn t25_waits_that_were_given_away_do_not_hold_a_cancellation_up(host:
     drop((turn, wait));
 }
 
-pub(crate) fn t25_d10_all_waits_of_a_select_are_told(host: &dyn Host) {
+pub(crate) fn t25_all_waits_of_a_select_are_told(host: &dyn Host) {
     let scheduler = host.scheduler();
     let futures: Vec<Future<u32>> = (0..3).map(|_| scheduler.create_future()).collect();
     let mut waits: Vec<_> = futures.clone();
@@ -264,7 +264,7 @@ pub(crate) fn t3_a_yield_is_cancelled(host: &dyn Host) {
     assert!(task.cancelled());
 }
 
-pub(crate) fn d10_abort_drops_a_coroutine_that_does_not_answer(host: &dyn Host) {
+pub(crate) fn abort_drops_a_coroutine_that_does_not_answer(host: &dyn Host) {
     let (scheduler, log) = (host.scheduler(), Log::default());
     let guard = Dropped(log.clone(), "dropped");
     let task = scheduler.spawn(async move {
@@ -286,7 +286,7 @@ pub(crate) fn d10_abort_drops_a_coroutine_that_does_not_answer(host: &dyn Host) 
     assert_eq!(log.take(), ["dropped"]);
 }
 
-pub(crate) fn d10_abort_from_inside_takes_effect_after_the_step(host: &dyn Host) {
+pub(crate) fn abort_from_inside_takes_effect_after_the_step(host: &dyn Host) {
     let log = Log::default();
     let seen = log.clone();
     let task = host.scheduler().create_task(async move {
@@ -299,4 +299,20 @@ pub(crate) fn d10_abort_from_inside_takes_effect_after_the_step(host: &dyn Host)
     host.run_until_idle();
     assert!(task.cancelled());
     assert_eq!(log.take(), ["goes on"]);
+}
+
+pub(crate) fn t22_all_who_wait_see_the_message_and_it_stays(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    let inner = scheduler.create_task(sleep(Duration::from_secs(3600)));
+    let waiters = [(); 2].map(|()| scheduler.create_task(inner.as_future().clone()));
+    let cancelled = inner.clone();
+    scheduler.call_later(Duration::from_millis(1), move || {
+        assert!(cancelled.cancel_with("enough"));
+    });
+    host.run_until_idle();
+    for _ in 0..2 {
+        for task in [&inner, &waiters[0], &waiters[1]] {
+            assert_eq!(words(&task.result()), "error: cancelled: enough");
+        }
+    }
 }

@@ -78,7 +78,7 @@ pub(crate) fn f26_a_future_of_another_loop_is_refused(host: &dyn Host) {
     assert!(!own.done() && !future.done());
 }
 
-pub(crate) fn t46_values_come_in_the_order_of_the_arguments(host: &dyn Host) {
+pub(crate) fn t46_w35_values_come_in_the_order_of_the_arguments(host: &dyn Host) {
     let scheduler = host.scheduler();
     let futures: Vec<Future<u32>> = (0..3).map(|_| scheduler.create_future()).collect();
     let outer = gather(futures.clone());

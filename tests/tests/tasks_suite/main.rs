@@ -35,12 +35,13 @@ tulipa_tests::on_every_host! {
         t9_t10_a_task_goes_on_without_handles,
         t23_a_task_that_is_destroyed_while_pending_is_reported,
         t24_a_task_is_not_resumed_twice_for_one_wait,
-        t26_t27_an_eager_task_may_be_done_at_once,
+        t26_t27_t29_an_eager_task_may_be_done_at_once,
         t28_an_eager_task_is_current_during_its_first_step,
         t31_sleeping_takes_its_time_and_zero_yields,
         f18_a_failure_is_reported_at_the_end_if_no_handle_is_left,
         f22_f23_tasks_wait_for_futures_in_turn,
-        l26_a_task_of_a_closed_loop_is_cancelled_and_reported;
+        l26_a_task_of_a_closed_loop_is_cancelled_and_reported,
+        f24_a_task_that_waits_for_a_future_of_another_loop_gets_an_error;
     cancelling:
         t11_t12_cancelling_cancels_what_the_task_waits_for,
         t12_a_cancelled_coroutine_may_clean_up_and_go_on,
@@ -51,13 +52,14 @@ tulipa_tests::on_every_host! {
         t17_cancelled_after_its_future_was_done_the_value_stays_there,
         t18_t19_requests_are_counted_and_delivered_once,
         t19_taking_the_last_request_back_calls_it_off,
-        t25_a_foreign_future_is_dropped,
+        t25_i12_a_foreign_future_is_dropped,
         t25_waits_that_were_given_away_do_not_hold_a_cancellation_up,
-        t25_d10_all_waits_of_a_select_are_told,
+        t25_all_waits_of_a_select_are_told,
         t31_a_cancelled_sleep_cancels_its_timer,
         t3_a_yield_is_cancelled,
-        d10_abort_drops_a_coroutine_that_does_not_answer,
-        d10_abort_from_inside_takes_effect_after_the_step;
+        abort_drops_a_coroutine_that_does_not_answer,
+        t22_all_who_wait_see_the_message_and_it_stays,
+        abort_from_inside_takes_effect_after_the_step;
     wakers:
         i11_a_wake_from_the_own_thread_queues_the_step,
         r9_many_wakes_from_another_thread_are_one,
@@ -70,7 +72,7 @@ tulipa_tests::on_every_host! {
         f26_a_future_or_task_comes_back_as_it_is,
         f26_anything_else_becomes_a_task,
         f26_a_future_of_another_loop_is_refused,
-        t46_values_come_in_the_order_of_the_arguments,
+        t46_w35_values_come_in_the_order_of_the_arguments,
         t46_gathering_nothing_is_done_at_once,
         t46_one_that_is_given_twice_runs_once,
         t46_coroutines_run_at_the_same_time,
@@ -148,17 +150,17 @@ tulipa_tests::on_every_host! {
     race_model:
         t12_t20_t62_t63_no_race_loses_a_cancellation;
     races:
-        d10_the_first_wins_and_the_losers_are_waited_for,
-        d10_what_loses_with_a_value_hands_it_out,
-        d10_of_two_that_end_together_the_first_wins_and_nothing_is_lost,
-        d10_cancelling_the_task_cancels_all_alternatives,
-        d10_a_cancellation_that_only_losers_saw_is_not_lost,
+        the_first_wins_and_the_losers_are_waited_for,
+        what_loses_with_a_value_hands_it_out,
+        of_two_that_end_together_the_first_wins_and_nothing_is_lost,
+        cancelling_the_task_cancels_all_alternatives,
+        a_cancellation_that_only_losers_saw_is_not_lost,
         t62_a_time_out_beside_another_counts_for_itself,
         t63_a_loser_whose_time_is_up_too_still_knows_that_it_lost,
-        d10_a_race_may_be_dropped_and_may_be_of_nobody,
-        d10_select_runs_the_arm_of_the_winner,
-        d10_select_hands_out_what_came_late,
-        d10_select_fails_when_the_task_is_cancelled,
+        a_race_may_be_dropped_and_may_be_of_nobody,
+        select_runs_the_arm_of_the_winner,
+        select_hands_out_what_came_late,
+        select_fails_when_the_task_is_cancelled,
         t88_attempts_begin_by_delay_or_on_failure,
         t88_without_a_delay_only_a_failure_begins_the_next,
         t88_of_two_that_succeed_together_the_first_wins,
@@ -185,7 +187,8 @@ tulipa_tests::on_every_host! {
         t67_when_two_expire_together_the_outer_one_reports,
         t67_an_inner_one_alone_can_be_caught_between_them,
         t68_nothing_fires_after_leaving,
-        t62_t68_an_iteration_in_which_the_block_ends_is_not_too_late;
+        t62_t68_an_iteration_in_which_the_block_ends_is_not_too_late,
+        w33_a_limit_on_a_future_cancels_it_and_leaves_no_timer;
     wait_for:
         t39_what_takes_too_long_is_cancelled_and_waited_for,
         t39_without_a_limit_it_is_a_plain_await,

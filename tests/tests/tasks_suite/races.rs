@@ -40,7 +40,7 @@ async fn politely(log: &Log) -> Result<&'static str, Exception> {
     told.map(|()| "never")
 }
 
-pub(crate) fn d10_the_first_wins_and_the_losers_are_waited_for(host: &dyn Host) {
+pub(crate) fn the_first_wins_and_the_losers_are_waited_for(host: &dyn Host) {
     let (scheduler, log) = (host.scheduler(), Log::default());
     let (seen, clock) = (log.clone(), scheduler.clone());
     let start = scheduler.time();
@@ -68,7 +68,7 @@ pub(crate) fn d10_the_first_wins_and_the_losers_are_waited_for(host: &dyn Host) 
     assert_eq!(log.take(), expected);
 }
 
-pub(crate) fn d10_what_loses_with_a_value_hands_it_out(host: &dyn Host) {
+pub(crate) fn what_loses_with_a_value_hands_it_out(host: &dyn Host) {
     let task = host.scheduler().create_task(async {
         let swallowing = |end: Result<&'static str, &'static str>| async move {
             let _ = sleep(secs(3600)).await;
@@ -101,7 +101,7 @@ pub(crate) fn d10_what_loses_with_a_value_hands_it_out(host: &dyn Host) {
     assert_eq!(task.result().unwrap(), expected);
 }
 
-pub(crate) fn d10_of_two_that_end_together_the_first_wins_and_nothing_is_lost(host: &dyn Host) {
+pub(crate) fn of_two_that_end_together_the_first_wins_and_nothing_is_lost(host: &dyn Host) {
     let scheduler = host.scheduler();
     let make = || -> Vec<Future<u32>> { (0..3).map(|_| scheduler.create_future()).collect() };
     let (handles, waits) = (make(), make());
@@ -133,7 +133,7 @@ pub(crate) fn d10_of_two_that_end_together_the_first_wins_and_nothing_is_lost(ho
     assert_eq!((futures[1].result().unwrap(), futures[2].result().unwrap()), (1, 2));
 }
 
-pub(crate) fn d10_cancelling_the_task_cancels_all_alternatives(host: &dyn Host) {
+pub(crate) fn cancelling_the_task_cancels_all_alternatives(host: &dyn Host) {
     let (scheduler, log) = (host.scheduler(), Log::default());
     let seen = log.clone();
     let task: Task<()> = scheduler.create_task(async move {
@@ -164,7 +164,7 @@ pub(crate) fn d10_cancelling_the_task_cancels_all_alternatives(host: &dyn Host) 
     assert_eq!(log.take(), [told, told, "cleaned up", "cleaned up", told]);
 }
 
-pub(crate) fn d10_a_cancellation_that_only_losers_saw_is_not_lost(host: &dyn Host) {
+pub(crate) fn a_cancellation_that_only_losers_saw_is_not_lost(host: &dyn Host) {
     let (scheduler, log) = (host.scheduler(), Log::default());
     let seen = log.clone();
     let task = scheduler.create_task(async move {
@@ -238,7 +238,7 @@ pub(crate) fn t63_a_loser_whose_time_is_up_too_still_knows_that_it_lost(host: &d
     assert_eq!(task.result().unwrap(), "won");
 }
 
-pub(crate) fn d10_a_race_may_be_dropped_and_may_be_of_nobody(host: &dyn Host) {
+pub(crate) fn a_race_may_be_dropped_and_may_be_of_nobody(host: &dyn Host) {
     let (scheduler, log) = (host.scheduler(), Log::default());
     let start = scheduler.time();
     let guard = Dropped(log.clone(), "dropped");
@@ -260,7 +260,7 @@ pub(crate) fn d10_a_race_may_be_dropped_and_may_be_of_nobody(host: &dyn Host) {
     assert_eq!(scheduler.time() - start, secs(1), "no timer was left");
 }
 
-pub(crate) fn d10_select_runs_the_arm_of_the_winner(host: &dyn Host) {
+pub(crate) fn select_runs_the_arm_of_the_winner(host: &dyn Host) {
     let scheduler = host.scheduler();
     let task = scheduler.create_task(async {
         let mut told = Vec::new();
@@ -291,7 +291,7 @@ pub(crate) fn d10_select_runs_the_arm_of_the_winner(host: &dyn Host) {
     assert_eq!(task.result().unwrap(), ["2", "xyxzx"]);
 }
 
-pub(crate) fn d10_select_hands_out_what_came_late(host: &dyn Host) {
+pub(crate) fn select_hands_out_what_came_late(host: &dyn Host) {
     let scheduler = host.scheduler();
     let (first, second) = (scheduler.create_future::<u32>(), scheduler.create_future::<String>());
     let (one, other) = (first.clone(), second.clone());
@@ -329,7 +329,7 @@ pub(crate) fn d10_select_hands_out_what_came_late(host: &dyn Host) {
     assert!(reports[0].message.contains("select!"), "{}", reports[0].message);
 }
 
-pub(crate) fn d10_select_fails_when_the_task_is_cancelled(host: &dyn Host) {
+pub(crate) fn select_fails_when_the_task_is_cancelled(host: &dyn Host) {
     let scheduler = host.scheduler();
     let task = scheduler.spawn(async {
         let selected = select! {

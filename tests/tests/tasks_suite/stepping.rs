@@ -2,8 +2,8 @@
 
 use super::support::{Dropped, Log, words};
 use futures::{
-    Exception, Future, SchedulerExt, Task, TaskBuilder, TaskState, all_tasks, current_task, sleep,
-    yield_now,
+    Exception, Future, InvalidStateError, SchedulerExt, Task, TaskBuilder, TaskState, all_tasks,
+    current_task, sleep, yield_now,
 };
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -223,7 +223,7 @@ pub(crate) fn t24_a_task_is_not_resumed_twice_for_one_wait(host: &dyn Host) {
     assert_eq!(*polls.borrow(), 2);
 }
 
-pub(crate) fn t26_t27_an_eager_task_may_be_done_at_once(host: &dyn Host) {
+pub(crate) fn t26_t27_t29_an_eager_task_may_be_done_at_once(host: &dyn Host) {
     let (scheduler, log) = (host.scheduler(), Log::default());
     let outside = TaskBuilder::new().eager().spawn(&*scheduler, async {});
     assert!(!outside.done(), "the loop does not run");
@@ -333,4 +333,17 @@ pub(crate) fn l26_a_task_of_a_closed_loop_is_cancelled_and_reported(host: &dyn H
     assert!(task.cancelled());
     assert_eq!(log.take(), ["dropped"]);
     assert_eq!(host.take_reports().len(), 1);
+}
+
+pub(crate) fn f24_a_task_that_waits_for_a_future_of_another_loop_gets_an_error(host: &dyn Host) {
+    let elsewhere = tulipa_tests::MiniHost::new();
+    let future = elsewhere.scheduler().create_future::<u32>();
+    let task = host.scheduler().create_task(future.clone());
+    host.run_until_idle();
+    assert!(task.exception().unwrap().unwrap().is::<InvalidStateError>());
+    assert!(!future.done(), "nobody has touched it");
+    future.set_result(7).unwrap();
+    let late = host.scheduler().create_task(future);
+    host.run_until_idle();
+    assert_eq!(late.result().unwrap(), 7, "what is done tells anybody");
 }

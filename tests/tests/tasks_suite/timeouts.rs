@@ -502,3 +502,16 @@ pub(crate) fn t62_t68_an_iteration_in_which_the_block_ends_is_not_too_late(host:
     assert_eq!(task.result().unwrap(), (true, true), "as in asyncio");
     assert_eq!(future.result().unwrap(), 7, "the value stays where it is");
 }
+
+pub(crate) fn w33_a_limit_on_a_future_cancels_it_and_leaves_no_timer(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    let start = scheduler.time();
+    let (late, in_time) = (scheduler.create_future::<u32>(), scheduler.create_future::<u32>());
+    let limited = scheduler.create_task(timeout(secs(1), late.clone()));
+    let served = scheduler.create_task(timeout(secs(3600), in_time.clone()));
+    scheduler.call_later(secs(2), move || in_time.set_result(7).unwrap());
+    host.run_until_idle();
+    assert!(late.cancelled() && is_timeout(&limited.result()));
+    assert_eq!(served.result().unwrap(), 7);
+    assert!(scheduler.time() - start < secs(3600));
+}

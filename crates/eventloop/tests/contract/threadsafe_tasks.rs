@@ -24,7 +24,7 @@ fn with_a_thread<R: Send + 'static>(
 }
 
 #[test]
-fn f30_a_coroutine_is_started_from_another_thread() {
+fn f30_w40_a_coroutine_is_started_from_another_thread() {
     for_each_loop(|event_loop| {
         let place = with_a_thread(&event_loop, |handle| {
             // What it captures is sent; what it makes of that need not be.

@@ -44,7 +44,7 @@ fn end(event_loop: &TestLoop, server: &Server, logs: &Slot<Vec<LifeCycleLog>>) {
 }
 
 #[test]
-fn n16_all_interfaces_several_hosts_and_free_ports() {
+fn n16_w39_all_interfaces_several_hosts_and_free_ports() {
     let event_loop = TestLoop::new();
     let everywhere = event_loop.create_server(Hooks::new, 0).result().unwrap();
     let families: Vec<bool> =

@@ -59,7 +59,7 @@ fn x2_close_and_abort_are_idempotent_in_any_order() {
 }
 
 #[test]
-fn x3_close_sends_what_was_written_and_reads_no_more() {
+fn x3_w38_close_sends_what_was_written_and_reads_no_more() {
     let event_loop = TestLoop::new();
     let (protocol, log) = Hooks::new().recorded();
     let (transport, mut peer) = narrow_tcp(&event_loop, protocol);
