@@ -11,5 +11,6 @@ pub mod http_client;
 pub mod http_protocol;
 pub mod idle;
 pub mod mail;
+pub mod program;
 pub mod serving;
 mod work;
