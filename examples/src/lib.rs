@@ -6,6 +6,7 @@
 //! the bytes between a machine and a transport.
 #![forbid(unsafe_code)]
 
+pub mod chat;
 pub mod crawl;
 pub mod http;
 pub mod http_client;
