@@ -14,5 +14,6 @@ pub mod http_protocol;
 pub mod idle;
 pub mod mail;
 pub mod program;
+pub mod proxy;
 pub mod serving;
 mod work;
