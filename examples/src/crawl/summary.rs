@@ -42,7 +42,8 @@ impl PageReport {
         Self {
             url: url.to_string(),
             code: outcome.as_ref().ok().map(|response| response.code),
-            error: outcome.as_ref().err().map(ToString::to_string),
+            // With its causes.
+            error: outcome.as_ref().err().map(|error| format!("{error:?}")),
             bytes: outcome.as_ref().map_or(0, |response| response.body.len()),
             links: 0,
             tries,
