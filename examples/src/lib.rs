@@ -4,12 +4,19 @@
 //! plain machines that take bytes and hand out bytes, without sockets and without a loop, so that a
 //! test can cut the same input wherever it likes. [`http_protocol`] and [`mail::SmtpProtocol`] carry
 //! the bytes between a machine and a transport.
+//!
+//! [`crawl`], [`chat`] and [`proxy`] are coroutines over streams, which a test can give streams in memory
+//! and a clock that steps by itself; [`http_client`] shows both ways beside each other.
 #![forbid(unsafe_code)]
 
+pub mod chat;
+pub mod crawl;
 pub mod http;
 pub mod http_client;
 pub mod http_protocol;
 pub mod idle;
 pub mod mail;
+pub mod program;
+pub mod proxy;
 pub mod serving;
 mod work;
