@@ -159,7 +159,7 @@ impl<T: 'static> futures_core::Stream for AsCompleted<T> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.remaining(), None)
+        (self.remaining(), Some(self.remaining()))
     }
 }
 

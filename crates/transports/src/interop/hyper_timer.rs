@@ -10,6 +10,7 @@
 
 use futures::{Callback, CallbackId, Scheduler, SchedulerId, ThreadsafeScheduler};
 use hyper::rt::{Sleep, Timer};
+use std::cell::RefCell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -52,9 +53,7 @@ struct Home {
 impl LoopTimer {
     /// A timer of `scheduler`.
     pub fn new(scheduler: &dyn Scheduler) -> Self {
-        let threadsafe = Arc::downgrade(&scheduler.threadsafe());
-        let origin = (scheduler.time(), Instant::now());
-        Self { home: Arc::new(Home { id: scheduler.id(), threadsafe, origin }) }
+        Self { home: Home::of(scheduler) }
     }
 
     /// That of the loop that runs.
@@ -100,7 +99,29 @@ impl Timer for LoopTimer {
     }
 }
 
+thread_local! {
+    /// Those of this thread's loops: all timers of a loop have to agree on what time it is.
+    static HOMES: RefCell<Vec<Weak<Home>>> = const { RefCell::new(Vec::new()) };
+}
+
 impl Home {
+    fn of(scheduler: &dyn Scheduler) -> Arc<Self> {
+        let id = scheduler.id();
+        let known = HOMES.with_borrow(|homes| {
+            homes.iter().filter_map(Weak::upgrade).find(|known| known.id == id)
+        });
+        known.unwrap_or_else(|| {
+            let threadsafe = Arc::downgrade(&scheduler.threadsafe());
+            let origin = (scheduler.time(), Instant::now());
+            let home = Arc::new(Self { id, threadsafe, origin });
+            HOMES.with_borrow_mut(|homes| {
+                homes.retain(|home| home.strong_count() > 0);
+                homes.push(Arc::downgrade(&home));
+            });
+            home
+        })
+    }
+
     /// The loop, if it runs on this thread.
     fn running(&self) -> Option<Rc<dyn Scheduler>> {
         futures::try_current().filter(|scheduler| scheduler.id() == self.id)
