@@ -11,8 +11,9 @@
 //! - A cancellation comes out of `AsyncRead` and `AsyncWrite` as an `io::Error`, never of the kind
 //!   `Interrupted`, which callers would try again; [`Exception::is_cancelled`](futures::Exception::is_cancelled)
 //!   knows it there, also inside of the error that a library made of it.
-//! - A write is taken as a whole, or waits while the output is over its high mark. A flush is done when
-//!   the system has everything; the loop sends in any case.
+//! - A write is taken as a whole, or waits while the output is over its high mark. The loop sends what was
+//!   taken before it waits, without being told to. A flush waits until the system has everything; only
+//!   hyper's does not.
 //! - Shutting down, or closing as `futures-io` means it, ends our direction; reading goes on. The drop of
 //!   the last writer closes the connection.
 

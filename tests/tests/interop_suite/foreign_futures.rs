@@ -13,14 +13,15 @@ use tulipa_tests::Host;
 
 type Log = Rc<RefCell<Vec<String>>>;
 
+/// What came by the one channel, and by the other.
+type Received = Task<(u32, Vec<u32>)>;
+
 fn note(log: &Log, what: impl ToString) {
     log.borrow_mut().push(what.to_string());
 }
 
 /// A task that awaits a oneshot of futures-channel, then whatever comes by a channel of tokio's.
-fn receive(
-    scheduler: &dyn Scheduler,
-) -> (oneshot::Sender<u32>, mpsc::Sender<u32>, Task<(u32, Vec<u32>)>) {
+fn receive(scheduler: &dyn Scheduler) -> (oneshot::Sender<u32>, mpsc::Sender<u32>, Received) {
     let (first, receiver) = oneshot::channel();
     let (rest, mut items) = mpsc::channel(2);
     let task = scheduler.create_task(async move {
