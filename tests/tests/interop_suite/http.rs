@@ -10,6 +10,8 @@ use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::{Request, Response, StatusCode};
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use tulipa::streams::start_server;
@@ -144,6 +146,30 @@ fn many_connections_are_served_at_the_same_time() {
             Ok::<_, Exception>(())
         });
         join_all(clients).await?;
+        assert_eq!(connections.get(), 200);
+        server.close();
+        Ok(())
+    });
+}
+
+/// Asks from a thread of its own, and goes away with the last byte of the answer.
+fn ask_and_leave(port: u16) -> std::io::Result<()> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port))?;
+    socket.write_all(b"GET /hello HTTP/1.1\r\nhost: tulipa\r\n\r\n")?;
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"hello") {
+        socket.read_exact(&mut byte)?;
+        answer.push(byte[0]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_client_that_goes_away_with_its_answer_is_no_failure() {
+    run(async {
+        let (server, connections) = start_site().await?;
+        let port = port_of(&server);
+        to_thread(move || (0..200).try_for_each(|_| ask_and_leave(port))).await??;
         assert_eq!(connections.get(), 200);
         server.close();
         Ok(())
