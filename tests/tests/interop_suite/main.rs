@@ -3,6 +3,7 @@
 
 mod foreign_futures;
 mod http;
+mod http2;
 mod http_client;
 mod http_ends;
 mod io_traits;
