@@ -60,24 +60,32 @@ impl Exception {
         self.error.is::<E>()
     }
 
-    /// Whether this is a [`CancelledError`], also when an `io::Error` was wrapped around it.
+    /// Whether this is a [`CancelledError`], also when an `io::Error` was wrapped around it, and when
+    /// another library's error has that as its source.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled().is_some()
     }
 
-    /// The [`CancelledError`] inside, also when an `io::Error` was wrapped around it.
+    /// The [`CancelledError`] inside, also when an `io::Error` was wrapped around it, and when another
+    /// library's error has that as its source.
+    ///
+    /// So a cancellation finds its way through a library that reads from one of our streams. An error
+    /// that has a `CancelledError` itself as its source is another matter: it was made by somebody who
+    /// knew what he had, and is what he made of it.
     pub fn cancelled(&self) -> Option<&CancelledError> {
-        let mut error: &(dyn Error + 'static) = &*self.error;
-        loop {
-            if let Some(cancelled) = error.downcast_ref::<CancelledError>() {
+        let own = unwrapped(&*self.error);
+        let mut source = own.source();
+        if let Some(cancelled) = own.downcast_ref() {
+            return Some(cancelled);
+        }
+        while let Some(error) = source {
+            let is_wrapping = error.is::<io::Error>() || error.is::<BoxedException>();
+            if is_wrapping && let Some(cancelled) = unwrapped(error).downcast_ref() {
                 return Some(cancelled);
             }
-            if let Some(boxed) = error.downcast_ref::<BoxedException>() {
-                error = &*boxed.0.error;
-            } else {
-                error = error.downcast_ref::<io::Error>()?.get_ref()?;
-            }
+            source = error.source();
         }
+        None
     }
 
     /// The kind of the `io::Error` inside, if it is one.
@@ -122,10 +130,13 @@ impl From<Exception> for Box<dyn Error> {
 }
 
 impl From<Exception> for io::Error {
-    /// Keeps the kind of an `io::Error` inside; a cancellation is never `Interrupted`, which
-    /// callers would retry.
+    /// Keeps the kind of an `io::Error` inside. It is never `Interrupted`, least of all for a
+    /// cancellation: callers would try again.
     fn from(exception: Exception) -> Self {
-        let kind = exception.io_kind().unwrap_or(io::ErrorKind::Other);
+        let kind = match exception.io_kind() {
+            None | Some(io::ErrorKind::Interrupted) => io::ErrorKind::Other,
+            Some(kind) => kind,
+        };
         io::Error::new(kind, BoxedException(exception))
     }
 }
@@ -169,6 +180,20 @@ impl Error for BoxedException {
     }
 }
 
+/// What `error` was wrapped around, if it only carries another one.
+fn unwrapped<'e>(mut error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    loop {
+        let inner = match error.downcast_ref::<BoxedException>() {
+            Some(boxed) => Some(boxed.0.as_error()),
+            None => error.downcast_ref::<io::Error>().and_then(io::Error::get_ref),
+        };
+        match inner {
+            Some(inner) => error = inner,
+            None => return error,
+        }
+    }
+}
+
 /// An error that is only a message.
 #[derive(Debug)]
 struct Message(String);
@@ -184,6 +209,7 @@ impl Error for Message {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TimeoutError;
 
     fn refused() -> io::Error {
         io::Error::new(io::ErrorKind::ConnectionRefused, "refused")
@@ -226,6 +252,46 @@ mod tests {
             io::Error::from(Exception::from(CancelledError::new())).kind(),
             io::ErrorKind::Interrupted
         );
+    }
+
+    #[derive(Debug)]
+    struct OfALibrary(Box<dyn Error + Send + Sync>);
+
+    impl fmt::Display for OfALibrary {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a library's error")
+        }
+    }
+
+    impl Error for OfALibrary {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&*self.0)
+        }
+    }
+
+    #[test]
+    fn f6_a_cancellation_is_seen_through_the_error_of_another_library() {
+        let cancelled = || Exception::from(CancelledError::with_message("shutdown"));
+        let read = OfALibrary(Box::new(io::Error::from(cancelled())));
+        let service = OfALibrary(cancelled().into());
+        let twice = OfALibrary(Box::new(OfALibrary(Box::new(io::Error::other(cancelled())))));
+        let around = io::Error::other(OfALibrary(Box::new(io::Error::from(cancelled()))));
+        for exception in [read.into(), service.into(), twice.into(), Exception::from(around)] {
+            assert_eq!(exception.cancelled().unwrap().message(), Some("shutdown"));
+        }
+        let answered = OfALibrary(Box::new(CancelledError::new()));
+        assert!(!Exception::from(answered).is_cancelled(), "it was made something else of");
+        let late = TimeoutError::new("reading").caused_by(CancelledError::new());
+        let late = OfALibrary(Box::new(io::Error::from(late)));
+        assert!(!Exception::from(late).is_cancelled());
+    }
+
+    #[test]
+    fn f6_nothing_is_ever_interrupted() {
+        let interrupted = io::Error::new(io::ErrorKind::Interrupted, CancelledError::new());
+        let error = io::Error::from(Exception::from(interrupted));
+        assert_eq!(error.kind(), io::ErrorKind::Other);
+        assert!(Exception::from(error).is_cancelled());
     }
 
     #[test]

@@ -45,8 +45,9 @@ impl Handle {
         Self { scheduler: None, number: 0, is_timer: false, cancelled: Cell::new(false) }
     }
 
-    /// The name of the callback; `None` if it was never scheduled.
-    pub(crate) fn id(&self) -> Option<CallbackId> {
+    /// The name of the callback within its scheduler; `None` if it was never scheduled. Any thread may
+    /// hold it.
+    pub fn id(&self) -> Option<CallbackId> {
         self.scheduler.as_ref()?;
         Some(match self.is_timer {
             true => CallbackId::Timer(self.number),
@@ -148,7 +149,7 @@ impl TimerHandle {
     }
 
     /// As [`Handle::id`].
-    pub(crate) fn id(&self) -> Option<CallbackId> {
+    pub fn id(&self) -> Option<CallbackId> {
         self.handle.id()
     }
 

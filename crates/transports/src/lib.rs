@@ -41,6 +41,8 @@
 //! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection` and
 //!   their Unix twins.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
+//! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
+//!   `tokio`, `hyper`.
 //! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
 
 #![forbid(unsafe_code)]
@@ -48,6 +50,8 @@
 mod backend;
 mod connect;
 mod extra_info;
+#[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
+pub mod interop;
 mod into_protocol;
 mod limits;
 mod loop_shared;

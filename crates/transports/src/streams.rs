@@ -46,6 +46,7 @@ mod read_buffer;
 mod reader;
 mod search;
 mod shared;
+mod stream;
 mod stream_loop;
 mod waiters;
 mod writer;
@@ -59,6 +60,7 @@ pub use protocol::StreamReaderProtocol;
 pub(crate) use reader::DEFAULT_LIMIT;
 pub use reader::{Lines, StreamReader};
 use shared::StreamShared;
+pub use stream::Stream;
 pub use stream_loop::{
     Coroutine, StreamLoop, open_connection, open_unix_connection, start_server, start_unix_server,
 };

@@ -3,6 +3,9 @@
 //! One single-threaded event loop that runs callbacks in order, timers on time and I/O when it is
 //! ready; Futures that tell you later what happened; Protocols that say *which* bytes and Transports
 //! that say *how*. This crate only gathers the others; each type's page has its own examples.
+//!
+//! Features, all off by default, put other libraries on our streams: `futures-core`, `futures-io`, `tokio`
+//! and `hyper`. See `interop`.
 
 pub use eventloop::*;
 pub use futures::{
@@ -46,4 +49,12 @@ pub mod pages {
     pub struct Cancellation;
     #[doc = include_str!("../../../docs/porting.md")]
     pub struct Porting;
+    #[cfg(all(
+        feature = "futures-core",
+        feature = "futures-io",
+        feature = "hyper",
+        feature = "tokio"
+    ))]
+    #[doc = include_str!("../../../docs/interop.md")]
+    pub struct Interop;
 }

@@ -95,7 +95,7 @@ where
         timer: OnceCell::new(),
     });
     completions.watch(pending, timeout);
-    AsCompleted { completions }
+    AsCompleted { completions, waiting: None }
 }
 
 /// What [`as_completed`] returns: the futures to come, each to be claimed once.
@@ -104,6 +104,8 @@ where
 #[must_use = "it gives the futures to who asks for the next one"]
 pub struct AsCompleted<T: 'static> {
     completions: Rc<Completions<T>>,
+    /// That of a [`poll_next`](AsCompleted::poll_next) that had to wait.
+    waiting: Option<Ticket<T>>,
 }
 
 impl<T: 'static> AsCompleted<T> {
@@ -117,16 +119,47 @@ impl<T: 'static> AsCompleted<T> {
         Some(ticket.await)
     }
 
+    /// As [`next`](AsCompleted::next), or has the task of `context` woken when there is one. Unlike
+    /// there, the place among those who wait is kept from one poll to the next.
+    ///
+    /// With the feature `futures-core` this makes it a `futures_core::Stream`.
+    pub fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Future<T>, Exception>>> {
+        let Some(mut ticket) = self.waiting.take().or_else(|| self.completions.ticket()) else {
+            return Poll::Ready(None);
+        };
+        let polled = std::future::Future::poll(Pin::new(&mut ticket), context);
+        if polled.is_pending() {
+            self.waiting = Some(ticket);
+        }
+        polled.map(Some)
+    }
+
     /// The right to one of the futures; `None` when each was given out or has a ticket.
+    ///
+    /// A [`poll_next`](AsCompleted::poll_next) that waits has one; this takes it over.
     pub fn ticket(&mut self) -> Option<Ticket<T>> {
-        let mut desk = self.completions.desk.borrow_mut();
-        desk.unclaimed = desk.unclaimed.checked_sub(1)?;
-        Some(Ticket { completions: self.completions.clone(), stage: Stage::New })
+        self.waiting.take().or_else(|| self.completions.ticket())
     }
 
     /// How many can still be claimed.
     pub fn remaining(&self) -> usize {
-        self.completions.desk.borrow().unclaimed
+        self.completions.desk.borrow().unclaimed + usize::from(self.waiting.is_some())
+    }
+}
+
+#[cfg(feature = "futures-core")]
+impl<T: 'static> futures_core::Stream for AsCompleted<T> {
+    type Item = Result<Future<T>, Exception>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        AsCompleted::poll_next(self.get_mut(), context)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.remaining(), Some(self.remaining()))
     }
 }
 
@@ -311,6 +344,13 @@ impl<T: 'static> Desk<T> {
 }
 
 impl<T: 'static> Completions<T> {
+    /// One of those that can still be claimed.
+    fn ticket(self: &Rc<Self>) -> Option<Ticket<T>> {
+        let mut desk = self.desk.borrow_mut();
+        desk.unclaimed = desk.unclaimed.checked_sub(1)?;
+        Some(Ticket { completions: self.clone(), stage: Stage::New })
+    }
+
     fn watch(self: &Rc<Self>, pending: Vec<Future<T>>, timeout: Option<Duration>) {
         if pending.is_empty() {
             return;

@@ -183,23 +183,7 @@ impl StreamReader {
     #[doc(alias = "readuntil")]
     pub async fn readuntil_any(&mut self, separators: &[&[u8]]) -> Result<Vec<u8>, Exception> {
         let mut search = Search::new(separators)?;
-        self.when(|reader| {
-            let limit = reader.shared.limit();
-            let found = search.find(reader.buffer.as_slice());
-            let (consumed, end) = match &found {
-                Some(found) => (found.start, Some(found.end)),
-                None => (search.searched(), None),
-            };
-            if consumed > limit {
-                let error = LimitOverrunError { consumed, found: end.is_some() };
-                return Some(Err(error.into()));
-            }
-            match end {
-                Some(end) => Some(Ok(reader.take(end))),
-                None => reader.has_ended().then(|| Err(reader.incomplete(None))),
-            }
-        })
-        .await
+        self.when(|reader| reader.take_until(&mut search)).await
     }
 
     /// One line with its newline; at the end what is left, which may be nothing (Y-13).
@@ -210,21 +194,8 @@ impl StreamReader {
     /// of it looks like a line of its own; a protocol in which that matters closes the connection,
     /// or takes [`readuntil`](StreamReader::readuntil).
     pub async fn readline(&mut self) -> Result<Vec<u8>, Exception> {
-        let exception = match self.readuntil(b"\n").await {
-            Ok(line) => return Ok(line),
-            Err(exception) => exception,
-        };
-        if let Some(incomplete) = exception.downcast_ref::<IncompleteReadError>() {
-            return Ok(incomplete.partial.clone());
-        }
-        if let Some(overrun) = exception.downcast_ref::<LimitOverrunError>() {
-            let thrown_away = match overrun.found {
-                true => overrun.consumed + 1,
-                false => self.buffer.len(),
-            };
-            self.consume(thrown_away);
-        }
-        Err(exception)
+        let line = self.readuntil(b"\n").await;
+        self.line_of(line)
     }
 
     /// The lines until the end, one after the other (Y-14).
@@ -294,6 +265,43 @@ impl StreamReader {
         mut step: impl FnMut(&mut Self) -> Option<Result<R, Exception>>,
     ) -> Result<R, Exception> {
         poll_fn_guarded(self, |reader, context| reader.poll_when(context, &mut step)).await
+    }
+
+    /// What a search has found, or why it never will.
+    fn take_until(&mut self, search: &mut Search<'_>) -> Option<Result<Vec<u8>, Exception>> {
+        let limit = self.shared.limit();
+        let found = search.find(self.buffer.as_slice());
+        let (consumed, end) = match &found {
+            Some(found) => (found.start, Some(found.end)),
+            None => (search.searched(), None),
+        };
+        if consumed > limit {
+            let error = LimitOverrunError { consumed, found: end.is_some() };
+            return Some(Err(error.into()));
+        }
+        match end {
+            Some(end) => Some(Ok(self.take(end))),
+            None => self.has_ended().then(|| Err(self.incomplete(None))),
+        }
+    }
+
+    /// What became of the search for a newline, as [`readline`](StreamReader::readline) tells it.
+    fn line_of(&mut self, found: Result<Vec<u8>, Exception>) -> Result<Vec<u8>, Exception> {
+        let exception = match found {
+            Ok(line) => return Ok(line),
+            Err(exception) => exception,
+        };
+        if let Some(incomplete) = exception.downcast_ref::<IncompleteReadError>() {
+            return Ok(incomplete.partial.clone());
+        }
+        if let Some(overrun) = exception.downcast_ref::<LimitOverrunError>() {
+            let thrown_away = match overrun.found {
+                true => overrun.consumed + 1,
+                false => self.buffer.len(),
+            };
+            self.consume(thrown_away);
+        }
+        Err(exception)
     }
 
     fn has_data_or_end(&self) -> bool {

@@ -25,6 +25,11 @@ impl<'s> Search<'s> {
         }
     }
 
+    /// A search for the end of a line.
+    pub(super) fn for_newline() -> Search<'static> {
+        Search { separators: &[b"\n"], longest: 1, from: 0 }
+    }
+
     /// The match in `data` that ends first; of those that end together the shortest (Y-12). What was
     /// searched before must still stand at the beginning of `data`.
     pub(super) fn find(&mut self, data: &[u8]) -> Option<Range<usize>> {

@@ -5,7 +5,7 @@ use super::StreamWriter;
 use crate::WriteState;
 use crate::streams::waiters::Waiting;
 use futures::Exception;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
 /// The waits that polls began: each of its own, so that one who flushes does not hold up one who
@@ -94,14 +94,21 @@ impl StreamWriter {
     /// Ends our direction, and is ready when that is sent: what `AsyncWrite` of other libraries
     /// means by closing. Reading goes on.
     ///
+    /// That the peer has gone for good, when all was sent and only the end was to be told, is no error
+    /// here: the system says `NotConnected`.
+    ///
     /// # Errors
     /// The failure of the connection, or a cancellation.
     pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
         self.write_eof();
-        match self.shared.loss() {
-            Some(reason) => Poll::Ready(reason.map_or(Ok(()), Err)),
-            None => self.poll_flush(context),
-        }
+        let ended = match self.shared.loss() {
+            Some(reason) => reason.map_or(Ok(()), Err),
+            None => ready!(self.poll_flush(context)),
+        };
+        Poll::Ready(match ended {
+            Err(exception) if exception.io_kind() == Some(io::ErrorKind::NotConnected) => Ok(()),
+            ended => ended,
+        })
     }
 
     /// Closes the connection, and is ready when it has ended.
