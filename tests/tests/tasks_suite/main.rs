@@ -4,11 +4,14 @@
 
 mod as_completed;
 mod cancelling;
+mod chains;
 mod gather;
 mod graph;
 mod model;
+mod moving;
 mod race_model;
 mod races;
+mod reentrancy;
 mod scope;
 mod scope_model;
 mod shield;
@@ -58,6 +61,25 @@ tulipa_tests::on_every_host! {
         t3_a_yield_is_cancelled,
         d10_abort_drops_a_coroutine_that_does_not_answer,
         d10_abort_from_inside_takes_effect_after_the_step;
+    moving:
+        t25_cancelling_tells_a_wait_that_was_taken_over,
+        t25_cancelling_leaves_a_wait_that_was_given_away_alone,
+        t25_t60_a_time_out_that_changes_its_branch_is_told,
+        t15_t16_a_wait_that_was_begun_before_passes_an_own_request_on,
+        t25_a_wait_that_was_leaked_does_not_keep_a_task_alive;
+    chains:
+        t16_a_long_chain_of_tasks_ends_or_is_cancelled_or_dropped,
+        t25_a_crowd_of_waits_behind_wakers_of_their_own_is_told,
+        t71_many_members_that_fail_take_no_square_of_time;
+    reentrancy:
+        t15_a_request_of_its_own_reaches_the_next_wait_in_a_branch,
+        a_destructor_of_a_refused_coroutine_may_make_tasks_of_the_loop,
+        l53_the_context_of_a_task_ends_with_it,
+        l53_a_coroutine_that_goes_with_its_loop_is_dropped_in_its_context,
+        t23_a_coroutine_may_close_its_own_loop,
+        t23_an_eager_coroutine_may_close_its_own_loop,
+        t26_an_eager_task_may_cancel_or_abort_itself,
+        t23_a_destructor_may_close_the_loop;
     wakers:
         i11_a_wake_from_the_own_thread_queues_the_step,
         r9_many_wakes_from_another_thread_are_one,
