@@ -170,6 +170,7 @@ tulipa_tests::on_every_host! {
     race_model:
         t12_t20_t62_t63_no_race_loses_a_cancellation;
     races:
+        t12_t64_a_cancellation_that_came_with_a_time_out_is_not_lost,
         d10_the_first_wins_and_the_losers_are_waited_for,
         d10_what_loses_with_a_value_hands_it_out,
         d10_of_two_that_end_together_the_first_wins_and_nothing_is_lost,
