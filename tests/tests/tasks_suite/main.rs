@@ -253,6 +253,7 @@ tulipa_tests::on_every_host! {
         t80_a_body_that_is_cancelled_by_both_is_cancelled_from_outside,
         t81_a_clean_up_that_awaits_is_not_cancelled_again,
         t30_an_eager_failure_does_not_end_the_body_at_once,
+        t64_t74_a_cancellation_before_a_time_out_is_not_lost_with_a_group,
         t80_an_eager_member_may_end_the_group_in_its_first_step,
         a_scope_that_is_dropped_cancels_its_members,
         t71_the_body_may_borrow_from_around_it,

@@ -79,12 +79,6 @@ impl Branch {
         BranchId(Rc::downgrade(&self.state))
     }
 
-    /// Whether a request to cancel what is around this branch has come in: such a cancellation is not,
-    /// or not only, that of whoever made the branch.
-    pub(crate) fn cancelled_from_outside(&self) -> bool {
-        self.state.received.get().outer() > 0
-    }
-
     /// Polls `future` as this branch: always the same one, until it has ended.
     pub(crate) fn poll<F: std::future::Future>(
         &mut self,
