@@ -14,6 +14,7 @@ mod wait;
 
 use crate::catch::catch;
 use crate::scope::Membership;
+use crate::task::wait_set::WaitSetId;
 use crate::task::{CancelMessage, WakeTarget};
 use crate::{
     Callback, CancelledError, Exception, ExceptionContext, InvalidStateError, Scheduler,
@@ -380,9 +381,10 @@ impl<T: 'static> Shared<T> {
         !matches!(*self.state.borrow(), State::Pending)
     }
 
-    /// Whether one who waits is still there under `token`.
-    pub(crate) fn has_listener(&self, token: CallbackToken) -> bool {
-        self.listeners.borrow_mut().waiter_mut(token).is_some()
+    /// Whether one who waits under `token` is still there, and stands in the wait set `within`.
+    pub(crate) fn has_waiter(&self, token: CallbackToken, within: WaitSetId) -> bool {
+        let mut listeners = self.listeners.borrow_mut();
+        listeners.waiter_mut(token).is_some_and(|waiter| waiter.within == within)
     }
 
     pub(crate) fn cancelled(&self) -> bool {

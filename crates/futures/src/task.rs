@@ -17,6 +17,7 @@ mod owner;
 mod panicked;
 pub(crate) mod running;
 mod stepped;
+mod telling;
 pub(crate) mod wait_set;
 mod waker;
 

@@ -9,7 +9,8 @@
 use crate::current::current;
 use crate::future::AnyFuture;
 use crate::slots::{SlotKey, Slots};
-use crate::task::wait_set::CancelRequest;
+use crate::task::branch::ask_around;
+use crate::task::wait_set::{CancelRequest, WaitSet};
 use crate::task::{Branch, BranchEnd, BranchId, running};
 use crate::{
     CancelledError, Exception, ExceptionGroup, Future, InvalidStateError, Scheduler, SchedulerExt,
@@ -136,8 +137,9 @@ impl TaskGroup {
             // What is left of one that panicked may panic again.
             end.and_then(|end| catch(|| body.set(None)).map(|()| end))
         };
-        let from_outside = branch.cancelled_from_outside();
-        drop(branch);
+        // The outermost coroutine that was asked decides who is to hear of it.
+        let mut outermost = branch.received().outermost;
+        let from_outside = outermost.is_some();
         let mut ended = BodyEnd::of(end, from_outside, group.group.is_aborting.get());
         // The request from outside that the code after the scope is to hear of, should the outcome not
         // tell it. One that the body has swallowed counts unless it was taken back (T-20).
@@ -148,10 +150,9 @@ impl TaskGroup {
             }
             _ => None,
         };
-        if let Some(request) = ended.unnoticed.take() {
-            // The next wait is told: that for the members, or one after the scope.
-            renew(request);
-        }
+        // The next wait is told: that for the members, or one after the scope.
+        branch.pass_on(ended.unnoticed.take());
+        drop(branch);
         group.group.stage.set(Stage::Waiting);
         if !ended.is_good() {
             group.group.abort();
@@ -162,6 +163,8 @@ impl TaskGroup {
                 return Err(exception);
             }
             owed = Some(request_of(&exception));
+            let asked = running::with_wait_set(|around| around.map(WaitSet::asked));
+            outermost = outermost.into_iter().chain(asked).min();
             ended.cancellation.get_or_insert(exception);
             group.group.abort();
         }
@@ -171,7 +174,8 @@ impl TaskGroup {
         errors.extend(ended.error);
         if !errors.is_empty() {
             if let Some(request) = owed {
-                renew(request);
+                // Not counted: it was counted when it came.
+                ask_around(request, outermost.unwrap_or_default());
             }
             return Err(ExceptionGroup::new("unhandled errors in a TaskGroup", errors).into());
         }
@@ -300,11 +304,6 @@ impl<R> BodyEnd<R> {
 fn request_of(cancellation: &Exception) -> CancelRequest {
     let message = cancellation.cancelled().and_then(CancelledError::message);
     CancelRequest(message.map(|message| message.to_owned().into()))
-}
-
-/// Has the next wait of the running coroutine be cancelled. Not counted: it was counted when it came.
-fn renew(request: CancelRequest) {
-    running::with_wait_set(|wait_set| wait_set.map(|wait_set| wait_set.set_request(request)));
 }
 
 /// Where the scope of a group stands.

@@ -4,11 +4,14 @@
 
 mod as_completed;
 mod cancelling;
+mod chains;
 mod gather;
 mod graph;
 mod model;
+mod moving;
 mod race_model;
 mod races;
+mod reentrancy;
 mod scope;
 mod scope_model;
 mod shield;
@@ -60,6 +63,25 @@ tulipa_tests::on_every_host! {
         abort_drops_a_coroutine_that_does_not_answer,
         t22_all_who_wait_see_the_message_and_it_stays,
         abort_from_inside_takes_effect_after_the_step;
+    moving:
+        t25_cancelling_tells_a_wait_that_was_taken_over,
+        t25_cancelling_leaves_a_wait_that_was_given_away_alone,
+        t25_t60_a_time_out_that_changes_its_branch_is_told,
+        t15_t16_a_wait_that_was_begun_before_passes_an_own_request_on,
+        t25_a_wait_that_was_leaked_does_not_keep_a_task_alive;
+    chains:
+        t16_a_long_chain_of_tasks_ends_or_is_cancelled_or_dropped,
+        t25_a_crowd_of_waits_behind_wakers_of_their_own_is_told,
+        t71_many_members_that_fail_take_no_square_of_time;
+    reentrancy:
+        t15_a_request_of_its_own_reaches_the_next_wait_in_a_branch,
+        a_destructor_of_a_refused_coroutine_may_make_tasks_of_the_loop,
+        l53_the_context_of_a_task_ends_with_it,
+        l53_a_coroutine_that_goes_with_its_loop_is_dropped_in_its_context,
+        t23_a_coroutine_may_close_its_own_loop,
+        t23_an_eager_coroutine_may_close_its_own_loop,
+        t26_an_eager_task_may_cancel_or_abort_itself,
+        t23_a_destructor_may_close_the_loop;
     wakers:
         i11_a_wake_from_the_own_thread_queues_the_step,
         r9_many_wakes_from_another_thread_are_one,
@@ -150,6 +172,7 @@ tulipa_tests::on_every_host! {
     race_model:
         t12_t20_t62_t63_no_race_loses_a_cancellation;
     races:
+        t12_t64_a_cancellation_that_came_with_a_time_out_is_not_lost,
         the_first_wins_and_the_losers_are_waited_for,
         what_loses_with_a_value_hands_it_out,
         of_two_that_end_together_the_first_wins_and_nothing_is_lost,
@@ -233,6 +256,7 @@ tulipa_tests::on_every_host! {
         t80_a_body_that_is_cancelled_by_both_is_cancelled_from_outside,
         t81_a_clean_up_that_awaits_is_not_cancelled_again,
         t30_an_eager_failure_does_not_end_the_body_at_once,
+        t64_t74_a_cancellation_before_a_time_out_is_not_lost_with_a_group,
         t80_an_eager_member_may_end_the_group_in_its_first_step,
         a_scope_that_is_dropped_cancels_its_members,
         t71_the_body_may_borrow_from_around_it,

@@ -3,7 +3,7 @@
 use super::support::{Dropped, Log, secs, words};
 use futures::{
     Exception, Future, SchedulerExt, StaggeredRace, Task, Timeout, TimeoutError, create_task,
-    current, current_task, race, select, sleep, sleep_until, spawn, staggered_race, timeout,
+    current, current_task, join, race, select, sleep, sleep_until, spawn, staggered_race, timeout,
     yield_now,
 };
 use std::cell::Cell;
@@ -479,4 +479,53 @@ pub(crate) fn t10_a_handle_that_cancels_when_it_is_dropped(host: &dyn Host) {
     });
     host.run_until_idle();
     assert_eq!(task.result().unwrap(), 7);
+}
+
+/// The time is up in the same turn in which the task is cancelled, while a loser cleans up: the race and
+/// the block end with a value, but the task is still to be told.
+pub(crate) fn t12_t64_a_cancellation_that_came_with_a_time_out_is_not_lost(host: &dyn Host) {
+    async fn slow() -> Result<(), Exception> {
+        let told = sleep(secs(3600)).await;
+        let _ = sleep(secs(10)).await;
+        told
+    }
+    async fn slow_failure() -> Result<(), Exception> {
+        let _ = slow().await;
+        Err(Exception::msg("failed"))
+    }
+    let scheduler = host.scheduler();
+    let tasks = [
+        scheduler.create_task(async {
+            let raced = timeout(secs(5), async {
+                race([0, 3600].map(async |time| if time == 0 { Ok(()) } else { slow().await }))
+                    .await?;
+                Ok(())
+            });
+            raced.await?;
+            sleep(secs(100)).await
+        }),
+        scheduler.create_task(async {
+            let chosen = timeout(secs(5), async {
+                select! { outcome = yield_now() => outcome?, outcome = slow() => outcome? }
+            });
+            chosen.await?;
+            sleep(secs(100)).await
+        }),
+        scheduler.create_task(async {
+            let joined = timeout(secs(5), async {
+                let failure = async { Err::<(), _>(Exception::msg("the first")) };
+                let _ = join((slow_failure(), failure)).await;
+                Ok(())
+            });
+            joined.await?;
+            sleep(secs(100)).await
+        }),
+    ];
+    for task in tasks.clone() {
+        scheduler.call_later(secs(5), move || assert!(task.cancel()));
+    }
+    let start = scheduler.time();
+    host.run_until_idle();
+    assert!(scheduler.time() - start < secs(100));
+    assert!(tasks.iter().all(Task::cancelled), "{tasks:?}");
 }

@@ -3,7 +3,7 @@
 use super::support::{Dropped, Log, words};
 use futures::{
     CancelledError, Exception, ExceptionGroup, PanicError, SchedulerExt, Task, TaskBuilder,
-    TaskGroup, current_task, sleep, yield_now,
+    TaskGroup, current_task, sleep, timeout, yield_now,
 };
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
@@ -856,4 +856,37 @@ pub(crate) fn l26_a_group_ends_with_its_loop(host: &dyn Host) {
     let reports = host.take_reports();
     let destroyed = "task was destroyed but it is pending";
     assert!(reports.iter().all(|report| report.message == destroyed), "{reports:?}");
+}
+
+/// The time is up while a cancelled group waits for a member that cleans up and fails: the block may
+/// deal with the failure, but the task is still to be told.
+pub(crate) fn t64_t74_a_cancellation_before_a_time_out_is_not_lost_with_a_group(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    let start = scheduler.time();
+    for body_waits in [true, false] {
+        let task = scheduler.create_task(async move {
+            let limited = timeout(seconds(5), async {
+                let group = TaskGroup::scope(async |group| {
+                    group.create_task(async {
+                        let _ = sleep(seconds(3600)).await;
+                        sleep(seconds(10)).await?;
+                        Err::<(), _>(Exception::msg("failed"))
+                    })?;
+                    if body_waits {
+                        sleep(seconds(3600)).await?;
+                    }
+                    Ok(())
+                });
+                assert_eq!(group_of(&group.await.unwrap_err()).exceptions().len(), 1);
+                Ok(())
+            });
+            limited.await?;
+            sleep(seconds(100)).await
+        });
+        let cancelled = task.clone();
+        scheduler.call_later(seconds(3), move || assert!(cancelled.cancel()));
+        host.run_until_idle();
+        assert!(task.cancelled(), "{task:?}");
+    }
+    assert!(scheduler.time() - start < seconds(100));
 }

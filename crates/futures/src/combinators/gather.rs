@@ -9,6 +9,7 @@
 use super::ensure_future::{Given, common_loop};
 use crate::catch::catch;
 use crate::future::{AnyFuture, FutureObject, Shared, State, WeakFuture};
+use crate::task::wait_set::WaitSetId;
 use crate::task::{CancelMessage, TaskHeader};
 use crate::{CallbackToken, CancelledError, Exception, Future};
 use std::cell::RefCell;
@@ -339,8 +340,8 @@ impl<T: Clone + 'static, R: 'static> AnyFuture for Gathering<T, R> {
         accepted
     }
 
-    fn is_awaited_by(&self, token: CallbackToken) -> bool {
-        self.shared.has_listener(token)
+    fn is_awaited(&self, token: CallbackToken, within: WaitSetId) -> bool {
+        self.shared.has_waiter(token, within)
     }
 
     fn task(&self) -> Option<&TaskHeader> {

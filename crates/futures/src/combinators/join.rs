@@ -4,8 +4,9 @@
 //! Each part is a [`Branch`], polled in place. Nothing of it can go on without the others: so the
 //! first failure has the others cancelled, and the whole is over when every part is.
 
+use crate::task::branch::ask_around;
 use crate::task::wait_set::CancelRequest;
-use crate::task::{Branch, BranchEnd, BranchId, running};
+use crate::task::{Branch, BranchEnd, BranchId};
 use crate::{CancelledError, Exception};
 use std::future::{IntoFuture, poll_fn};
 use std::pin::{Pin, pin};
@@ -158,8 +159,8 @@ impl<T> Part<T> {
         Self { index, branch: Branch::new(), value: None }
     }
 
-    fn running(&self) -> Option<Running> {
-        Some(Running { id: self.branch.id(), called_off: false })
+    fn running(&self) -> Option<BranchId> {
+        Some(self.branch.id())
     }
 
     /// Polls it, unless it has ended.
@@ -170,7 +171,7 @@ impl<T> Part<T> {
         whole: &mut Whole<B>,
     ) where
         F: std::future::Future<Output = Result<T, Exception>>,
-        B: AsMut<[Option<Running>]>,
+        B: AsMut<[Option<BranchId>]>,
     {
         if whole.has_ended(self.index) {
             return;
@@ -182,7 +183,7 @@ impl<T> Part<T> {
             BranchEnd::Output(Ok(value), unnoticed) => {
                 self.value = Some(value);
                 if whole.unnoticed.is_none() {
-                    whole.unnoticed = unnoticed;
+                    whole.unnoticed = unnoticed.map(|request| (request, self.branch.asked()));
                 }
             }
             BranchEnd::Output(Err(failure), _) => whole.fail(failure),
@@ -199,23 +200,18 @@ struct Whole<B> {
     running: B,
     left: usize,
     failure: Option<Exception>,
-    /// A cancellation that a part has not noticed before it succeeded.
-    unnoticed: Option<CancelRequest>,
-    /// Whether the task was cancelled, and not only parts by the failure of another.
-    asked_from_outside: bool,
+    /// A cancellation that a part has not noticed before it succeeded, and the depth of the coroutine
+    /// that it was made to.
+    unnoticed: Option<(CancelRequest, u16)>,
+    /// The depth of the outermost coroutine that was cancelled, if parts were not only by the failure
+    /// of another.
+    outermost: Option<u16>,
 }
 
-/// A part that has not ended.
-struct Running {
-    id: BranchId,
-    /// Whether it was cancelled because another one failed.
-    called_off: bool,
-}
-
-impl<B: AsMut<[Option<Running>]>> Whole<B> {
+impl<B: AsMut<[Option<BranchId>]>> Whole<B> {
     fn new(mut running: B) -> Self {
         let left = running.as_mut().len();
-        Self { running, left, failure: None, unnoticed: None, asked_from_outside: false }
+        Self { running, left, failure: None, unnoticed: None, outermost: None }
     }
 
     fn has_ended(&mut self, index: usize) -> bool {
@@ -224,8 +220,9 @@ impl<B: AsMut<[Option<Running>]>> Whole<B> {
 
     fn note_end(&mut self, index: usize) {
         self.left -= 1;
-        if let Some(Running { id, called_off }) = self.running.as_mut()[index].take() {
-            self.asked_from_outside |= id.asked() > u32::from(called_off);
+        if let Some(id) = self.running.as_mut()[index].take() {
+            let outermost = self.outermost.into_iter().chain(id.received().outermost);
+            self.outermost = outermost.min();
         }
     }
 
@@ -237,10 +234,9 @@ impl<B: AsMut<[Option<Running>]>> Whole<B> {
         // Those whom the cancellation of the task has reached already need not be told again.
         let told = failure.is_cancelled();
         self.failure = Some(failure);
-        for part in self.running.as_mut().iter_mut().flatten() {
-            if !(told && part.id.asked() > 0) {
-                part.called_off = true;
-                part.id.cancel(None);
+        for part in self.running.as_mut().iter().flatten() {
+            if !(told && part.asked() > 0) {
+                part.cancel(None);
             }
         }
     }
@@ -257,10 +253,10 @@ impl<B: AsMut<[Option<Running>]>> Whole<B> {
         let untold = match &self.failure {
             None => self.unnoticed,
             Some(failure) if failure.is_cancelled() => None,
-            Some(_) => self.asked_from_outside.then_some(CancelRequest(None)),
+            Some(_) => self.outermost.map(|depth| (CancelRequest(None), depth)),
         };
-        if let Some(request) = untold {
-            running::with_wait_set(|outer| outer.map(|outer| outer.set_request(request)));
+        if let Some((request, asked)) = untold {
+            ask_around(request, asked);
         }
         match self.failure {
             Some(failure) => Err(failure),

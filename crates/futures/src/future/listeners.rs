@@ -10,6 +10,7 @@ use super::{CallbackToken, Future};
 use crate::inline_once::InlineOnce;
 use crate::scope::Membership;
 use crate::task::WakeTarget;
+use crate::task::wait_set::WaitSetId;
 use indexmap::IndexMap;
 use std::cell::Cell;
 use std::num::NonZeroU64;
@@ -36,11 +37,18 @@ pub(super) enum Listener<T: 'static> {
         closure: InlineOnce<Future<T>>,
         location: &'static Location<'static>,
     },
-    Waiter(WakeTarget),
+    Waiter(Waiter),
     /// The scope that the future belongs to.
     Scope(Membership),
     /// The place of one who left, or of one who was told.
     Gone,
+}
+
+/// One who waits.
+pub(super) struct Waiter {
+    pub(super) target: WakeTarget,
+    /// The wait set that the wait stands in.
+    pub(super) within: WaitSetId,
 }
 
 /// Whom to tell that the future is done.
@@ -121,15 +129,15 @@ impl<T: 'static> Listeners<T> {
         }
     }
 
-    /// Who is to be woken for `token`.
-    pub(super) fn waiter_mut(&mut self, token: CallbackToken) -> Option<&mut WakeTarget> {
+    /// Who waits under `token`.
+    pub(super) fn waiter_mut(&mut self, token: CallbackToken) -> Option<&mut Waiter> {
         let listener = match &mut self.list {
             List::One(only, listener) if *only == token => Some(listener),
             List::Many(map) => map.get_mut(&token),
             List::Empty | List::One(..) => None,
         };
         match listener {
-            Some(Listener::Waiter(target)) => Some(target),
+            Some(Listener::Waiter(waiter)) => Some(waiter),
             Some(Listener::Callback { .. } | Listener::Scope(_) | Listener::Gone) | None => None,
         }
     }
@@ -142,7 +150,7 @@ impl<T: 'static> Listeners<T> {
             _ => return None,
         }
         match std::mem::replace(&mut self.list, List::Empty) {
-            List::One(_, Listener::Waiter(target)) => Some(target),
+            List::One(_, Listener::Waiter(waiter)) => Some(waiter.target),
             _ => None,
         }
     }
@@ -168,7 +176,7 @@ impl<T: 'static> Listeners<T> {
             List::Many(map) => map.get_index_mut(self.unannounced).map(|(_, listener)| listener),
         }?;
         Some(match std::mem::replace(listener, Listener::Gone) {
-            Listener::Waiter(target) => Announced::Waiter(target),
+            Listener::Waiter(waiter) => Announced::Waiter(waiter.target),
             Listener::Scope(membership) => Announced::Scope(membership),
             Listener::Callback { closure, location } => {
                 *listener = Listener::Callback { closure, location };
@@ -216,7 +224,8 @@ mod tests {
     fn f15_places_are_closed_up_as_a_crowd_leaves() {
         for crowd in [3, 10, 999, 1000] {
             let mut listeners = Listeners::<u32>::default();
-            let waiter = || Listener::Waiter(WakeTarget::Waker(Waker::noop().clone()));
+            let target = || WakeTarget::Waker(Waker::noop().clone());
+            let waiter = || Listener::Waiter(Waiter { target: target(), within: WaitSetId::NONE });
             let tokens: Vec<_> = (0..crowd).map(|_| listeners.push(waiter())).collect();
             for (gone, token) in tokens.iter().enumerate() {
                 assert!(listeners.remove(*token).is_some());

@@ -1,6 +1,7 @@
 //! What a [`Future`] handle points to: a future of its own, or a task with its coroutine beside it.
 
 use super::{CallbackToken, Shared};
+use crate::task::wait_set::WaitSetId;
 use crate::task::{CancelMessage, TaskHeader};
 use std::panic::Location;
 use std::rc::Rc;
@@ -14,8 +15,8 @@ pub(crate) trait AnyFuture {
     /// task will be asked to end.
     fn request_cancel(self: Rc<Self>, message: CancelMessage) -> bool;
 
-    /// Whether somebody who began to wait under `token` still does.
-    fn is_awaited_by(&self, token: CallbackToken) -> bool;
+    /// Whether somebody waits under `token`, in the wait set `within`.
+    fn is_awaited(&self, token: CallbackToken, within: WaitSetId) -> bool;
 
     /// What makes it a task, if it is one.
     fn task(&self) -> Option<&TaskHeader>;
@@ -48,8 +49,8 @@ impl<T: 'static> AnyFuture for Shared<T> {
         object.shared().cancel(&object, message)
     }
 
-    fn is_awaited_by(&self, token: CallbackToken) -> bool {
-        self.has_listener(token)
+    fn is_awaited(&self, token: CallbackToken, within: WaitSetId) -> bool {
+        self.has_waiter(token, within)
     }
 
     fn task(&self) -> Option<&TaskHeader> {

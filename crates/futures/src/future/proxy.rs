@@ -5,6 +5,7 @@
 
 use super::{AnyFuture, CallbackToken, Future, FutureObject, Shared};
 use crate::Scheduler;
+use crate::task::wait_set::WaitSetId;
 use crate::task::{CancelMessage, TaskHeader};
 use std::panic::Location;
 use std::rc::{Rc, Weak};
@@ -47,8 +48,8 @@ impl<T: 'static> AnyFuture for Proxy<T> {
         object.shared().cancel(&object, message)
     }
 
-    fn is_awaited_by(&self, token: CallbackToken) -> bool {
-        self.shared.has_listener(token)
+    fn is_awaited(&self, token: CallbackToken, within: WaitSetId) -> bool {
+        self.shared.has_waiter(token, within)
     }
 
     fn task(&self) -> Option<&TaskHeader> {

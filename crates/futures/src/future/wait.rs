@@ -3,7 +3,7 @@
 //! Both places have the same token, so that a cancellation finds everything that a coroutine waits
 //! for, and can tell what nobody waits for any more.
 
-use super::listeners::Listener;
+use super::listeners::{Listener, Waiter};
 use super::{CallbackToken, Future, Shared};
 use crate::current::current_id;
 use crate::task::wait_set::{CancelRequest, Waited};
@@ -50,9 +50,9 @@ impl<T: 'static> Future<T> {
                 None => Ok(()),
             });
         }
-        if let Some(request) = take_request() {
+        if self.pass_request_on() {
             self.leave();
-            return Poll::Ready(Err(request.into_exception()));
+            return Poll::Ready(Ok(()));
         }
         self.wait_on(token, context)
     }
@@ -67,7 +67,8 @@ impl<T: 'static> Future<T> {
         if self.done() || self.pass_request_on() {
             return Poll::Ready(Ok(()));
         }
-        let token = self.shared().listeners.borrow_mut().push(Listener::Waiter(target));
+        let waiter = Waiter { target, within: running::wait_set_id() };
+        let token = self.shared().listeners.borrow_mut().push(Listener::Waiter(waiter));
         self.wait = Some(token);
         self.enter_wait_set();
         Poll::Pending
@@ -81,9 +82,12 @@ impl<T: 'static> Future<T> {
     ) -> Poll<Result<(), Exception>> {
         let knows_waker = |shared: &Shared<T>| {
             let mut listeners = shared.listeners.borrow_mut();
-            listeners.waiter_mut(token).is_some_and(|known| known.will_wake(context.waker()))
+            listeners.waiter_mut(token).is_some_and(|known| {
+                // The coroutine that waits now may be another one than began to.
+                known.within = running::wait_set_id();
+                known.target.will_wake(context.waker())
+            })
         };
-        // The coroutine that waits now may be another one than began to.
         self.enter_wait_set();
         if knows_waker(self.shared()) {
             return Poll::Pending;
@@ -91,7 +95,7 @@ impl<T: 'static> Future<T> {
         let target = WakeTarget::of(context.waker()); // user code
         let replaced = {
             let mut listeners = self.shared().listeners.borrow_mut();
-            listeners.waiter_mut(token).map(|known| std::mem::replace(known, target))
+            listeners.waiter_mut(token).map(|known| std::mem::replace(&mut known.target, target))
         };
         drop(replaced); // user code too
         if self.done() {
@@ -105,14 +109,16 @@ impl<T: 'static> Future<T> {
         let Some(token) = self.wait else { return };
         running::with_wait_set(|wait_set| {
             if let Some(wait_set) = wait_set {
-                let object: Weak<_> = Rc::downgrade(&self.object);
-                wait_set.begin(token, Waited::Future(object));
+                wait_set.begin(token, || {
+                    let object: Weak<_> = Rc::downgrade(&self.object);
+                    Waited::Future(object)
+                });
             }
         });
     }
 
-    /// If the coroutine has asked for its own cancellation, it gets it here, by way of this future
-    /// (T-15). True if the future is done now.
+    /// If the coroutine was asked to end and nothing has taken that yet, it gets it here, by way of
+    /// this future (T-15). True if the future is done now.
     #[inline]
     fn pass_request_on(&self) -> bool {
         let Some(CancelRequest(message)) = take_request() else { return false };

@@ -111,8 +111,8 @@ impl TaskRef {
         self.0.created_at()
     }
 
-    /// The context that its next step runs in; that of a running task is
-    /// [`TaskContext::current`].
+    /// The context that its next step runs in, the empty one if it has ended; that of a running task
+    /// is [`TaskContext::current`].
     pub fn context(&self) -> TaskContext {
         self.0.header().context()
     }

@@ -6,7 +6,7 @@
 
 use super::drive::{Driven, drive};
 use super::running;
-use super::wait_set::{CancelRequest, WaitSet, Waited};
+use super::wait_set::{CancelRequest, WaitSet, WaitSetId, Waited};
 use super::{CancelMessage, WakeTarget};
 use crate::future::{CallbackToken, next_token};
 use std::cell::Cell;
@@ -17,14 +17,16 @@ use std::task::{Context, Poll};
 /// The wait set of a part of the running task.
 pub(crate) struct Branch {
     state: Rc<BranchState>,
-    /// Its entry in the wait set of the coroutine around it, while it waits.
-    within: Option<CallbackToken>,
+    /// What it waits under, once it was polled.
+    wait: Option<CallbackToken>,
 }
 
 pub(crate) struct BranchState {
     wait_set: WaitSet,
     /// Who polls it, while it waits.
     target: Cell<Option<WakeTarget>>,
+    /// The wait set that it stands in, while it waits.
+    around: Cell<WaitSetId>,
     received: Cell<Received>,
 }
 
@@ -37,6 +39,9 @@ pub(crate) struct Received {
     pub(crate) branches: u32,
     /// Through the task.
     pub(crate) task: u32,
+    /// The depth of the outermost coroutine that any of those from outside was made to, since
+    /// somebody last [forgot](Branch::forget_outermost) it.
+    pub(crate) outermost: Option<u16>,
 }
 
 impl Received {
@@ -63,20 +68,15 @@ impl Branch {
         let state = BranchState {
             wait_set: WaitSet::default(),
             target: Cell::new(None),
+            around: Cell::new(WaitSetId::NONE),
             received: Cell::default(),
         };
-        Self { state: Rc::new(state), within: None }
+        Self { state: Rc::new(state), wait: None }
     }
 
     /// Its name, for whoever may [cancel](BranchId::cancel) it from a callback.
     pub(crate) fn id(&self) -> BranchId {
         BranchId(Rc::downgrade(&self.state))
-    }
-
-    /// Whether a request to cancel what is around this branch has come in: such a cancellation is not,
-    /// or not only, that of whoever made the branch.
-    pub(crate) fn cancelled_from_outside(&self) -> bool {
-        self.state.received.get().outer() > 0
     }
 
     /// Polls `future` as this branch: always the same one, until it has ended.
@@ -123,20 +123,26 @@ impl Branch {
         self.state.wait_set.asked()
     }
 
-    /// Takes its place in the wait set of the coroutine around it.
+    /// Has [`Received::outermost`] count from now on.
+    pub(crate) fn forget_outermost(&self) {
+        self.state.received.set(Received { outermost: None, ..self.state.received.get() });
+    }
+
+    /// Takes its place in the wait set of the coroutine around it, which may be another one than it
+    /// was polled in before.
     fn wait(&mut self) {
-        if self.within.is_some() {
-            return;
-        }
-        self.within = running::with_wait_set(|around| {
-            let token = next_token();
-            around?.begin(token, Waited::Branch(Rc::downgrade(&self.state)));
-            Some(token)
+        let token = *self.wait.get_or_insert_with(next_token);
+        self.state.around.set(running::wait_set_id());
+        running::with_wait_set(|around| {
+            if let Some(around) = around {
+                around.begin(token, || Waited::Branch(Rc::downgrade(&self.state)));
+            }
         });
     }
 
     fn leave(&mut self) {
-        if let Some(token) = self.within.take() {
+        if let Some(token) = self.wait.take() {
+            self.state.around.set(WaitSetId::NONE);
             running::with_wait_set(|around| around.map(|around| around.end(token)));
         }
     }
@@ -153,16 +159,25 @@ impl BranchState {
         &self.wait_set
     }
 
+    /// Whether it stands in this wait set now.
+    pub(super) fn waits_within(&self, around: WaitSetId) -> bool {
+        self.around.get() == around
+    }
+
     /// Cancels what the branch waits for, because the coroutine at depth `asked` is to end; if nothing
     /// of that accepts it, the branch's next turn delivers the request.
     pub(super) fn cancel(&self, request: CancelRequest, asked: u16) {
         let mut received = self.received.get();
+        let is_own = asked > 0 && asked >= self.wait_set.depth();
         let count = match asked {
+            _ if is_own => &mut received.own,
             0 => &mut received.task,
-            _ if asked < self.wait_set.depth() => &mut received.branches,
-            _ => &mut received.own,
+            _ => &mut received.branches,
         };
         *count = count.saturating_add(1);
+        if !is_own {
+            received.outermost = Some(received.outermost.map_or(asked, |depth| depth.min(asked)));
+        }
         self.received.set(received);
         self.wait_set.set_asked(asked);
         if self.wait_set.cancel(&request) {
@@ -218,6 +233,11 @@ impl BranchId {
 
     /// How often it was asked to end, by [`cancel`](Self::cancel) or with the coroutine around it.
     pub(crate) fn asked(&self) -> u32 {
-        self.0.upgrade().map_or(0, |state| state.received.get().all())
+        self.received().all()
+    }
+
+    /// The requests to end that it has received.
+    pub(crate) fn received(&self) -> Received {
+        self.0.upgrade().map_or_else(Received::default, |state| state.received.get())
     }
 }

@@ -7,8 +7,9 @@
 use super::drive::{Driven, drive};
 use super::header::TaskHeader;
 use super::running;
-use super::wait_set::CancelRequest;
-use super::{CancelMessage, TaskState, panicked, stepped};
+use super::wait_set::{CancelRequest, WaitSetId};
+use super::{CancelMessage, TaskState, panicked, stepped, telling};
+use crate::context::{self, TaskContext};
 use crate::future::{AnyFuture, FutureObject, Shared, State};
 use crate::scope::ENDED;
 use crate::{
@@ -43,6 +44,9 @@ pub(crate) trait AnyTask: AnyFuture {
 
     /// Runs the coroutine until it waits for something.
     fn step(self: Rc<Self>);
+
+    /// Takes a request to end, which was counted, and gives it to what it waits for.
+    fn be_told(self: Rc<Self>, request: CancelRequest);
 
     /// Has the coroutine dropped by a callback of its own, wherever it stands.
     fn abort(self: Rc<Self>);
@@ -186,6 +190,7 @@ where
     /// ends the task (L-26).
     #[cold]
     pub(super) fn refuse(self: Rc<Self>, by_scope: bool) {
+        let outside = self.header.enter_context();
         self.drop_coroutine();
         let (message, exception, reason) = match by_scope {
             false => (
@@ -201,6 +206,21 @@ where
         };
         self.report(message, Some(exception));
         self.complete(State::Cancelled { message: Some(reason.into()) });
+        self.leave_context(outside);
+    }
+
+    /// Goes back to the context outside, and lets go of its own: it has ended, and a value there may
+    /// know the task.
+    fn leave_context(&self, outside: Option<TaskContext>) {
+        if outside.is_none() && !context::is_any_set() {
+            return;
+        }
+        let own = context::replace(outside.unwrap_or_default());
+        if !own.is_empty()
+            && let Err(panic) = catch(|| drop(own))
+        {
+            self.report("a destructor in a task's context panicked", Some(panic));
+        }
     }
 
     /// Reports something that has no caller.
@@ -271,10 +291,24 @@ where
             true => Some(self.end_aborted()),
             false => self.poll_coroutine(),
         };
-        if let Some(state) = end {
-            self.complete(state);
+        match end {
+            Some(state) => {
+                self.complete(state);
+                self.leave_context(outside);
+            }
+            None => self.header.leave_context(outside),
         }
-        self.header.leave_context(outside);
+    }
+
+    fn be_told(self: Rc<Self>, request: CancelRequest) {
+        let wait_set = self.header.wait_set();
+        if self.coroutine.try_borrow().is_err() {
+            // It runs: it cancels itself, or somebody whom it has called does (T-15).
+            wait_set.set_request(request);
+        } else if !wait_set.cancel(&request) {
+            wait_set.set_request(request);
+            self.schedule_step();
+        }
     }
 
     fn abort(self: Rc<Self>) {
@@ -287,16 +321,21 @@ where
         if self.shared.done() {
             return;
         }
-        if !self.header.is_exempt() {
-            self.report("task was destroyed but it is pending", None);
-        }
-        self.drop_coroutine();
+        let report = || {
+            if !self.header.is_exempt() {
+                self.report("task was destroyed but it is pending", None);
+            }
+        };
         if self.coroutine.try_borrow().is_err() {
             // It is closing its own loop: the coroutine goes when this step is over.
             self.header.set_aborted();
-            return;
+            return report();
         }
+        let outside = self.header.enter_context();
+        report();
+        self.drop_coroutine();
         self.complete(State::Cancelled { message: Some("the event loop was closed".into()) });
+        self.leave_context(outside);
     }
 }
 
@@ -316,19 +355,12 @@ where
             return false;
         }
         self.header.count_request();
-        let (wait_set, request) = (self.header.wait_set(), CancelRequest(message));
-        if self.coroutine.try_borrow().is_err() {
-            // It runs: it cancels itself, or somebody whom it has called does (T-15).
-            wait_set.set_request(request);
-        } else if !wait_set.cancel(&request) {
-            wait_set.set_request(request);
-            self.schedule_step();
-        }
+        telling::tell(self, CancelRequest(message));
         true
     }
 
-    fn is_awaited_by(&self, token: CallbackToken) -> bool {
-        self.shared.has_listener(token)
+    fn is_awaited(&self, token: CallbackToken, within: WaitSetId) -> bool {
+        self.shared.has_waiter(token, within)
     }
 
     fn task(&self) -> Option<&TaskHeader> {

@@ -20,6 +20,8 @@ thread_local! {
 pub(crate) struct Owner {
     scheduler: SchedulerId,
     shared: OwnerName,
+    /// Whether it owns a task that was refused, and no other.
+    is_detached: bool,
     tasks: RefCell<Places>,
 }
 
@@ -78,7 +80,7 @@ impl Owner {
         // Mostly a task makes another one of its own loop.
         let own = running::with_task(|running| {
             let owner = running?.header().owner();
-            (owner.scheduler == id).then(|| owner.clone())
+            (owner.scheduler == id && !owner.is_detached).then(|| owner.clone())
         });
         own.or_else(|| Self::find(id)).or_else(|| Self::install(scheduler))
     }
@@ -97,7 +99,7 @@ impl Owner {
     /// when it closes, it drops that, and the tasks that are left are destroyed.
     #[cold]
     fn install(scheduler: &dyn Scheduler) -> Option<Rc<Owner>> {
-        let owner = Rc::new(Owner::detached(scheduler));
+        let owner = Rc::new(Owner { is_detached: false, ..Owner::detached(scheduler) });
         OWNERS.try_with(|owners| owners.borrow_mut().insert(0, owner.clone())).ok()?;
         let tenure = Tenure(owner.clone());
         let captive = Callback::without_context(Location::caller(), move || drop(tenure));
@@ -106,14 +108,14 @@ impl Owner {
         Some(owner)
     }
 
-    /// One that nobody finds.
+    /// One that nobody finds, for a task that is refused.
     pub(super) fn detached(scheduler: &dyn Scheduler) -> Self {
         let shared = OwnerName {
             scheduler: scheduler.id(),
             thread: ThreadNumber::current(),
             threadsafe: Arc::downgrade(&scheduler.threadsafe()),
         };
-        Self { scheduler: scheduler.id(), shared, tasks: RefCell::default() }
+        Self { scheduler: scheduler.id(), shared, is_detached: true, tasks: RefCell::default() }
     }
 
     #[inline]

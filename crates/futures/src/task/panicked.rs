@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 thread_local! {
-    /// In the order of their ends. Few: those that are gone are forgotten when another comes.
+    /// In the order of their ends. Those that are gone are forgotten when others come.
     static PANICKED: RefCell<Vec<(SchedulerId, Weak<dyn AnyTask>)>> =
         const { RefCell::new(Vec::new()) };
 }
@@ -18,7 +18,12 @@ pub(super) fn note(scheduler: SchedulerId, task: &Rc<dyn AnyTask>) {
     // On a thread that is ending nobody will ask.
     let _ = PANICKED.try_with(|panicked| {
         let mut panicked = panicked.borrow_mut();
-        panicked.retain(|(_, task)| task.strong_count() > 0);
+        if panicked.len() == panicked.capacity() {
+            panicked.retain(|(_, task)| task.strong_count() > 0);
+            // Room for as many again, so that looking costs little however many are kept.
+            let kept = panicked.len();
+            panicked.reserve(kept.max(4));
+        }
         panicked.push((scheduler, task));
     });
 }

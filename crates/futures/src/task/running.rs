@@ -6,7 +6,7 @@
 
 use super::cell::AnyTask;
 use super::header::TaskHeader;
-use super::wait_set::WaitSet;
+use super::wait_set::{WaitSet, WaitSetId};
 use std::cell::Cell;
 use std::ptr::{NonNull, null};
 use std::rc::Rc;
@@ -85,6 +85,12 @@ pub(crate) fn with_wait_set<R>(function: impl FnOnce(Option<&WaitSet>) -> R) -> 
     let running = RUNNING.with(Cell::get);
     // SAFETY: by the invariant it is null, or borrowed by a function that this runs inside of.
     function(unsafe { running.wait_set.as_ref() })
+}
+
+/// Which wait set that is.
+#[inline]
+pub(crate) fn wait_set_id() -> WaitSetId {
+    WaitSetId::at(RUNNING.with(Cell::get).wait_set)
 }
 
 /// Puts back what ran before. Never leaves this file, so that it cannot be forgotten.

@@ -5,8 +5,8 @@
 //! be given to all of it, and comes out of each `.await` as an error.
 //!
 //! A wait that was moved to another coroutine, or dropped outside of its own, leaves its entry behind.
-//! So entries keep nothing alive, and one that nobody waits by any more delays a cancellation by a turn
-//! at most.
+//! So entries keep nothing alive, and what waits says in which set it does so now: an entry that nobody
+//! waits by any more is told nothing, and delays a cancellation by a turn at most.
 //!
 //! Invariant: nothing here is borrowed while what is waited for is told.
 
@@ -16,6 +16,7 @@ use crate::future::{AnyFuture, CallbackToken};
 use crate::{CancelledError, Exception};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::ptr::null;
 use std::rc::{Rc, Weak};
 
 #[derive(Default)]
@@ -31,6 +32,21 @@ pub(crate) struct WaitSet {
     request: Cell<Option<Box<CancelRequest>>>,
     /// Whether the coroutine was given one more turn to take the request.
     insisted: Cell<bool>,
+}
+
+/// Tells a wait set from all others that are alive. One that has died may have had the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WaitSetId(*const WaitSet);
+
+impl WaitSetId {
+    /// That of no set.
+    pub(crate) const NONE: Self = Self(null());
+
+    /// That of the set which lies there.
+    #[inline]
+    pub(super) fn at(place: *const WaitSet) -> Self {
+        Self(place)
+    }
 }
 
 /// A cancellation that no wait has taken yet: the next one that is polled does.
@@ -62,9 +78,14 @@ enum Waits {
 }
 
 impl WaitSet {
+    #[inline]
+    pub(crate) fn id(&self) -> WaitSetId {
+        WaitSetId::at(self)
+    }
+
     /// Notes that the coroutine waits for something, if that is not known yet.
     #[inline]
-    pub(crate) fn begin(&self, token: CallbackToken, waited: Waited) {
+    pub(crate) fn begin(&self, token: CallbackToken, waited: impl FnOnce() -> Waited) {
         self.waits.borrow_mut().insert(token, waited);
     }
 
@@ -92,9 +113,14 @@ impl WaitSet {
         self.turns.get() == 0 && matches!(*self.waits.borrow(), Waits::Empty)
     }
 
-    /// Whether something that it waits for has come, so that its next poll notices a request.
+    /// Whether something that it waits for itself has come, so that its next poll notices a request.
+    /// What its branches wait for does not count: they have to be told of the request.
     pub(crate) fn has_come(&self) -> bool {
-        self.turns.get() > 0 || self.live().iter().any(|live| live.has_come())
+        let has_come = |live: &Live| match live {
+            Live::Future(future) => future.is_done(),
+            Live::Branch(_) => false,
+        };
+        self.turns.get() > 0 || self.live().iter().any(has_come)
     }
 
     /// Whether it waits for its next turn, or a branch of it does.
@@ -205,10 +231,13 @@ impl WaitSet {
         };
         let live = entries.into_iter().filter_map(|(token, waited)| {
             let live = match waited {
-                Waited::Branch(branch) => branch.upgrade().map(Live::Branch),
+                Waited::Branch(branch) => branch
+                    .upgrade()
+                    .filter(|branch| branch.waits_within(self.id()))
+                    .map(Live::Branch),
                 Waited::Future(future) => future
                     .upgrade()
-                    .filter(|future| future.is_done() || future.is_awaited_by(token))
+                    .filter(|future| future.is_done() || future.is_awaited(token, self.id()))
                     .map(Live::Future),
             };
             if live.is_none() {
@@ -225,22 +254,14 @@ enum Live {
     Branch(Rc<BranchState>),
 }
 
-impl Live {
-    fn has_come(&self) -> bool {
-        match self {
-            Live::Future(future) => future.is_done(),
-            Live::Branch(branch) => branch.wait_set().has_come(),
-        }
-    }
-}
-
 impl Waits {
     #[inline]
-    fn insert(&mut self, token: CallbackToken, waited: Waited) {
+    fn insert(&mut self, token: CallbackToken, waited: impl FnOnce() -> Waited) {
         match self {
-            Waits::Empty => *self = Waits::One(token, waited),
+            Waits::Empty => *self = Waits::One(token, waited()),
             Waits::One(known, _) if *known == token => {}
-            Waits::One(..) | Waits::Many(_) => self.insert_among(token, waited),
+            Waits::Many(map) if map.contains_key(&token) => {}
+            Waits::One(..) | Waits::Many(_) => self.insert_among(token, waited()),
         }
     }
 

@@ -40,10 +40,14 @@ pub trait Contestant {
     #[doc(hidden)]
     fn is_handle(&self) -> bool;
 
-    /// How often it was asked to end by others than the race, and the depth of the coroutine that was
-    /// asked last.
+    /// How often it was asked to end by others than the race, and the depth of the outermost
+    /// coroutine that was asked since the winner was known.
     #[doc(hidden)]
-    fn asked_from_outside(&self) -> (u32, u16);
+    fn asked_from_outside(&self) -> (u32, Option<u16>);
+
+    /// Takes note that the winner is known.
+    #[doc(hidden)]
+    fn note_winner(&mut self);
 
     /// The cancellation that it ended with.
     #[doc(hidden)]
@@ -158,8 +162,13 @@ where
         is_handle::<F>()
     }
 
-    fn asked_from_outside(&self) -> (u32, u16) {
-        (self.branch.received().outer(), self.branch.asked())
+    fn asked_from_outside(&self) -> (u32, Option<u16>) {
+        let received = self.branch.received();
+        (received.outer(), received.outermost)
+    }
+
+    fn note_winner(&mut self) {
+        self.branch.forget_outermost();
     }
 
     fn cancellation(&self) -> Option<Exception> {
@@ -193,8 +202,12 @@ impl Contestant for &mut dyn Contestant {
         (**self).is_handle()
     }
 
-    fn asked_from_outside(&self) -> (u32, u16) {
+    fn asked_from_outside(&self) -> (u32, Option<u16>) {
         (**self).asked_from_outside()
+    }
+
+    fn note_winner(&mut self) {
+        (**self).note_winner();
     }
 
     fn cancellation(&self) -> Option<Exception> {
@@ -317,6 +330,7 @@ impl<R: Rule> Contest<R> {
         let Some(winner) = self.winner.as_mut().filter(|winner| !winner.told) else { return };
         (winner.told, winner.asked) = (true, asked);
         for arm in arms.iter_mut() {
+            arm.note_winner();
             if arm.stage() == Stage::Running && arm.is_handle() {
                 // It may have ended while those behind it were polled.
                 arm.poll(context);
@@ -339,8 +353,8 @@ impl<R: Rule> Contest<R> {
         };
         arms[winner.index].pass_on();
         if asked_from_outside(arms) > winner.asked {
-            let asked = arms.iter().map(C::asked_from_outside).filter(|(times, _)| *times > 0);
-            let asked = asked.map(|(_, depth)| depth).min().unwrap_or_default();
+            let asked = arms.iter().filter_map(|arm| arm.asked_from_outside().1);
+            let asked = asked.min().unwrap_or_default();
             let message = cancellation.and_then(|exception| message(&exception));
             ask_around(CancelRequest(message), asked);
         }
