@@ -26,12 +26,12 @@ use std::time::{Duration, Instant};
 ///
 /// # Examples
 /// ```
-/// # use tulipa_transports::{interop::LoopTimer, streams::Stream};
 /// use eventloop::{TestLoop, prelude::*};
 /// use hyper::rt::Timer;
 /// use std::time::Duration;
+/// use tulipa_transports::interop::LoopTimer;
 /// let event_loop = TestLoop::new();
-/// let timer = LoopTimer::new(&**event_loop);
+/// let timer = LoopTimer::new(&*event_loop.to_rc());
 /// let before = event_loop.time();
 /// event_loop.run_coroutine(async move { Ok(timer.sleep(Duration::from_secs(30)).await) })?;
 /// assert_eq!(event_loop.time().saturating_duration_since(before), Duration::from_secs(30));
