@@ -15,6 +15,7 @@ mod header;
 mod notified;
 mod owner;
 mod panicked;
+mod passing_on;
 pub(crate) mod running;
 mod stepped;
 pub(crate) mod wait_set;

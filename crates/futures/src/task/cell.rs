@@ -8,7 +8,7 @@ use super::drive::{Driven, drive};
 use super::header::TaskHeader;
 use super::running;
 use super::wait_set::CancelRequest;
-use super::{CancelMessage, TaskState, panicked, stepped};
+use super::{CancelMessage, TaskState, panicked, passing_on, stepped};
 use crate::context;
 use crate::future::{AnyFuture, FutureObject, Shared, State};
 use crate::scope::ENDED;
@@ -279,14 +279,16 @@ where
         if self.shared.done() {
             return false;
         }
+        if self.header.is_passing_on() {
+            return false; // it waits for whoever asks this: that one is to end first
+        }
         self.header.count_request();
-        let (wait_set, request) = (self.header.wait_set(), CancelRequest(message));
+        let request = CancelRequest(message);
         if self.coroutine.try_borrow().is_err() {
             // It runs: it cancels itself, or somebody whom it has called does (T-15).
-            wait_set.set_request(request);
-        } else if !wait_set.cancel(&request) {
-            wait_set.set_request(request);
-            self.schedule_step();
+            self.header.wait_set().set_request(request);
+        } else {
+            passing_on::pass_on(self, request);
         }
         true
     }
