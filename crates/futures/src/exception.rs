@@ -1,6 +1,6 @@
 //! [`Exception`]: an error of any type, cheap to share.
 
-use crate::{CancelledError, PanicError};
+use crate::{CancelledError, ExceptionGroup, PanicError};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -67,15 +67,31 @@ impl Exception {
 
     /// The [`CancelledError`] inside, also when an `io::Error` was wrapped around it.
     pub fn cancelled(&self) -> Option<&CancelledError> {
+        self.unwrapped().downcast_ref()
+    }
+
+    /// The [`PanicError`] inside, also when an `io::Error` was wrapped around it, or the first one in
+    /// an [`ExceptionGroup`].
+    pub fn panicked(&self) -> Option<&PanicError> {
+        let error = self.unwrapped();
+        match error.downcast_ref::<ExceptionGroup>() {
+            Some(group) => group.iter().find_map(Exception::panicked),
+            None => error.downcast_ref(),
+        }
+    }
+
+    /// The error inside, without the `io::Error`s that were wrapped around it.
+    fn unwrapped(&self) -> &(dyn Error + 'static) {
         let mut error: &(dyn Error + 'static) = &*self.error;
         loop {
-            if let Some(cancelled) = error.downcast_ref::<CancelledError>() {
-                return Some(cancelled);
-            }
             if let Some(boxed) = error.downcast_ref::<BoxedException>() {
                 error = &*boxed.0.error;
+            } else if let Some(inner) =
+                error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            {
+                error = inner;
             } else {
-                error = error.downcast_ref::<io::Error>()?.get_ref()?;
+                return error;
             }
         }
     }

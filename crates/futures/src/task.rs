@@ -14,7 +14,7 @@ mod graph;
 mod header;
 mod notified;
 mod owner;
-mod panicked;
+pub(crate) mod panicked;
 mod passing_on;
 pub(crate) mod running;
 mod stepped;

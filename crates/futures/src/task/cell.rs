@@ -8,13 +8,13 @@ use super::drive::{Driven, drive};
 use super::header::TaskHeader;
 use super::running;
 use super::wait_set::CancelRequest;
-use super::{CancelMessage, TaskState, panicked, passing_on, stepped};
+use super::{CancelMessage, TaskState, passing_on, stepped};
 use crate::context;
 use crate::future::{AnyFuture, FutureObject, Shared, State};
 use crate::scope::ENDED;
 use crate::{
     Callback, CallbackToken, ClosedError, Exception, ExceptionContext, InvalidStateError,
-    PanicError, Scheduler, catch,
+    Scheduler, catch,
 };
 use std::any::type_name;
 use std::cell::RefCell;
@@ -34,9 +34,6 @@ pub(crate) trait AnyTask: AnyFuture {
 
     /// As [`Future::exception`](crate::Future::exception).
     fn exception(&self) -> Result<Option<Exception>, Exception>;
-
-    /// Its exception, if nobody has asked for it. From now on it counts as asked for.
-    fn take_unretrieved(&self) -> Option<Exception>;
 
     /// Queues a step, unless one is queued or it is done.
     fn schedule_step(self: Rc<Self>);
@@ -98,12 +95,6 @@ where
     /// The task is done: tells everybody who waits for it.
     fn complete(self: &Rc<Self>, state: State<T>) {
         let kept = self.header.owner().release(self.header.waker().place());
-        if let State::Finished(Err(exception)) = &state
-            && exception.is::<PanicError>()
-        {
-            let task: Rc<dyn AnyTask> = self.clone();
-            panicked::note(self.shared.scheduler().id(), &task);
-        }
         // Only the coroutine itself completes its task, and it has just ended.
         let _ = self.shared.complete(|| self.clone(), state);
         drop(kept);
@@ -207,10 +198,6 @@ where
         self.shared.exception()
     }
 
-    fn take_unretrieved(&self) -> Option<Exception> {
-        self.shared.take_unretrieved()
-    }
-
     #[inline]
     fn schedule_step(self: Rc<Self>) {
         if self.shared.done() || !self.header.queue() {
@@ -299,6 +286,10 @@ where
 
     fn task(&self) -> Option<&TaskHeader> {
         Some(&self.header)
+    }
+
+    fn take_unretrieved(&self) -> Option<Exception> {
+        self.shared.take_unretrieved()
     }
 
     fn created_at(&self) -> &'static Location<'static> {
