@@ -23,7 +23,7 @@ use builder::{LoopFactory, Settings};
 use futures::{Exception, InvalidStateError, Task, TaskBuilder, TaskContext};
 use interrupt::SigintWatch;
 use shutdown::shut_down;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -91,7 +91,9 @@ pub fn run<T: 'static>(
     main: impl std::future::Future<Output = Result<T, Exception>> + 'static,
 ) -> Result<T, Exception> {
     let location = Location::caller();
-    run_and_close(|runner| runner.run_at(location, |task, it| task.create_task(it, main)))
+    run_and_close(|runner| {
+        runner.run_at(location, |task, it, context| task.create_task(it, context.kept_by(main)))
+    })
 }
 
 /// As [`run`], for a coroutine that cannot fail: its output is the value.
@@ -113,7 +115,9 @@ pub fn run_value<T: 'static>(
     main: impl std::future::Future<Output = T> + 'static,
 ) -> Result<T, Exception> {
     let location = Location::caller();
-    run_and_close(|runner| runner.run_at(location, |task, it| task.spawn(it, main)))
+    run_and_close(|runner| {
+        runner.run_at(location, |task, it, context| task.spawn(it, context.kept_by(main)))
+    })
 }
 
 /// Runs with a runner of its own, which is closed before anything leaves.
@@ -125,6 +129,22 @@ fn run_and_close<T>(run: impl FnOnce(&mut Runner) -> Result<T, Exception>) -> Re
         Ok(Ok(value)) => closed.map(|()| value),
         Ok(Err(exception)) => Err(exception),
         Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// Goes with a main coroutine, and keeps its last context for the next one.
+struct KeptContext(Rc<RefCell<TaskContext>>);
+
+impl KeptContext {
+    async fn kept_by<F: std::future::Future>(self, main: F) -> F::Output {
+        main.await
+    }
+}
+
+impl Drop for KeptContext {
+    fn drop(&mut self) {
+        let before = self.0.replace(TaskContext::current());
+        drop(before);
     }
 }
 
@@ -232,7 +252,9 @@ impl Runner {
         &mut self,
         main: impl std::future::Future<Output = Result<T, Exception>> + 'static,
     ) -> Result<T, Exception> {
-        self.run_at(Location::caller(), |task, event_loop| task.create_task(event_loop, main))
+        self.run_at(Location::caller(), |task, event_loop, context| {
+            task.create_task(event_loop, context.kept_by(main))
+        })
     }
 
     /// As [`run`](Runner::run), for a coroutine that cannot fail: its output is the value.
@@ -247,13 +269,15 @@ impl Runner {
         &mut self,
         main: impl std::future::Future<Output = T> + 'static,
     ) -> Result<T, Exception> {
-        self.run_at(Location::caller(), |task, event_loop| task.spawn(event_loop, main))
+        self.run_at(Location::caller(), |task, event_loop, context| {
+            task.spawn(event_loop, context.kept_by(main))
+        })
     }
 
     fn run_at<T: 'static>(
         &mut self,
         location: &'static Location<'static>,
-        make: impl FnOnce(TaskBuilder, &dyn AbstractEventLoop) -> Task<T>,
+        make: impl FnOnce(TaskBuilder, &dyn AbstractEventLoop, KeptContext) -> Task<T>,
     ) -> Result<T, Exception> {
         if try_current().is_some() {
             return Err(RunError::AnotherIsRunning.into());
@@ -261,12 +285,12 @@ impl Runner {
         let event_loop = self.get_loop()?;
         check_runnable(&*event_loop)?;
         let builder = TaskBuilder::new().created_at(location).context(self.context.clone());
-        let main = make(builder, &*event_loop);
+        let context = Rc::new(RefCell::new(TaskContext::default()));
+        let main = make(builder, &*event_loop, KeptContext(context.clone()));
         // It is shut down with the others, or whoever gets an error knows that it did not end.
         main.set_exempt();
         let _made_here = MadeHere(&main);
-        let untyped = main.to_ref();
-        let main_task = untyped.clone();
+        let main_task = main.to_ref();
         let watch = self.watch_sigint(&event_loop, move |count| {
             let Some(main) = &main_task else { return };
             match count {
@@ -277,9 +301,7 @@ impl Runner {
         let outcome = catch_unwind(AssertUnwindSafe(|| event_loop.run_until_complete(&main)));
         let interrupts = watch.as_ref().map_or(0, SigintWatch::count);
         drop(watch);
-        if let Some(main) = untyped {
-            self.context = main.context();
-        }
+        self.context = context.take();
         if interrupts > 1 {
             self.hasty.set(true);
         }

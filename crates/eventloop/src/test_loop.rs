@@ -1,6 +1,5 @@
 //! [`TestLoop`]: an [`EventLoop`] for tests, on a clock that steps from deadline to deadline.
 
-use crate::completion::resume_panic;
 use crate::{Completion, EventLoop, EventLoopBuilder, RunError, TestClock};
 use futures::{Exception, Instant};
 use std::fmt;
@@ -197,7 +196,7 @@ impl TestLoop {
     }
 
     /// The first panic that only the default exception handler saw, or else that of the first task
-    /// whose result nobody has asked for, as an exception; all of these then count as handled.
+    /// or future whose result nobody has asked for, as an exception; all of these then count as handled.
     pub fn take_first_panic(&self) -> Option<Exception> {
         let unasked = futures::take_unretrieved_panics(&**self.event_loop);
         self.event_loop.core().take_first_panic().or_else(|| unasked.into_iter().next())
@@ -240,8 +239,9 @@ impl Drop for TestLoop {
         if self.event_loop.close().is_err() || std::thread::panicking() {
             return;
         }
-        if let Some(exception) = self.take_first_panic() {
-            resume_panic(&exception);
+        let panic = self.take_first_panic();
+        if let Some(payload) = panic.as_ref().and_then(|it| it.panicked()?.take_payload()) {
+            std::panic::resume_unwind(payload);
         }
         if self.check_leftovers && !leftovers.is_empty() {
             let lines: Vec<String> = leftovers.iter().map(Leftover::to_string).collect();

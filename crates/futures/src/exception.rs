@@ -1,6 +1,6 @@
 //! [`Exception`]: an error of any type, cheap to share.
 
-use crate::{CancelledError, PanicError};
+use crate::{CancelledError, ExceptionGroup, PanicError};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -86,6 +86,16 @@ impl Exception {
             source = error.source();
         }
         None
+    }
+
+    /// The [`PanicError`] inside, also when an `io::Error` was wrapped around it, or the first one in
+    /// an [`ExceptionGroup`].
+    pub fn panicked(&self) -> Option<&PanicError> {
+        let error = unwrapped(&*self.error);
+        match error.downcast_ref::<ExceptionGroup>() {
+            Some(group) => group.iter().find_map(Exception::panicked),
+            None => error.downcast_ref(),
+        }
     }
 
     /// The kind of the `io::Error` inside, if it is one.

@@ -15,7 +15,7 @@ mod wait;
 use crate::catch::catch;
 use crate::scope::Membership;
 use crate::task::wait_set::WaitSetId;
-use crate::task::{CancelMessage, WakeTarget};
+use crate::task::{CancelMessage, WakeTarget, panicked};
 use crate::{
     Callback, CancelledError, Exception, ExceptionContext, InvalidStateError, Scheduler,
     SchedulerId, context,
@@ -438,15 +438,21 @@ impl<T: 'static> Shared<T> {
     #[inline]
     pub(crate) fn complete(
         &self,
-        this: impl FnOnce() -> Rc<dyn FutureObject<T>>,
+        this: impl Fn() -> Rc<dyn FutureObject<T>>,
         state: State<T>,
     ) -> Result<(), State<T>> {
+        let panicked =
+            matches!(&state, State::Finished(Err(exception)) if exception.panicked().is_some());
         match self.state.try_borrow_mut() {
             Ok(mut current) if matches!(*current, State::Pending) => *current = state,
             _ => return Err(state),
         }
         // Who asked a pending future for its exception has not seen the one that came (F-19).
         self.retrieved.set(false);
+        if panicked {
+            let this: Rc<dyn AnyFuture> = this();
+            panicked::note(self.scheduler.id(), &this);
+        }
         let only = self.listeners.borrow_mut().take_only_waiter();
         match only {
             Some(target) => self.wake(target),

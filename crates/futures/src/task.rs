@@ -14,10 +14,10 @@ mod graph;
 mod header;
 mod notified;
 mod owner;
-mod panicked;
+pub(crate) mod panicked;
+mod passing_on;
 pub(crate) mod running;
 mod stepped;
-mod telling;
 pub(crate) mod wait_set;
 mod waker;
 

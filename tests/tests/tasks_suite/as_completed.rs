@@ -253,3 +253,37 @@ pub(crate) fn t59_futures_of_different_loops_are_refused(host: &dyn Host) {
     let refused = "error: as_completed: the futures belong to different event loops";
     assert_eq!(task.result().unwrap(), [refused]);
 }
+
+pub(crate) fn t56_what_was_given_out_is_not_kept(host: &dyn Host) {
+    let (scheduler, value) = (host.scheduler(), Rc::new(()));
+    let futures = [scheduler.create_future::<Rc<()>>(), scheduler.create_future()];
+    let mut completed = as_completed(futures.clone(), None);
+    let [first, second] = futures;
+    let ticket = completed.ticket().unwrap();
+    first.set_result(value.clone()).unwrap();
+    drop(first);
+    let received = scheduler.create_task(async move { ticket.await?.take() });
+    host.run_until_idle();
+    drop(received);
+    assert_eq!(Rc::strong_count(&value), 1);
+    let forgotten = completed.ticket().unwrap();
+    second.set_exception(Exception::msg("lost")).unwrap();
+    drop(second);
+    let received = scheduler.create_task(async move { forgotten.await.map(drop) });
+    host.run_until_idle();
+    assert!(received.result().is_ok());
+    assert_eq!(host.take_reports().len(), 1);
+    drop(completed);
+    let futures = [scheduler.create_future::<Rc<()>>(), scheduler.create_future()];
+    let mut completed = as_completed(futures.clone(), None);
+    let [first, second] = futures;
+    first.set_exception(Exception::msg("lost")).unwrap();
+    drop(first);
+    host.run_until_idle();
+    let ticket = completed.ticket().unwrap();
+    let received = scheduler.create_task(async move { ticket.await.map(drop) });
+    host.run_until_idle();
+    assert!(received.result().is_ok());
+    assert_eq!(host.take_reports().len(), 1, "nobody can ask for it any more");
+    assert!(!second.done());
+}

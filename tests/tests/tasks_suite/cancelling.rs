@@ -1,7 +1,7 @@
 //! Cancellation, which a coroutine can answer.
 
 use super::support::{Dropped, Log, words};
-use futures::{Exception, Future, SchedulerExt, Task, current_task, sleep, yield_now};
+use futures::{Exception, Future, SchedulerExt, Task, current_task, gather, sleep, yield_now};
 use std::cell::RefCell;
 use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
@@ -315,4 +315,56 @@ pub(crate) fn t22_all_who_wait_see_the_message_and_it_stays(host: &dyn Host) {
             assert_eq!(words(&task.result()), "error: cancelled: enough");
         }
     }
+}
+
+pub(crate) fn t16_cancelling_tasks_that_wait_for_each_other_ends_them(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    for length in [2, 3, 10_000] {
+        let first = Rc::new(RefCell::new(None::<Task<()>>));
+        let later = first.clone();
+        let mut chain = scheduler.create_task(async move {
+            let first = later.take().expect("it is there by now");
+            first.await
+        });
+        let last = chain.clone();
+        for _ in 1..length {
+            chain = scheduler.create_task(chain);
+        }
+        first.replace(Some(chain.clone()));
+        host.run_until_idle();
+        assert!(!chain.done() && !last.done());
+        assert!(chain.cancel_with("enough"));
+        assert_eq!((chain.cancelling(), last.cancelling()), (1, 1));
+        host.run_until_idle();
+        assert!(chain.cancelled() && last.cancelled(), "{length}");
+    }
+}
+
+pub(crate) fn t16_cancelling_a_task_that_waits_for_itself_through_others_ends_it(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    let itself = Rc::new(RefCell::new(None::<Task<()>>));
+    let later = itself.clone();
+    let task = scheduler.create_task(async move {
+        let itself = later.take().expect("it is there by now");
+        gather([itself]).await.map(drop)
+    });
+    itself.replace(Some(task.clone()));
+    host.run_until_idle();
+    assert!(!task.done() && task.cancel());
+    host.run_until_idle();
+    assert!(task.cancelled());
+}
+
+pub(crate) fn t16_cancelling_a_long_chain_uses_no_stack(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    let last = scheduler.create_future::<()>();
+    let mut chain = scheduler.create_task(last.clone());
+    for _ in 0..100_000 {
+        chain = scheduler.create_task(chain);
+    }
+    host.run_until_idle();
+    assert!(chain.cancel_with("enough"));
+    assert!(last.cancelled() && !chain.done(), "it goes through to the end at once");
+    host.run_until_idle();
+    assert_eq!(words(&chain.result()), "error: cancelled: enough");
 }

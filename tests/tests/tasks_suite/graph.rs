@@ -216,3 +216,19 @@ pub(crate) fn t90_long_chains_use_no_stack(host: &dyn Host) {
     host.run_until_idle();
     assert!(chain.result().is_ok());
 }
+
+pub(crate) fn t89_a_wide_graph_costs_no_more_than_its_links(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    let last = scheduler.create_future::<()>();
+    let children: Vec<_> = (0..60_000).map(|_| scheduler.create_task(last.clone())).collect();
+    let waiting = scheduler.create_task(gather(children));
+    host.run_until_idle();
+    let graph = capture_call_graph(&waiting.to_ref().unwrap());
+    assert_eq!(graph.nodes.len(), 60_003);
+    let links: usize = graph.nodes.iter().map(|node| node.waits_on.len()).sum();
+    assert_eq!(links, 120_001);
+    assert_eq!(format_task_tree(&*scheduler).lines().count(), 120_002);
+    drop(graph);
+    last.set_result(()).unwrap();
+    host.run_until_idle();
+}

@@ -52,6 +52,9 @@ tulipa_tests::on_every_host! {
         t14_cancelled_in_its_last_step_it_ends_cancelled,
         t15_a_task_that_cancels_itself_is_told_at_its_next_wait,
         t16_cancelling_goes_through_to_the_inner_task,
+        t16_cancelling_tasks_that_wait_for_each_other_ends_them,
+        t16_cancelling_a_task_that_waits_for_itself_through_others_ends_it,
+        t16_cancelling_a_long_chain_uses_no_stack,
         t17_cancelled_after_its_future_was_done_the_value_stays_there,
         t18_t19_requests_are_counted_and_delivered_once,
         t19_taking_the_last_request_back_calls_it_off,
@@ -152,6 +155,7 @@ tulipa_tests::on_every_host! {
         t57_a_ticket_that_is_given_up_loses_nothing,
         t57_what_a_cancelled_ticket_was_granted_goes_to_the_next,
         t57_many_that_give_up_leave_no_places_behind,
+        t56_what_was_given_out_is_not_kept,
         t58_after_the_timeout_each_missing_item_says_so,
         t58_who_waits_is_told_of_the_timeout,
         t58_when_all_are_done_the_timer_is_gone,
@@ -166,6 +170,7 @@ tulipa_tests::on_every_host! {
         t89_a_task_tells_what_it_waits_for,
         t90_the_tasks_of_a_loop_are_drawn_as_a_tree,
         t90_a_cycle_is_pointed_out,
+        t89_a_wide_graph_costs_no_more_than_its_links,
         t90_long_chains_use_no_stack;
     model:
         t11_t16_t19_t60_t68_random_programs_behave_like_the_model;

@@ -73,7 +73,7 @@ impl LoopCore {
     pub(super) fn log_report(&self, context: &ExceptionContext) {
         if self.settings.keep_first_panic
             && let Some(exception) = &context.exception
-            && exception.is::<PanicError>()
+            && exception.panicked().is_some()
         {
             self.first_panic.borrow_mut().get_or_insert_with(|| exception.clone());
         }

@@ -14,13 +14,16 @@ pub(super) enum DefaultExecutor {
     Pool(ThreadPoolExecutor),
     /// Set by the user, who also shuts it down (E-9).
     Foreign(Arc<dyn Executor>),
+    /// It takes no more jobs, and ends those that it has.
+    Ending(ThreadPoolExecutor),
     ShutDown,
 }
 
 impl DefaultExecutor {
     pub(super) fn shut_down_without_waiting(self) {
-        if let DefaultExecutor::Pool(pool) = self {
-            pool.shutdown_now();
+        match self {
+            DefaultExecutor::Pool(pool) | DefaultExecutor::Ending(pool) => pool.shutdown_now(),
+            DefaultExecutor::NotMade | DefaultExecutor::Foreign(_) | DefaultExecutor::ShutDown => {}
         }
     }
 }
@@ -38,7 +41,7 @@ impl LoopCore {
         match &*executor {
             DefaultExecutor::Pool(pool) => Ok(Arc::new(pool.clone())),
             DefaultExecutor::Foreign(executor) => Ok(executor.clone()),
-            DefaultExecutor::NotMade | DefaultExecutor::ShutDown => {
+            DefaultExecutor::NotMade | DefaultExecutor::Ending(_) | DefaultExecutor::ShutDown => {
                 Err(InvalidStateError::new("the default executor was shut down"))
             }
         }
@@ -54,11 +57,13 @@ impl LoopCore {
     pub(super) fn end_default_executor(&self, timeout: Duration) -> Future<()> {
         let ended = Future::new(self.to_rc());
         let executor = self.executor.replace(DefaultExecutor::ShutDown);
-        let DefaultExecutor::Pool(pool) = executor else {
+        let (DefaultExecutor::Pool(pool) | DefaultExecutor::Ending(pool)) = executor else {
             self.drop_contained(executor);
             ended.set_result(()).expect("a new future is pending");
             return ended;
         };
+        // Until it has ended, closing the loop concerns it.
+        self.executor.replace(DefaultExecutor::Ending(pool.clone()));
         let all_done = concurrent::Future::new();
         let wrapped = wrap_future(&all_done, self);
         let too_late = {

@@ -16,7 +16,9 @@ impl LoopCore {
     pub(super) fn gather_stats(&self) -> Stats {
         let counters = &self.counters;
         let (executor_threads, executor_queue) = match &*self.executor.borrow() {
-            DefaultExecutor::Pool(pool) => (pool.threads(), pool.queue_len()),
+            DefaultExecutor::Pool(pool) | DefaultExecutor::Ending(pool) => {
+                (pool.threads(), pool.queue_len())
+            }
             DefaultExecutor::NotMade | DefaultExecutor::Foreign(_) | DefaultExecutor::ShutDown => {
                 (0, 0)
             }

@@ -265,6 +265,29 @@ fn e8_e4_closing_ends_the_default_pool_without_waiting_and_frees_what_waits() {
 }
 
 #[test]
+fn e7_e8_closing_in_the_middle_of_a_shutdown_frees_what_waits_too() {
+    for_each_loop(|event_loop| {
+        let threads = ThreadPoolOptions::default().max_threads;
+        let (jobs, begun, ends): (Vec<_>, Vec<_>, Vec<_>) = (0..threads).map(|_| gated()).collect();
+        for job in jobs {
+            event_loop.run_in_executor(None, job);
+        }
+        begun.iter().for_each(|begun| begun.recv().unwrap());
+        let captured = Arc::new(());
+        let waiting = captured.clone();
+        event_loop.run_in_executor(None, move || drop(waiting));
+        let ended = event_loop.shutdown_default_executor(SECOND);
+        assert!(!ended.done());
+        assert!(!event_loop.shutdown_default_executor(SECOND).done(), "it waits as well");
+        let stats = event_loop.stats();
+        assert_eq!((stats.executor_threads, stats.executor_queue), (threads, 1));
+        event_loop.close().unwrap();
+        assert_eq!(Arc::strong_count(&captured), 1, "dropped, not run later by a thread");
+        drop(ends);
+    });
+}
+
+#[test]
 fn e10_one_job_too_many_is_refused_with_an_error() {
     for_each_loop(|event_loop| {
         assert_eq!(ThreadPoolOptions::default().max_queue, 10_000);

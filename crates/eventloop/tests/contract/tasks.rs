@@ -245,12 +245,14 @@ fn f18_a_failure_that_nobody_asked_for_panics_if_that_is_the_policy() {
     });
 }
 
+/// What the panic says by which `test` fails.
+fn fails(test: fn(TestLoop)) -> &'static str {
+    let payload = catch_unwind(|| test(TestLoop::new())).expect_err("the test is to fail");
+    payload.downcast_ref::<&str>().expect("a literal")
+}
+
 #[test]
 fn f18_a_tasks_panic_fails_the_test_whose_loop_it_ran_on() {
-    let fails = |test: fn(TestLoop)| {
-        let payload = catch_unwind(|| test(TestLoop::new())).unwrap_err();
-        (*payload.downcast_ref::<&str>().unwrap()).to_owned()
-    };
     // Nobody holds the task any more,
     let message = fails(|event_loop| {
         event_loop.spawn(async { panic!("expected: forgotten") });
@@ -279,6 +281,65 @@ fn f18_a_tasks_panic_fails_the_test_whose_loop_it_ran_on() {
         let _outcome = event_loop.run_coroutine::<()>(async { panic!("expected: run") });
     });
     assert_eq!(message, "expected: run");
+}
+
+#[test]
+fn f18_a_panic_fails_its_test_whatever_future_holds_it_at_the_end() {
+    let message = fails(|event_loop| {
+        let failing = event_loop.spawn(async { panic!("expected: gathered") });
+        let _held = futures::gather::<(), _>([failing]);
+        event_loop.run_until_idle();
+        event_loop.finish();
+    });
+    assert_eq!(message, "expected: gathered");
+    let message = fails(|event_loop| {
+        let failing = event_loop.spawn(async { panic!("expected: chained") });
+        let _held = futures::Future::from(failing).map(|(): ()| ());
+        event_loop.run_until_idle();
+        event_loop.finish();
+    });
+    assert_eq!(message, "expected: chained");
+    let message = fails(|event_loop| {
+        let failing = event_loop.spawn(async { panic!("expected: shielded") });
+        let _held = futures::shield::<(), _>(failing);
+        event_loop.run_until_idle();
+        event_loop.finish();
+    });
+    assert_eq!(message, "expected: shielded");
+    let message = fails(|event_loop| {
+        let held: futures::Future<()> =
+            event_loop.run_in_executor(None, || panic!("expected: in a thread"));
+        while !held.done() {
+            event_loop.run_once(None).unwrap();
+        }
+        event_loop.finish();
+    });
+    assert_eq!(message, "expected: in a thread");
+}
+
+#[test]
+fn f18_a_panic_inside_of_another_error_fails_its_test() {
+    let message = fails(|event_loop| {
+        event_loop.create_task(async {
+            futures::TaskGroup::scope(async |group| {
+                group.spawn(async { panic!("expected: in a group") })?;
+                Ok(())
+            })
+            .await
+        });
+        event_loop.run_until_idle();
+    });
+    assert_eq!(message, "expected: in a group");
+    let message = fails(|event_loop| {
+        let _held = event_loop.create_task(async {
+            let inner: futures::Task<()> = spawn(async { panic!("expected: as an I/O error") });
+            inner.await.map_err(std::io::Error::from)?;
+            Ok(())
+        });
+        event_loop.run_until_idle();
+        event_loop.finish();
+    });
+    assert_eq!(message, "expected: as an I/O error");
 }
 
 #[test]

@@ -27,14 +27,19 @@
 use super::SendError;
 use crate::parked::{Key, Parked, find, park};
 use crate::sync::{AskedAt, Grants, Home, Wait, Waiters};
-use crate::{Exception, InvalidStateError, ThreadsafeScheduler};
+use crate::{Exception, ThreadsafeScheduler};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::panic::Location;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+
+#[cfg(loom)]
+use loom::sync::{Mutex, MutexGuard};
+#[cfg(not(loom))]
+use std::sync::{Mutex, MutexGuard};
 
 /// A mailbox that takes any number of items.
 pub fn unbounded<T: Send + 'static>() -> (Sender<T>, Receiver<T>) {
@@ -151,8 +156,8 @@ impl<T: Send + 'static> Receiver<T> {
     ///
     /// # Errors
     /// [`CancelledError`](crate::CancelledError) if the task was cancelled meanwhile;
-    /// [`InvalidStateError`] if it has to wait and no event loop is running here, or another one than
-    /// those before waited on (S-1).
+    /// [`InvalidStateError`](crate::InvalidStateError) if it has to wait and no event loop is running
+    /// here, or another one than those before waited on (S-1).
     #[must_use = "nothing happens until it is awaited"]
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Result<Option<T>, Exception>> {
@@ -165,7 +170,7 @@ impl<T: Send + 'static> Receiver<T> {
                 return Ok(Some(item));
             }
             let wait = Wait::<Rings>::begin(&self.inside, &self.inside.home, asked_at)?;
-            match self.hang_up_bell()? {
+            match self.hang_up_bell(self.inside.home.enter()?.threadsafe()) {
                 Hung::Waits(_takes_it_down) => wait.await?,
                 Hung::SomethingCame => {}
                 Hung::NothingWillCome => return Ok(None),
@@ -188,23 +193,22 @@ impl<T: Send + 'static> Receiver<T> {
         self.len() == 0
     }
 
-    /// Lets the next sender call this receiver.
-    fn hang_up_bell(&self) -> Result<Hung<'_, T>, InvalidStateError> {
-        let threadsafe = self.inside.home.enter()?.threadsafe();
+    /// Lets the next sender call this receiver, by way of `threadsafe`.
+    fn hang_up_bell(&self, threadsafe: Arc<dyn ThreadsafeScheduler>) -> Hung<'_, T> {
         let bell = Bell { threadsafe, key: self.parked.key() };
         let mut state = self.shared.lock();
         if !state.items.is_empty() {
             drop(state);
-            return Ok(Hung::SomethingCame);
+            return Hung::SomethingCame;
         }
         if state.senders == 0 {
             drop(state);
-            return Ok(Hung::NothingWillCome);
+            return Hung::NothingWillCome;
         }
         let replaced = state.bell.replace(bell);
         drop(state);
         drop(replaced);
-        Ok(Hung::Waits(TakesDownBell(&self.shared)))
+        Hung::Waits(TakesDownBell(&self.shared))
     }
 }
 
@@ -385,3 +389,6 @@ impl Grants for Rings {
     /// The next call of `recv` looks for itself.
     fn come_back(_: &Rc<Inside>, (): ()) {}
 }
+
+#[cfg(all(test, loom))]
+mod models;

@@ -10,7 +10,7 @@ use super::ensure_future::{Given, common_loop};
 use crate::future::{Others, Proxy};
 use crate::{CallbackToken, Exception, Future, Scheduler, SchedulerExt, TimeoutError, TimerHandle};
 use std::cell::{OnceCell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::future::IntoFuture;
 use std::panic::Location;
@@ -296,8 +296,8 @@ struct Completions<T: 'static> {
     others: Others,
     total: usize,
     desk: RefCell<Desk<T>>,
-    /// The futures that were pending, with our callbacks.
-    watched: RefCell<Vec<(Future<T>, CallbackToken)>>,
+    /// The futures that are pending, with our callbacks, by their addresses.
+    watched: RefCell<HashMap<*const (), (Future<T>, CallbackToken)>>,
     timer: OnceCell<TimerHandle>,
 }
 
@@ -362,7 +362,7 @@ impl<T: 'static> Completions<T> {
                     this.future_done(future.clone());
                 }
             });
-            (future, token)
+            (future.address(), (future, token))
         });
         let watched = watched.collect();
         self.watched.replace(watched);
@@ -378,6 +378,9 @@ impl<T: 'static> Completions<T> {
     }
 
     fn future_done(&self, future: Future<T>) {
+        // What was given out is for whoever got it: nothing here keeps its value.
+        let watched = self.watched.borrow_mut().remove(&future.address());
+        drop(watched);
         let left = {
             let mut desk = self.desk.borrow_mut();
             desk.to_come -= 1;
@@ -437,7 +440,7 @@ impl<T: 'static> Completions<T> {
 
     /// Takes callbacks and timer back.
     fn stop_watching(&self) {
-        for (future, token) in self.watched.take() {
+        for (future, token) in self.watched.take().into_values() {
             future.remove_done_callback(token);
         }
         if let Some(timer) = self.timer.get() {

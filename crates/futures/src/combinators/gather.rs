@@ -348,6 +348,10 @@ impl<T: Clone + 'static, R: 'static> AnyFuture for Gathering<T, R> {
         None
     }
 
+    fn take_unretrieved(&self) -> Option<Exception> {
+        self.shared.take_unretrieved()
+    }
+
     fn created_at(&self) -> &'static Location<'static> {
         self.shared.created_at()
     }

@@ -1,6 +1,7 @@
 //! What a [`Future`] handle points to: a future of its own, or a task with its coroutine beside it.
 
 use super::{CallbackToken, Shared};
+use crate::Exception;
 use crate::task::wait_set::WaitSetId;
 use crate::task::{CancelMessage, TaskHeader};
 use std::panic::Location;
@@ -20,6 +21,9 @@ pub(crate) trait AnyFuture {
 
     /// What makes it a task, if it is one.
     fn task(&self) -> Option<&TaskHeader>;
+
+    /// Its exception, if nobody has asked for it. From now on it counts as asked for.
+    fn take_unretrieved(&self) -> Option<Exception>;
 
     /// Where it was made.
     fn created_at(&self) -> &'static Location<'static>;
@@ -55,6 +59,10 @@ impl<T: 'static> AnyFuture for Shared<T> {
 
     fn task(&self) -> Option<&TaskHeader> {
         None
+    }
+
+    fn take_unretrieved(&self) -> Option<Exception> {
+        self.take_unretrieved()
     }
 
     fn created_at(&self) -> &'static Location<'static> {

@@ -4,9 +4,9 @@
 //! others (T-89). It does not keep them alive: they, by their callbacks, keep it.
 
 use super::{AnyFuture, CallbackToken, Future, FutureObject, Shared};
-use crate::Scheduler;
 use crate::task::wait_set::WaitSetId;
 use crate::task::{CancelMessage, TaskHeader};
+use crate::{Exception, Scheduler};
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 
@@ -54,6 +54,10 @@ impl<T: 'static> AnyFuture for Proxy<T> {
 
     fn task(&self) -> Option<&TaskHeader> {
         None
+    }
+
+    fn take_unretrieved(&self) -> Option<Exception> {
+        self.shared.take_unretrieved()
     }
 
     fn created_at(&self) -> &'static Location<'static> {

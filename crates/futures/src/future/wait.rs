@@ -50,6 +50,10 @@ impl<T: 'static> Future<T> {
                 None => Ok(()),
             });
         }
+        if let Some(request) = running::with_wait_set(|it| it?.take_declined_request()) {
+            self.leave();
+            return Poll::Ready(Err(request.into_exception()));
+        }
         if self.pass_request_on() {
             self.leave();
             return Poll::Ready(Ok(()));

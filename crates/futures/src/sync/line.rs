@@ -4,7 +4,7 @@
 //! it is a linked list, in a vector, and both cost the same however long the line is.
 //!
 //! Invariant: following `next` from `first` meets every item once, with rising tickets; the other
-//! slots hang together from `free`.
+//! slots hang together from `free`. What `came_back` names is in the line.
 
 /// A queue that can be left from anywhere.
 pub(crate) struct Line<T> {
@@ -12,6 +12,8 @@ pub(crate) struct Line<T> {
     first: Option<usize>,
     last: Option<usize>,
     free: Option<usize>,
+    /// Who came back last, or somebody in front of that one: where to look for the next one's place.
+    came_back: Option<usize>,
     len: usize,
     next_ticket: u64,
 }
@@ -33,7 +35,15 @@ pub(crate) struct Place {
 
 impl<T> Line<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), first: None, last: None, free: None, len: 0, next_ticket: 0 }
+        Self {
+            slots: Vec::new(),
+            first: None,
+            last: None,
+            free: None,
+            came_back: None,
+            len: 0,
+            next_ticket: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -52,18 +62,29 @@ impl<T> Line<T> {
         self.insert(item, ticket, self.last)
     }
 
-    /// Takes the place again that somebody had before: in front of all who came later. Those in front
-    /// are others who came back, so they are few.
+    /// Takes the place again that somebody had before: in front of all who came later. Those who come
+    /// back do so in order, mostly, so it is looked for from where the last one has found it.
     pub(crate) fn push_again(&mut self, item: T, place: Place) -> Place {
-        let mut before = None;
-        let mut next = self.first;
+        let mut before = self.came_back;
+        while let Some(slot) = before
+            && self.slots[slot].ticket > place.ticket
+        {
+            before = self.slots[slot].prev;
+        }
+        let behind = |line: &Self, before: Option<usize>| match before {
+            Some(slot) => line.slots[slot].next,
+            None => line.first,
+        };
+        let mut next = behind(self, before);
         while let Some(slot) = next
             && self.slots[slot].ticket < place.ticket
         {
             before = next;
-            next = self.slots[slot].next;
+            next = behind(self, before);
         }
-        self.insert(item, place.ticket, before)
+        let place = self.insert(item, place.ticket, before);
+        self.came_back = Some(place.slot);
+        place
     }
 
     /// Takes out the first one, if its ticket is smaller than `limit`.
@@ -127,6 +148,9 @@ impl<T> Line<T> {
         let item = self.slots[slot].item.take();
         let (prev, next) = (self.slots[slot].prev, self.slots[slot].next);
         self.link(prev, next);
+        if self.came_back == Some(slot) {
+            self.came_back = prev;
+        }
         self.len -= 1;
         if self.len == 0 {
             // Nobody is left: what a crowd needed is given back.
@@ -178,6 +202,27 @@ mod tests {
             2 => any::<usize>().prop_map(Step::PushAgain),
             1 => Just(Step::ExtractOdd),
         ]
+    }
+
+    #[test]
+    fn s31_coming_back_costs_the_same_however_many_do() {
+        let mut line = Line::new();
+        let places: Vec<_> = (0..300_000).map(|number| line.push(number)).collect();
+        while line.pop().is_some() {}
+        let late = line.push(300_000);
+        for (number, place) in places.iter().enumerate() {
+            line.push_again(number, *place);
+        }
+        line.remove(late);
+        for (number, _) in places.iter().enumerate() {
+            assert_eq!(line.pop(), Some(number));
+        }
+        let late = line.push(0);
+        for (number, place) in places.iter().enumerate().rev() {
+            line.push_again(number, *place);
+        }
+        line.remove(late);
+        assert_eq!((line.len(), line.pop()), (300_000, Some(0)));
     }
 
     proptest! {

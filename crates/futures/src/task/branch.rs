@@ -183,7 +183,7 @@ impl BranchState {
         if self.wait_set.cancel(&request) {
             return;
         }
-        self.wait_set.set_request(request);
+        self.wait_set.set_declined_request(request);
         self.wake();
     }
 

@@ -8,13 +8,13 @@ use super::drive::{Driven, drive};
 use super::header::TaskHeader;
 use super::running;
 use super::wait_set::{CancelRequest, WaitSetId};
-use super::{CancelMessage, TaskState, panicked, stepped, telling};
+use super::{CancelMessage, TaskState, passing_on, stepped};
 use crate::context::{self, TaskContext};
 use crate::future::{AnyFuture, FutureObject, Shared, State};
 use crate::scope::ENDED;
 use crate::{
     Callback, CallbackToken, ClosedError, Exception, ExceptionContext, InvalidStateError,
-    PanicError, Scheduler, catch,
+    Scheduler, catch,
 };
 use std::any::type_name;
 use std::cell::RefCell;
@@ -36,17 +36,11 @@ pub(crate) trait AnyTask: AnyFuture {
     /// As [`Future::exception`](crate::Future::exception).
     fn exception(&self) -> Result<Option<Exception>, Exception>;
 
-    /// Its exception, if nobody has asked for it. From now on it counts as asked for.
-    fn take_unretrieved(&self) -> Option<Exception>;
-
     /// Queues a step, unless one is queued or it is done.
     fn schedule_step(self: Rc<Self>);
 
     /// Runs the coroutine until it waits for something.
     fn step(self: Rc<Self>);
-
-    /// Takes a request to end, which was counted, and gives it to what it waits for.
-    fn be_told(self: Rc<Self>, request: CancelRequest);
 
     /// Has the coroutine dropped by a callback of its own, wherever it stands.
     fn abort(self: Rc<Self>);
@@ -121,12 +115,6 @@ where
     /// The task is done: tells everybody who waits for it.
     fn complete(self: &Rc<Self>, state: State<T>) {
         let kept = self.header.owner().release(self.header.waker().place());
-        if let State::Finished(Err(exception)) = &state
-            && exception.is::<PanicError>()
-        {
-            let task: Rc<dyn AnyTask> = self.clone();
-            panicked::note(self.shared.scheduler().id(), &task);
-        }
         // Only the coroutine itself completes its task, and it has just ended.
         let _ = self.shared.complete(|| self.clone(), state);
         drop(kept);
@@ -262,10 +250,6 @@ where
         self.shared.exception()
     }
 
-    fn take_unretrieved(&self) -> Option<Exception> {
-        self.shared.take_unretrieved()
-    }
-
     #[inline]
     fn schedule_step(self: Rc<Self>) {
         if self.shared.done() || !self.header.queue() {
@@ -297,17 +281,6 @@ where
                 self.leave_context(outside);
             }
             None => self.header.leave_context(outside),
-        }
-    }
-
-    fn be_told(self: Rc<Self>, request: CancelRequest) {
-        let wait_set = self.header.wait_set();
-        if self.coroutine.try_borrow().is_err() {
-            // It runs: it cancels itself, or somebody whom it has called does (T-15).
-            wait_set.set_request(request);
-        } else if !wait_set.cancel(&request) {
-            wait_set.set_request(request);
-            self.schedule_step();
         }
     }
 
@@ -354,8 +327,17 @@ where
         if self.shared.done() {
             return false;
         }
+        if self.header.is_passing_on() {
+            return false; // it waits for whoever asks this: that one is to end first
+        }
         self.header.count_request();
-        telling::tell(self, CancelRequest(message));
+        let request = CancelRequest(message);
+        if self.coroutine.try_borrow().is_err() {
+            // It runs: it cancels itself, or somebody whom it has called does (T-15).
+            self.header.wait_set().set_request(request);
+        } else {
+            passing_on::pass_on(self, request);
+        }
         true
     }
 
@@ -365,6 +347,10 @@ where
 
     fn task(&self) -> Option<&TaskHeader> {
         Some(&self.header)
+    }
+
+    fn take_unretrieved(&self) -> Option<Exception> {
+        self.shared.take_unretrieved()
     }
 
     fn created_at(&self) -> &'static Location<'static> {

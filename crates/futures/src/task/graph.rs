@@ -276,6 +276,8 @@ struct Builder {
     left: Vec<(usize, Rc<dyn AnyFuture>)>,
     /// Keeps the addresses from being used again.
     seen: Vec<Rc<dyn AnyFuture>>,
+    /// For each node the last one that was linked to it, so that no link is made twice.
+    linked_from: Vec<Option<usize>>,
 }
 
 impl Builder {
@@ -292,6 +294,7 @@ impl Builder {
 
     fn push(&mut self, awaited: Awaited) -> usize {
         self.nodes.push(CallGraphNode { awaited, waits_on: Vec::new(), awaited_by: Vec::new() });
+        self.linked_from.push(None);
         self.nodes.len() - 1
     }
 
@@ -308,7 +311,7 @@ impl Builder {
                     Link::Future(future) => self.node_of(future),
                     Link::Turn | Link::Foreign => self.push(link.to_awaited()),
                 };
-                if !self.nodes[number].waits_on.contains(&target) {
+                if self.linked_from[target].replace(number) != Some(number) {
                     self.nodes[number].waits_on.push(target);
                     self.nodes[target].awaited_by.push(number);
                 }

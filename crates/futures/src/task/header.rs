@@ -28,6 +28,8 @@ struct Flags {
     aborted: bool,
     /// Of no interest if it is destroyed while pending (T-23).
     exempt: bool,
+    /// A request to cancel it is being given to what it waits for.
+    passing_on: bool,
 }
 
 impl TaskHeader {
@@ -158,6 +160,14 @@ impl TaskHeader {
 
     pub(super) fn set_aborted(&self) {
         self.flags.set(Flags { aborted: true, ..self.flags.get() });
+    }
+
+    pub(super) fn is_passing_on(&self) -> bool {
+        self.flags.get().passing_on
+    }
+
+    pub(super) fn set_passing_on(&self, passing_on: bool) {
+        self.flags.set(Flags { passing_on, ..self.flags.get() });
     }
 
     pub(super) fn is_exempt(&self) -> bool {

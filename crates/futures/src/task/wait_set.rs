@@ -32,6 +32,8 @@ pub(crate) struct WaitSet {
     request: Cell<Option<Box<CancelRequest>>>,
     /// Whether the coroutine was given one more turn to take the request.
     insisted: Cell<bool>,
+    /// Whether all that it waits for has declined the request.
+    declined: Cell<bool>,
 }
 
 /// Tells a wait set from all others that are alive. One that has died may have had the same.
@@ -212,7 +214,23 @@ impl WaitSet {
     /// Has the next wait that is polled end with `request`.
     pub(crate) fn set_request(&self, request: CancelRequest) {
         self.insisted.set(false);
+        self.declined.set(false);
         self.request.set(Some(Box::new(request)));
+    }
+
+    /// As [`set_request`](Self::set_request), after all that it waits for has declined it: it is for
+    /// the coroutine itself.
+    pub(crate) fn set_declined_request(&self, request: CancelRequest) {
+        self.set_request(request);
+        self.declined.set(true);
+    }
+
+    /// Takes a request that is for the coroutine itself.
+    pub(crate) fn take_declined_request(&self) -> Option<CancelRequest> {
+        match self.declined.get() {
+            true => self.take_request(),
+            false => None,
+        }
     }
 
     /// Gives the coroutine one more turn to take the request; false if it had that.
