@@ -107,7 +107,8 @@ fn i2_another_runtime_stands_behind_the_interface() {
             tokio::task::yield_now().await;
             "worked by a task of its own"
         });
-        seen.borrow_mut().push(below.await?);
+        let worked = below.await?;
+        seen.borrow_mut().push(worked);
         Ok(())
     });
     while !task.done() {
@@ -121,7 +122,7 @@ fn i2_another_runtime_stands_behind_the_interface() {
 fn f24_a_future_of_another_loop_is_an_error_in_the_task_that_awaits_it() {
     let other = EventLoop::new().unwrap();
     let foreign = other.create_future::<u32>();
-    let outcome = tulipa::run(async move { foreign.await });
+    let outcome = tulipa::run(foreign);
     let error = outcome.unwrap_err().to_string();
     assert!(error.contains("belongs to another event loop"), "{error}");
 }
