@@ -103,6 +103,12 @@ fn run_queue(
     let (mut getters, mut putters) = (Vec::<Waiter>::new(), Vec::<Waiter>::new());
     let (mut numbers, mut shut_down) = (0.., false);
     let mut model = QueueModel::new(kind);
+    // One that was woken and finds that somebody was quicker waits again (S-31): meanwhile another one
+    // that was woken already may be served.
+    let is_quick = |step: &QueueStep| {
+        matches!(step, QueueStep::GetNowait | QueueStep::PutNowait(_) | QueueStep::Shutdown(_))
+    };
+    let may_be_overtaken = program.iter().any(is_quick);
     for step in program.iter().chain([&QueueStep::Run]) {
         match *step {
             QueueStep::Put(priority) => {
@@ -176,7 +182,8 @@ fn run_queue(
                 for waiters in [&getters, &putters] {
                     let left = waiters.iter().filter(|waiter| !waiter.ended);
                     let served: Vec<_> = left.map(|waiter| waiter.task.done()).collect();
-                    prop_assert!(served.is_sorted_by(|one, next| one >= next), "{:?}", served);
+                    let in_order = served.is_sorted_by(|one, next| one >= next);
+                    prop_assert!(in_order || may_be_overtaken, "{:?}", served);
                 }
             }
         }
