@@ -30,7 +30,7 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 
 pub(crate) use listeners::next_token;
-pub(crate) use object::{AnyFuture, FutureObject};
+pub(crate) use object::{AnyFuture, AnyShared, FutureObject};
 pub(crate) use proxy::{Others, Proxy};
 
 /// A result that will come: the PEP's Future, for one thread.

@@ -8,10 +8,9 @@
 
 use super::ensure_future::{Given, common_loop};
 use crate::catch::catch;
-use crate::future::{AnyFuture, FutureObject, Shared, State, WeakFuture};
-use crate::task::wait_set::WaitSetId;
-use crate::task::{CancelMessage, TaskHeader};
-use crate::{CallbackToken, CancelledError, Exception, Future};
+use crate::future::{AnyFuture, AnyShared, FutureObject, Shared, State, WeakFuture};
+use crate::task::CancelMessage;
+use crate::{CancelledError, Exception, Future};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::identity;
@@ -317,8 +316,8 @@ impl<T: Clone + 'static, R: 'static> Drop for Watch<T, R> {
 }
 
 impl<T: Clone + 'static, R: 'static> AnyFuture for Gathering<T, R> {
-    fn is_done(&self) -> bool {
-        self.shared.done()
+    fn common(&self) -> &dyn AnyShared {
+        &self.shared
     }
 
     /// Cancels the children. The whole is done when they are (T-49).
@@ -338,26 +337,6 @@ impl<T: Clone + 'static, R: 'static> AnyFuture for Gathering<T, R> {
             self.progress.borrow_mut().asked = earlier;
         }
         accepted
-    }
-
-    fn is_awaited(&self, token: CallbackToken, within: WaitSetId) -> bool {
-        self.shared.has_waiter(token, within)
-    }
-
-    fn task(&self) -> Option<&TaskHeader> {
-        None
-    }
-
-    fn take_unretrieved(&self) -> Option<Exception> {
-        self.shared.take_unretrieved()
-    }
-
-    fn created_at(&self) -> &'static Location<'static> {
-        self.shared.created_at()
-    }
-
-    fn describe(&self) -> String {
-        format!("{:?}", self.shared)
     }
 
     fn stands_for(&self) -> Vec<Rc<dyn AnyFuture>> {

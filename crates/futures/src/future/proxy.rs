@@ -3,10 +3,9 @@
 //! It is an ordinary future, which somebody completes; beside that the await graph can ask it for the
 //! others (T-89). It does not keep them alive: they, by their callbacks, keep it.
 
-use super::{AnyFuture, CallbackToken, Future, FutureObject, Shared};
-use crate::task::wait_set::WaitSetId;
-use crate::task::{CancelMessage, TaskHeader};
-use crate::{Exception, Scheduler};
+use super::{AnyFuture, AnyShared, Future, FutureObject, Shared};
+use crate::Scheduler;
+use crate::task::CancelMessage;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 
@@ -39,33 +38,13 @@ impl<T: 'static> Future<T> {
 }
 
 impl<T: 'static> AnyFuture for Proxy<T> {
-    fn is_done(&self) -> bool {
-        self.shared.done()
+    fn common(&self) -> &dyn AnyShared {
+        &self.shared
     }
 
     fn request_cancel(self: Rc<Self>, message: CancelMessage) -> bool {
         let object: Rc<dyn FutureObject<T>> = self;
         object.shared().cancel(&object, message)
-    }
-
-    fn is_awaited(&self, token: CallbackToken, within: WaitSetId) -> bool {
-        self.shared.has_waiter(token, within)
-    }
-
-    fn task(&self) -> Option<&TaskHeader> {
-        None
-    }
-
-    fn take_unretrieved(&self) -> Option<Exception> {
-        self.shared.take_unretrieved()
-    }
-
-    fn created_at(&self) -> &'static Location<'static> {
-        self.shared.created_at()
-    }
-
-    fn describe(&self) -> String {
-        format!("{:?}", self.shared)
     }
 
     fn stands_for(&self) -> Vec<Rc<dyn AnyFuture>> {

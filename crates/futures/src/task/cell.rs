@@ -7,19 +7,17 @@
 use super::drive::{Driven, drive};
 use super::header::TaskHeader;
 use super::running;
-use super::wait_set::{CancelRequest, WaitSetId};
+use super::wait_set::CancelRequest;
 use super::{CancelMessage, TaskState, passing_on, stepped};
 use crate::context::{self, TaskContext};
-use crate::future::{AnyFuture, FutureObject, Shared, State};
+use crate::future::{AnyFuture, AnyShared, FutureObject, Shared, State};
 use crate::scope::ENDED;
 use crate::{
-    Callback, CallbackToken, ClosedError, Exception, ExceptionContext, InvalidStateError,
-    Scheduler, catch,
+    Callback, ClosedError, Exception, ExceptionContext, InvalidStateError, Scheduler, catch,
 };
 use std::any::type_name;
 use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
@@ -318,8 +316,8 @@ where
     T: 'static,
     K: Finish<F::Output, T>,
 {
-    fn is_done(&self) -> bool {
-        self.shared.done()
+    fn common(&self) -> &dyn AnyShared {
+        &self.shared
     }
 
     fn request_cancel(self: Rc<Self>, message: CancelMessage) -> bool {
@@ -341,20 +339,8 @@ where
         true
     }
 
-    fn is_awaited(&self, token: CallbackToken, within: WaitSetId) -> bool {
-        self.shared.has_waiter(token, within)
-    }
-
     fn task(&self) -> Option<&TaskHeader> {
         Some(&self.header)
-    }
-
-    fn take_unretrieved(&self) -> Option<Exception> {
-        self.shared.take_unretrieved()
-    }
-
-    fn created_at(&self) -> &'static Location<'static> {
-        self.shared.created_at()
     }
 
     fn describe(&self) -> String {

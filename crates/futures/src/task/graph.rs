@@ -179,7 +179,7 @@ impl Link {
                 Some(task) => Awaited::Task(task),
                 None => Awaited::Future(AwaitedFuture {
                     description: future.describe(),
-                    created_at: future.created_at(),
+                    created_at: future.common().created_at(),
                 }),
             },
         }

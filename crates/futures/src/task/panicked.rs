@@ -40,5 +40,5 @@ pub fn take_unretrieved_panics(scheduler: &dyn Scheduler) -> Vec<Exception> {
         })
         .unwrap_or_default();
     let alive = futures.iter().filter_map(Weak::upgrade);
-    alive.filter_map(|future| future.take_unretrieved()).collect()
+    alive.filter_map(|future| future.common().take_unretrieved()).collect()
 }

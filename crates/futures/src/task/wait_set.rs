@@ -255,7 +255,9 @@ impl WaitSet {
                     .map(Live::Branch),
                 Waited::Future(future) => future
                     .upgrade()
-                    .filter(|future| future.is_done() || future.is_awaited(token, self.id()))
+                    .filter(|future| {
+                        future.is_done() || future.common().is_awaited(token, self.id())
+                    })
                     .map(Live::Future),
             };
             if live.is_none() {
