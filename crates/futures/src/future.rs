@@ -353,7 +353,7 @@ impl<T> From<Result<T, Exception>> for State<T> {
 }
 
 impl<T: 'static> Shared<T> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
         scheduler: Rc<dyn Scheduler>,
         created_at: &'static Location<'static>,
@@ -362,7 +362,7 @@ impl<T: 'static> Shared<T> {
             scheduler,
             created_at,
             state: RefCell::new(State::Pending),
-            listeners: RefCell::new(Listeners::default()),
+            listeners: RefCell::new(Listeners::Empty),
             retrieved: Cell::new(false),
             watched: Cell::new(false),
         }
@@ -549,7 +549,7 @@ impl CallbackToken {
 impl<T: 'static> Drop for Shared<T> {
     fn drop(&mut self) {
         if !self.listeners.get_mut().is_empty() {
-            teardown::drop_flat(std::mem::take(self.listeners.get_mut()));
+            teardown::drop_flat(std::mem::replace(self.listeners.get_mut(), Listeners::Empty));
         }
         if let Some(exception) = self.take_unretrieved() {
             let mut context =

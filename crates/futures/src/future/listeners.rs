@@ -17,19 +17,22 @@ use std::num::NonZeroU64;
 use std::panic::Location;
 
 /// Listeners by token, in the order of their coming.
+pub(super) enum Listeners<T: 'static> {
+    Empty,
+    One(CallbackToken, Listener<T>),
+    Many(Box<Crowd<T>>),
+    /// The only one was a callback, and the future is done: it is here until its turn comes.
+    Queued(InlineOnce<Future<T>>),
+}
+
+/// More than one listener.
 ///
 /// Once the future is done the list is *closed*: turned round, so that the callbacks can leave one by
 /// one from its end. The first `unannounced` places are then those who were not told yet.
-pub(super) struct Listeners<T: 'static> {
-    list: List<T>,
+pub(super) struct Crowd<T: 'static> {
+    places: IndexMap<CallbackToken, Listener<T>>,
     unannounced: usize,
     empty_places: usize,
-}
-
-enum List<T: 'static> {
-    Empty,
-    One(CallbackToken, Listener<T>),
-    Many(IndexMap<CallbackToken, Listener<T>>),
 }
 
 pub(super) enum Listener<T: 'static> {
@@ -62,79 +65,65 @@ pub(super) enum Announced {
     Gone,
 }
 
-impl<T: 'static> Default for Listeners<T> {
-    fn default() -> Self {
-        Self { list: List::Empty, unannounced: 0, empty_places: 0 }
-    }
-}
-
 impl<T: 'static> Listeners<T> {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self.list, List::Empty)
+        matches!(self, Listeners::Empty)
     }
 
     /// Whether the list is closed and some were not told yet. Only user code that is called in the
     /// middle of a completion, a waker, can find it so.
     pub(super) fn is_announcing(&self) -> bool {
-        self.unannounced > 0
+        matches!(self, Listeners::Many(crowd) if crowd.unannounced > 0)
     }
 
     /// Adds one behind all others.
+    #[inline]
     pub(super) fn push(&mut self, listener: Listener<T>) -> CallbackToken {
         let token = next_token();
-        match &mut self.list {
-            List::Empty => self.list = List::One(token, listener),
-            List::Many(map) if self.unannounced > 0 => {
-                // The list is turned round: the last to be told stands first.
-                map.shift_insert(0, token, listener);
-                self.unannounced += 1;
-            }
-            List::Many(map) => {
-                map.insert(token, listener);
-            }
-            List::One(..) => {
-                let mut map = IndexMap::with_capacity(4);
-                if let List::One(first, earlier) = std::mem::replace(&mut self.list, List::Empty) {
-                    map.insert(first, earlier);
-                }
-                map.insert(token, listener);
-                self.list = List::Many(map);
-            }
+        match self {
+            Listeners::Empty => *self = Listeners::One(token, listener),
+            _ => self.crowd().push(token, listener),
         }
         token
     }
 
+    /// The list as that of a crowd.
+    #[cold]
+    fn crowd(&mut self) -> &mut Crowd<T> {
+        if !matches!(self, Listeners::Many(_)) {
+            let mut crowd = Crowd::default();
+            if let Listeners::One(token, listener) = std::mem::replace(self, Listeners::Empty) {
+                crowd.push(token, listener);
+            }
+            *self = Listeners::Many(Box::new(crowd));
+        }
+        match self {
+            Listeners::Many(crowd) => crowd,
+            _ => unreachable!("it was made one"),
+        }
+    }
+
     /// Takes one out of a list that is not closed; the others keep their order.
     pub(super) fn remove(&mut self, token: CallbackToken) -> Option<Listener<T>> {
-        match &mut self.list {
-            List::One(only, _) if *only == token => {
-                match std::mem::replace(&mut self.list, List::Empty) {
-                    List::One(_, listener) => Some(listener),
-                    List::Empty | List::Many(_) => None,
+        match self {
+            Listeners::One(only, _) if *only == token => {
+                match std::mem::replace(self, Listeners::Empty) {
+                    Listeners::One(_, listener) => Some(listener),
+                    _ => None,
                 }
             }
-            List::Many(map) => {
-                let removed = match std::mem::replace(map.get_mut(&token)?, Listener::Gone) {
-                    Listener::Gone => return None,
-                    listener => listener,
-                };
-                self.empty_places += 1;
-                if self.empty_places * 2 > map.len() {
-                    map.retain(|_, listener| !matches!(listener, Listener::Gone));
-                    self.empty_places = 0;
-                }
-                Some(removed)
-            }
-            List::Empty | List::One(..) => None,
+            Listeners::Many(crowd) => crowd.remove(token),
+            Listeners::Empty | Listeners::One(..) | Listeners::Queued(_) => None,
         }
     }
 
     /// Who waits under `token`.
     pub(super) fn waiter_mut(&mut self, token: CallbackToken) -> Option<&mut Waiter> {
-        let listener = match &mut self.list {
-            List::One(only, listener) if *only == token => Some(listener),
-            List::Many(map) => map.get_mut(&token),
-            List::Empty | List::One(..) => None,
+        let listener = match self {
+            Listeners::One(only, listener) if *only == token => Some(listener),
+            Listeners::Many(crowd) => crowd.places.get_mut(&token),
+            Listeners::Empty | Listeners::One(..) | Listeners::Queued(_) => None,
         };
         match listener {
             Some(Listener::Waiter(waiter)) => Some(waiter),
@@ -145,61 +134,112 @@ impl<T: 'static> Listeners<T> {
     /// Takes out the one who waits, if nobody else is there.
     #[inline]
     pub(super) fn take_only_waiter(&mut self) -> Option<WakeTarget> {
-        match &self.list {
-            List::One(_, Listener::Waiter(_)) => {}
+        match self {
+            Listeners::One(_, Listener::Waiter(_)) => {}
             _ => return None,
         }
-        match std::mem::replace(&mut self.list, List::Empty) {
-            List::One(_, Listener::Waiter(waiter)) => Some(waiter.target),
+        match std::mem::replace(self, Listeners::Empty) {
+            Listeners::One(_, Listener::Waiter(waiter)) => Some(waiter.target),
             _ => None,
         }
     }
 
     /// Closes the list: the future is done.
     pub(super) fn close(&mut self) {
-        self.unannounced = match &mut self.list {
-            List::Empty => 0,
-            List::One(..) => 1,
-            List::Many(map) => {
-                map.reverse();
-                map.len()
-            }
-        };
+        if let Listeners::Many(crowd) = self {
+            crowd.places.reverse();
+            crowd.unannounced = crowd.places.len();
+        }
     }
 
-    /// The next one to be told; `None` when all are.
+    /// The next one of a closed list to be told; `None` when all are.
     pub(super) fn announce(&mut self) -> Option<Announced> {
-        self.unannounced = self.unannounced.checked_sub(1)?;
-        let listener = match &mut self.list {
-            List::Empty => None,
-            List::One(_, listener) => Some(listener),
-            List::Many(map) => map.get_index_mut(self.unannounced).map(|(_, listener)| listener),
-        }?;
-        Some(match std::mem::replace(listener, Listener::Gone) {
-            Listener::Waiter(waiter) => Announced::Waiter(waiter.target),
-            Listener::Scope(membership) => Announced::Scope(membership),
-            Listener::Callback { closure, location } => {
-                *listener = Listener::Callback { closure, location };
-                Announced::Callback(location)
-            }
-            Listener::Gone => Announced::Gone,
-        })
+        match self {
+            Listeners::Empty | Listeners::Queued(_) => None,
+            Listeners::Many(crowd) => crowd.announce(),
+            Listeners::One(..) => match std::mem::replace(self, Listeners::Empty) {
+                Listeners::One(_, Listener::Callback { closure, location }) => {
+                    *self = Listeners::Queued(closure);
+                    Some(Announced::Callback(location))
+                }
+                Listeners::One(_, listener) => Some(listener.announced()),
+                _ => None,
+            },
+        }
     }
 
     /// Takes out the first callback that is left of a closed list.
     pub(super) fn pop_callback(&mut self) -> Option<InlineOnce<Future<T>>> {
+        match self {
+            Listeners::Many(crowd) => crowd.pop_callback(),
+            Listeners::Empty | Listeners::One(..) => None,
+            Listeners::Queued(_) => match std::mem::replace(self, Listeners::Empty) {
+                Listeners::Queued(closure) => Some(closure),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl<T: 'static> Default for Crowd<T> {
+    fn default() -> Self {
+        Self { places: IndexMap::with_capacity(4), unannounced: 0, empty_places: 0 }
+    }
+}
+
+impl<T: 'static> Crowd<T> {
+    fn push(&mut self, token: CallbackToken, listener: Listener<T>) {
+        if self.unannounced > 0 {
+            // The list is turned round: the last to be told stands first.
+            self.places.shift_insert(0, token, listener);
+            self.unannounced += 1;
+        } else {
+            self.places.insert(token, listener);
+        }
+    }
+
+    fn remove(&mut self, token: CallbackToken) -> Option<Listener<T>> {
+        let removed = match std::mem::replace(self.places.get_mut(&token)?, Listener::Gone) {
+            Listener::Gone => return None,
+            listener => listener,
+        };
+        self.empty_places += 1;
+        if self.empty_places * 2 > self.places.len() {
+            self.places.retain(|_, listener| !matches!(listener, Listener::Gone));
+            self.empty_places = 0;
+        }
+        Some(removed)
+    }
+
+    fn announce(&mut self) -> Option<Announced> {
+        self.unannounced = self.unannounced.checked_sub(1)?;
+        let (_, place) = self.places.get_index_mut(self.unannounced)?;
+        Some(match std::mem::replace(place, Listener::Gone) {
+            Listener::Callback { closure, location } => {
+                *place = Listener::Callback { closure, location };
+                Announced::Callback(location)
+            }
+            listener => listener.announced(),
+        })
+    }
+
+    fn pop_callback(&mut self) -> Option<InlineOnce<Future<T>>> {
         loop {
-            let listener = match &mut self.list {
-                List::Many(map) => map.pop().map(|(_, listener)| listener),
-                List::Empty => None,
-                List::One(..) => match std::mem::replace(&mut self.list, List::Empty) {
-                    List::One(_, listener) => Some(listener),
-                    List::Empty | List::Many(_) => None,
-                },
-            }?;
-            if let Listener::Callback { closure, .. } = listener {
+            if let (_, Listener::Callback { closure, .. }) = self.places.pop()? {
                 return Some(closure);
             }
+        }
+    }
+}
+
+impl<T: 'static> Listener<T> {
+    /// Whom to tell; a callback is dropped.
+    fn announced(self) -> Announced {
+        match self {
+            Listener::Waiter(waiter) => Announced::Waiter(waiter.target),
+            Listener::Scope(membership) => Announced::Scope(membership),
+            Listener::Callback { location, .. } => Announced::Callback(location),
+            Listener::Gone => Announced::Gone,
         }
     }
 }
@@ -223,16 +263,16 @@ mod tests {
     #[test]
     fn f15_places_are_closed_up_as_a_crowd_leaves() {
         for crowd in [3, 10, 999, 1000] {
-            let mut listeners = Listeners::<u32>::default();
+            let mut listeners = Listeners::<u32>::Empty;
             let target = || WakeTarget::Waker(Waker::noop().clone());
             let waiter = || Listener::Waiter(Waiter { target: target(), within: WaitSetId::NONE });
             let tokens: Vec<_> = (0..crowd).map(|_| listeners.push(waiter())).collect();
             for (gone, token) in tokens.iter().enumerate() {
                 assert!(listeners.remove(*token).is_some());
                 assert!(listeners.remove(*token).is_none());
-                let List::Many(map) = &listeners.list else { panic!("a crowd stays one") };
-                let left = crowd - gone - 1;
-                assert!((left..=2 * left + 1).contains(&map.len()), "{left} in {}", map.len());
+                let Listeners::Many(they) = &listeners else { panic!("a crowd stays one") };
+                let (left, places) = (crowd - gone - 1, they.places.len());
+                assert!((left..=2 * left + 1).contains(&places), "{left} in {places}");
             }
             listeners.close();
             assert!(!listeners.is_announcing() && listeners.announce().is_none());

@@ -6,7 +6,8 @@
 use super::listeners::{Listener, Waiter};
 use super::{CallbackToken, Future, Shared};
 use crate::current::current_id;
-use crate::task::wait_set::{CancelRequest, Waited};
+use crate::task::running::RunningTask;
+use crate::task::wait_set::{WaitSet, WaitSetId, Waited};
 use crate::task::{WakeTarget, running};
 use crate::{Exception, InvalidStateError};
 use std::pin::Pin;
@@ -30,52 +31,55 @@ impl<T: Clone + 'static> std::future::Future for Future<T> {
 
 impl<T: 'static> Future<T> {
     /// Polls for its end, and leaves the outcome in it. An error means that waiting has failed.
+    #[inline]
     pub(crate) fn poll_done(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        let Some(token) = self.wait else {
-            return match self.done() {
-                true => Poll::Ready(Ok(())),
-                false => self.begin_wait(context),
-            };
-        };
-        if self.done() {
-            self.wait = None;
-            let request = running::with_wait_set(|wait_set| {
-                let wait_set = wait_set?;
-                wait_set.end(token);
-                wait_set.take_request()
-            });
-            return Poll::Ready(match request {
-                // It was asked to end between the future's end and this turn: the value stays (T-17).
-                Some(request) => Err(request.into_exception()),
-                None => Ok(()),
-            });
+        match (self.done(), self.wait) {
+            (true, None) => Poll::Ready(Ok(())),
+            (true, Some(token)) => Poll::Ready(self.end_wait(token)),
+            (false, None) => self.begin_wait(context),
+            (false, Some(token)) => self.wait_on(token, context),
         }
-        if let Some(request) = running::with_wait_set(|it| it?.take_declined_request()) {
-            self.leave();
-            return Poll::Ready(Err(request.into_exception()));
-        }
-        if self.pass_request_on() {
-            self.leave();
-            return Poll::Ready(Ok(()));
-        }
-        self.wait_on(token, context)
     }
 
     /// The first poll of a pending future.
     fn begin_wait(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        if let Err(error) = self.check_waiter() {
-            return Poll::Ready(Err(error.into()));
+        let begun = running::with_running(|task, wait_set| {
+            self.check_waiter(task)?;
+            // Cloning a waker is user code, which may complete this very future.
+            let target = WakeTarget::of(task, context.waker());
+            if self.done() || self.pass_request_on(wait_set) {
+                return Ok(None);
+            }
+            let within = wait_set.map_or(WaitSetId::NONE, WaitSet::id);
+            let waiter = Listener::Waiter(Waiter { target, within });
+            let token = self.shared().listeners.borrow_mut().push(waiter);
+            self.enter(wait_set, token);
+            Ok(Some(token))
+        });
+        match begun {
+            Ok(Some(token)) => {
+                self.wait = Some(token);
+                Poll::Pending
+            }
+            Ok(None) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(InvalidStateError::into(error))),
         }
-        // Cloning a waker is user code, which may complete this very future.
-        let target = WakeTarget::of(context.waker());
-        if self.done() || self.pass_request_on() {
-            return Poll::Ready(Ok(()));
+    }
+
+    /// The poll after its end.
+    #[inline]
+    fn end_wait(&mut self, token: CallbackToken) -> Result<(), Exception> {
+        self.wait = None;
+        let request = running::with_wait_set(|wait_set| {
+            let wait_set = wait_set?;
+            wait_set.end(token);
+            wait_set.take_request()
+        });
+        match request {
+            // It was asked to end between the future's end and this turn: the value stays (T-17).
+            Some(request) => Err(request.into_exception()),
+            None => Ok(()),
         }
-        let waiter = Waiter { target, within: running::wait_set_id() };
-        let token = self.shared().listeners.borrow_mut().push(Listener::Waiter(waiter));
-        self.wait = Some(token);
-        self.enter_wait_set();
-        Poll::Pending
     }
 
     /// A poll while it waits already.
@@ -84,6 +88,14 @@ impl<T: 'static> Future<T> {
         token: CallbackToken,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Exception>> {
+        if let Some(request) = running::with_wait_set(|it| it?.take_declined_request()) {
+            self.leave();
+            return Poll::Ready(Err(request.into_exception()));
+        }
+        if running::with_wait_set(|wait_set| self.pass_request_on(wait_set)) {
+            self.leave();
+            return Poll::Ready(Ok(()));
+        }
         let knows_waker = |shared: &Shared<T>| {
             let mut listeners = shared.listeners.borrow_mut();
             listeners.waiter_mut(token).is_some_and(|known| {
@@ -92,11 +104,11 @@ impl<T: 'static> Future<T> {
                 known.target.will_wake(context.waker())
             })
         };
-        self.enter_wait_set();
+        running::with_wait_set(|wait_set| self.enter(wait_set, token));
         if knows_waker(self.shared()) {
             return Poll::Pending;
         }
-        let target = WakeTarget::of(context.waker()); // user code
+        let target = running::with_task(|task| WakeTarget::of(task, context.waker())); // user code
         let replaced = {
             let mut listeners = self.shared().listeners.borrow_mut();
             listeners.waiter_mut(token).map(|known| std::mem::replace(&mut known.target, target))
@@ -109,45 +121,40 @@ impl<T: 'static> Future<T> {
         Poll::Pending
     }
 
-    fn enter_wait_set(&self) {
-        let Some(token) = self.wait else { return };
-        running::with_wait_set(|wait_set| {
-            if let Some(wait_set) = wait_set {
-                wait_set.begin(token, || {
-                    let object: Weak<_> = Rc::downgrade(&self.object);
-                    Waited::Future(object)
-                });
-            }
+    /// Notes in the wait set that the coroutine waits for this.
+    #[inline]
+    fn enter(&self, wait_set: Option<&WaitSet>, token: CallbackToken) {
+        let Some(wait_set) = wait_set else { return };
+        wait_set.begin(token, || {
+            let object: Weak<_> = Rc::downgrade(&self.object);
+            Waited::Future(object)
         });
     }
 
     /// If the coroutine was asked to end and nothing has taken that yet, it gets it here, by way of
     /// this future (T-15). True if the future is done now.
     #[inline]
-    fn pass_request_on(&self) -> bool {
-        let Some(CancelRequest(message)) = take_request() else { return false };
-        if !self.object.clone().request_cancel(message.clone()) {
-            running::with_wait_set(|wait_set| {
-                wait_set.map(|wait_set| wait_set.set_request(CancelRequest(message)))
-            });
+    fn pass_request_on(&self, wait_set: Option<&WaitSet>) -> bool {
+        let Some(wait_set) = wait_set else { return false };
+        let Some(request) = wait_set.take_request() else { return false };
+        if !self.object.clone().request_cancel(request.0.clone()) {
+            wait_set.set_request(request);
         }
         self.done()
     }
 
     /// Whether whoever polls may wait for this.
     #[inline]
-    fn check_waiter(&self) -> Result<(), InvalidStateError> {
-        running::with_task(|running| {
-            let Some(running) = running else { return self.check_loop() };
-            if std::ptr::addr_eq(Rc::as_ptr(running.task()), Rc::as_ptr(&self.object)) {
-                return Err(InvalidStateError::new("a task cannot wait for itself"));
-            }
-            let (own, their) = (&self.shared().scheduler, running.task().scheduler());
-            match std::ptr::addr_eq(Rc::as_ptr(own), Rc::as_ptr(their)) {
-                true => Ok(()),
-                false => self.check_loop(),
-            }
-        })
+    fn check_waiter(&self, waiter: Option<&RunningTask>) -> Result<(), InvalidStateError> {
+        let Some(waiter) = waiter else { return self.check_loop() };
+        if std::ptr::addr_eq(Rc::as_ptr(waiter.task()), Rc::as_ptr(&self.object)) {
+            return Err(InvalidStateError::new("a task cannot wait for itself"));
+        }
+        let (own, their) = (&self.shared().scheduler, waiter.task().scheduler());
+        match std::ptr::addr_eq(Rc::as_ptr(own), Rc::as_ptr(their)) {
+            true => Ok(()),
+            false => self.check_loop(),
+        }
     }
 
     #[cold]
@@ -169,12 +176,6 @@ impl<T: 'static> Future<T> {
             drop(listener); // what it holds is the user's
         }
     }
-}
-
-/// The cancellation that the running coroutine has yet to take.
-#[inline]
-fn take_request() -> Option<CancelRequest> {
-    running::with_wait_set(|wait_set| wait_set?.take_request())
 }
 
 impl<T: 'static> Drop for Future<T> {

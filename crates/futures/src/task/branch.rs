@@ -85,7 +85,8 @@ impl Branch {
         future: Pin<&mut Option<F>>,
         context: &mut Context<'_>,
     ) -> Poll<BranchEnd<F::Output>> {
-        drop(self.state.target.replace(Some(WakeTarget::of(context.waker()))));
+        let target = running::with_task(|task| WakeTarget::of(task, context.waker()));
+        drop(self.state.target.replace(Some(target)));
         let wait_set = &self.state.wait_set;
         let around = running::with_wait_set(|around| around.map_or(0, WaitSet::depth));
         wait_set.set_depth(around.saturating_add(1));

@@ -1,12 +1,10 @@
 //! Making tasks: [`create_task`], [`spawn`] and [`TaskBuilder`].
 
 use super::cell::{AnyTask, Fallible, Finish, Plain, TaskCell};
-use super::header::TaskHeader;
 use super::owner::Owner;
 use super::{Task, TaskRef};
 use crate::context::TaskContext;
 use crate::current::{current, current_id};
-use crate::future::Shared;
 use crate::{Exception, Future, Scheduler};
 use std::panic::Location;
 use std::rc::Rc;
@@ -129,13 +127,11 @@ impl TaskBuilder {
         let accepted = owner.is_some();
         let owner = owner.unwrap_or_else(|| Rc::new(Owner::detached(&*scheduler)));
         let context = self.context.unwrap_or_else(TaskContext::current);
-        let header = TaskHeader::new(owner.clone(), context);
-        if let Some(name) = self.name {
-            header.set_name(name);
-        }
         let starts_now = self.eager && current_id() == Some(scheduler.id());
-        let shared = Shared::new(scheduler, location);
-        let cell = TaskCell::<F, T, K>::new(shared, header, coroutine);
+        let cell = TaskCell::<F, T, K>::new(scheduler, location, owner.clone(), context, coroutine);
+        if let Some(name) = self.name {
+            cell.header().set_name(name);
+        }
         let task = Task { future: Future::from_object(cell.clone()) };
         if accepted {
             owner.keep(cell.clone());

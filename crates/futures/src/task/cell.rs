@@ -6,6 +6,7 @@
 
 use super::drive::{Driven, drive};
 use super::header::TaskHeader;
+use super::owner::Owner;
 use super::running;
 use super::wait_set::CancelRequest;
 use super::{CancelMessage, TaskState, passing_on, stepped};
@@ -18,6 +19,7 @@ use crate::{
 use std::any::type_name;
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
@@ -86,10 +88,25 @@ where
     T: 'static,
     K: Finish<F::Output, T>,
 {
-    #[inline]
-    pub(super) fn new(shared: Shared<T>, header: TaskHeader, coroutine: F) -> Rc<Self> {
-        let coroutine = RefCell::new(Some(coroutine));
-        Rc::new(Self { shared, header, finish: PhantomData, coroutine })
+    #[inline(always)]
+    pub(super) fn new(
+        scheduler: Rc<dyn Scheduler>,
+        location: &'static Location<'static>,
+        owner: Rc<Owner>,
+        context: TaskContext,
+        coroutine: F,
+    ) -> Rc<Self> {
+        let mut cell = Rc::<Self>::new_uninit();
+        let place = Rc::get_mut(&mut cell).expect("it is new").as_mut_ptr();
+        // Part by part, where it will lie: making it elsewhere and moving it costs as much again.
+        // SAFETY: `place` is that of a cell, all parts of which are written, and none is read before.
+        unsafe {
+            (&raw mut (*place).shared).write(Shared::new(scheduler, location));
+            (&raw mut (*place).header).write(TaskHeader::new(owner, context));
+            (&raw mut (*place).coroutine).write(RefCell::new(Some(coroutine)));
+            (&raw mut (*place).finish).write(PhantomData);
+            cell.assume_init()
+        }
     }
 
     /// Runs `action` with the coroutine in place; `None` if it is at work already.
@@ -100,7 +117,8 @@ where
         Some(action(unsafe { Pin::new_unchecked(&mut *coroutine) }))
     }
 
-    /// Drops the coroutine where it stands, with the task as the running one; a panic of its destructors is reported.
+    /// Drops the coroutine where it stands, with the task as the running one. A panic of its
+    /// destructors is reported.
     fn drop_coroutine(self: &Rc<Self>) {
         let dropped = running::as_task(self.clone(), |_| {
             catch(|| self.with_coroutine(|mut coroutine| coroutine.set(None)))
@@ -213,7 +231,7 @@ where
     fn report(&self, message: &'static str, exception: Option<Exception>) {
         let mut context = ExceptionContext::new(message);
         context.exception = exception;
-        context.task = Some(self.describe());
+        context.task = Some(self.description());
         context.created_at = Some(self.shared.created_at());
         self.shared.scheduler().call_exception_handler(context);
     }
@@ -235,12 +253,12 @@ where
     }
 
     fn state(&self) -> TaskState {
-        match self.shared.state_name() {
-            "pending" if self.coroutine.try_borrow().is_err() => TaskState::Running,
-            "pending" if self.header.is_queued() => TaskState::Queued,
-            "pending" => TaskState::Waiting,
-            "cancelled" => TaskState::Cancelled,
-            _ => TaskState::Finished,
+        match self.shared.done() {
+            true if self.shared.cancelled() => TaskState::Cancelled,
+            true => TaskState::Finished,
+            false if self.coroutine.try_borrow().is_err() => TaskState::Running,
+            false if self.header.is_queued() => TaskState::Queued,
+            false => TaskState::Waiting,
         }
     }
 
@@ -344,9 +362,7 @@ where
     }
 
     fn describe(&self) -> String {
-        let (state, location) = (self.shared.state_name(), self.shared.created_at());
-        let name = self.header.name();
-        format!("Task<{}>({name}, {state}, spawned at {location})", type_name::<T>())
+        self.description()
     }
 }
 
@@ -375,14 +391,18 @@ impl<F: std::future::Future, T: 'static, K> Drop for TaskCell<F, T, K> {
 impl<F: std::future::Future, T: 'static, K> TaskCell<F, T, K> {
     #[cold]
     fn report_unretrieved(&self, exception: Exception) {
-        let (state, location) = (self.shared.state_name(), self.shared.created_at());
         let message = "task exception was never retrieved";
         let mut context = ExceptionContext::with_exception(message, exception);
-        let name = self.header.name();
-        context.task =
-            Some(format!("Task<{}>({name}, {state}, spawned at {location})", type_name::<T>()));
-        context.created_at = Some(location);
+        context.task = Some(self.description());
+        context.created_at = Some(self.shared.created_at());
         context.never_retrieved = true;
         self.shared.scheduler().call_exception_handler(context);
+    }
+
+    /// For people: what it is, its state and where it was spawned.
+    fn description(&self) -> String {
+        let (state, location) = (self.shared.state_name(), self.shared.created_at());
+        let name = self.header.name();
+        format!("Task<{}>({name}, {state}, spawned at {location})", type_name::<T>())
     }
 }

@@ -33,7 +33,7 @@ struct Flags {
 }
 
 impl TaskHeader {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(owner: Rc<Owner>, context: TaskContext) -> Self {
         Self {
             waker: TaskWaker::new(owner, next_number()),

@@ -71,20 +71,28 @@ pub(crate) fn as_branch<R>(wait_set: &WaitSet, function: impl FnOnce() -> R) -> 
     function()
 }
 
+/// Calls `function` with the task whose step runs, `None` in plain callbacks, and with the wait set of
+/// the coroutine that is polled, `None` outside of one.
+#[inline]
+pub(crate) fn with_running<R>(
+    function: impl FnOnce(Option<&RunningTask>, Option<&WaitSet>) -> R,
+) -> R {
+    let running = RUNNING.with(Cell::get);
+    // SAFETY: by the invariant each is null, or borrowed by a function that this runs inside of.
+    let (task, wait_set) = unsafe { (running.task.as_ref(), running.wait_set.as_ref()) };
+    function(task, wait_set)
+}
+
 /// Calls `function` with the task whose step runs, `None` in plain callbacks.
 #[inline]
 pub(crate) fn with_task<R>(function: impl FnOnce(Option<&RunningTask>) -> R) -> R {
-    let running = RUNNING.with(Cell::get);
-    // SAFETY: by the invariant it is null, or borrowed by an `as_task` that this runs inside of.
-    function(unsafe { running.task.as_ref() })
+    with_running(|task, _| function(task))
 }
 
 /// Calls `function` with the wait set of the coroutine that is polled, `None` outside of one.
 #[inline]
 pub(crate) fn with_wait_set<R>(function: impl FnOnce(Option<&WaitSet>) -> R) -> R {
-    let running = RUNNING.with(Cell::get);
-    // SAFETY: by the invariant it is null, or borrowed by a function that this runs inside of.
-    function(unsafe { running.wait_set.as_ref() })
+    with_running(|_, wait_set| function(wait_set))
 }
 
 /// Which wait set that is.

@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::ptr::null;
 use std::rc::{Rc, Weak};
 
-#[derive(Default)]
 pub(crate) struct WaitSet {
     waits: RefCell<Waits>,
     /// How many waits are for the coroutine's own next turn, which comes by itself.
@@ -77,6 +76,21 @@ enum Waits {
     Empty,
     One(CallbackToken, Waited),
     Many(BTreeMap<CallbackToken, Waited>),
+}
+
+impl Default for WaitSet {
+    #[inline(always)]
+    fn default() -> Self {
+        Self {
+            waits: RefCell::new(Waits::Empty),
+            turns: Cell::new(0),
+            depth: Cell::new(0),
+            asked: Cell::new(0),
+            request: Cell::new(None),
+            insisted: Cell::new(false),
+            declined: Cell::new(false),
+        }
+    }
 }
 
 impl WaitSet {

@@ -10,7 +10,7 @@
 use super::cell::AnyTask;
 use super::notified::Notified;
 use super::owner::{Owner, OwnerName};
-use super::running;
+use super::running::{self, RunningTask};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -25,13 +25,13 @@ pub(crate) enum WakeTarget {
 }
 
 impl WakeTarget {
-    /// Whom `waker` wakes. Cloning a foreign waker is user code.
+    /// Whom `waker`, the one that `running` is polled with, wakes. Cloning a foreign one is user code.
     #[inline]
-    pub(crate) fn of(waker: &Waker) -> Self {
-        running::with_task(|running| match running {
+    pub(crate) fn of(running: Option<&RunningTask>, waker: &Waker) -> Self {
+        match running {
             Some(running) if running.lent(waker) => WakeTarget::Task(running.task().clone()),
             _ => WakeTarget::Waker(waker.clone()),
-        })
+        }
     }
 
     /// Whether `waker` wakes the same.
@@ -87,7 +87,7 @@ struct SharedWaker {
 
 impl TaskWaker {
     /// For the task that will have the owner's vacant place.
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(owner: Rc<Owner>, number: u64) -> Self {
         let (place, name) = (owner.vacant_place(), LentName(owner.name()));
         Self { owner, place, number, name, shared: OnceLock::new() }
