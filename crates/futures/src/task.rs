@@ -87,6 +87,18 @@ pub enum TaskState {
     Cancelled,
 }
 
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TaskState::Queued => "queued",
+            TaskState::Running => "running",
+            TaskState::Waiting => "waiting",
+            TaskState::Finished => "finished",
+            TaskState::Cancelled => "cancelled",
+        })
+    }
+}
+
 impl<T: 'static> Task<T> {
     fn header(&self) -> &TaskHeader {
         self.future.object().task().expect("a task's future is one of a task")

@@ -4,7 +4,7 @@ use super::LoopCore;
 use super::exceptions::Turn;
 use super::executor::DefaultExecutor;
 use crate::{IterationHook, Stats};
-use futures::{Callback, Instant, TaskRef, TaskState};
+use futures::{Callback, Instant, TaskRef};
 use std::fmt::Write;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -79,14 +79,7 @@ impl LoopCore {
     /// The tasks that have not ended, by age.
     pub(crate) fn list_tasks(&self, most: usize) -> Vec<String> {
         let line = |task: &TaskRef| {
-            let state = match task.state() {
-                TaskState::Queued => "queued",
-                TaskState::Running => "running",
-                TaskState::Waiting => "waiting",
-                TaskState::Finished => "finished",
-                TaskState::Cancelled => "cancelled",
-            };
-            format!("{}, {state}, spawned at {}", task.name(), task.created_at())
+            format!("{}, {}, spawned at {}", task.name(), task.state(), task.created_at())
         };
         futures::all_tasks(self).iter().take(most).map(line).collect()
     }

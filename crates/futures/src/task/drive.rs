@@ -25,7 +25,7 @@ pub(crate) fn drive<F: std::future::Future>(
     context: &mut Context<'_>,
 ) -> Driven<F::Output> {
     if wait_set.has_request() && wait_set.is_empty() {
-        return drop_it(wait_set, coroutine);
+        return drop_it(wait_set.take_request(), coroutine);
     }
     let Some(future) = coroutine.as_mut().as_pin_mut() else { return Driven::Pending };
     match future.poll(context) {
@@ -56,15 +56,14 @@ fn insist<F: std::future::Future>(
     if wait_set.cancel(&request) {
         return Driven::Pending;
     }
-    wait_set.set_request(request);
-    drop_it(wait_set, coroutine)
+    drop_it(Some(request), coroutine)
 }
 
 #[cold]
 fn drop_it<F: std::future::Future>(
-    wait_set: &WaitSet,
+    request: Option<CancelRequest>,
     mut coroutine: Pin<&mut Option<F>>,
 ) -> Driven<F::Output> {
     coroutine.set(None);
-    Driven::Dropped(wait_set.take_request().unwrap_or(CancelRequest(None)))
+    Driven::Dropped(request.unwrap_or(CancelRequest(None)))
 }

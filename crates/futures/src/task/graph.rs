@@ -328,14 +328,8 @@ impl fmt::Display for Awaited {
             Awaited::Turn => f.write_str("its next turn"),
             Awaited::Foreign => f.write_str("something that is not Tulipa's"),
             Awaited::Task(task) => {
-                let state = match task.state() {
-                    TaskState::Queued => "queued",
-                    TaskState::Running => "running",
-                    TaskState::Waiting => "waiting",
-                    TaskState::Finished => "finished",
-                    TaskState::Cancelled => "cancelled",
-                };
-                write!(f, "{} ({state}, spawned at {})", task.name(), task.created_at())
+                let (name, state) = (task.name(), task.state());
+                write!(f, "{name} ({state}, spawned at {})", task.created_at())
             }
         }
     }

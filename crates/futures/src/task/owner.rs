@@ -18,8 +18,7 @@ thread_local! {
 
 /// The tasks of one scheduler.
 pub(crate) struct Owner {
-    scheduler: SchedulerId,
-    shared: OwnerName,
+    name: OwnerName,
     /// Whether it owns a task that was refused, and no other.
     is_detached: bool,
     tasks: RefCell<Places>,
@@ -80,7 +79,7 @@ impl Owner {
         // Mostly a task makes another one of its own loop.
         let own = running::with_task(|running| {
             let owner = running?.header().owner();
-            (owner.scheduler == id && !owner.is_detached).then(|| owner.clone())
+            (owner.name.scheduler == id && !owner.is_detached).then(|| owner.clone())
         });
         own.or_else(|| Self::find(id)).or_else(|| Self::install(scheduler))
     }
@@ -88,7 +87,7 @@ impl Owner {
     fn find(id: SchedulerId) -> Option<Rc<Owner>> {
         let found = OWNERS.try_with(|owners| {
             let mut owners = owners.borrow_mut();
-            let place = owners.iter().position(|owner| owner.scheduler == id)?;
+            let place = owners.iter().position(|owner| owner.name.scheduler == id)?;
             owners.swap(0, place);
             owners.first().cloned()
         });
@@ -110,17 +109,17 @@ impl Owner {
 
     /// One that nobody finds, for a task that is refused.
     pub(super) fn detached(scheduler: &dyn Scheduler) -> Self {
-        let shared = OwnerName {
+        let name = OwnerName {
             scheduler: scheduler.id(),
             thread: ThreadNumber::current(),
             threadsafe: Arc::downgrade(&scheduler.threadsafe()),
         };
-        Self { scheduler: scheduler.id(), shared, is_detached: true, tasks: RefCell::default() }
+        Self { name, is_detached: true, tasks: RefCell::default() }
     }
 
     #[inline]
     pub(super) fn name(&self) -> &OwnerName {
-        &self.shared
+        &self.name
     }
 
     /// The place that the next task will have.
