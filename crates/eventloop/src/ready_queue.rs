@@ -9,8 +9,9 @@
 
 use crate::SourceKey;
 use crate::timers::TimerKey;
-use futures::Callback;
+use futures::{Callback, Step};
 use std::collections::VecDeque;
+use std::panic::Location;
 
 /// Entries in one segment: 6 KiB, small enough that a chain of callbacks stays in the first cache.
 const SEGMENT: usize = 128;
@@ -23,10 +24,12 @@ pub(crate) enum Entry {
     Other(Other),
 }
 
-/// The turns whose callback is kept elsewhere, so that removing it there calls them off.
+/// Turns that are no callback. Of most, what runs is kept elsewhere, so that removing it there calls
+/// them off.
 pub(crate) enum Other {
     /// Called off, or already taken.
     Gone,
+    Step(Step),
     /// The next call from another thread, whichever that is.
     Posted,
     Timer(TimerKey),
@@ -142,11 +145,13 @@ impl ReadyQueue {
             && matches!(self.segment(number)[self.place(number)], Entry::Callback(_))
     }
 
-    /// The callbacks that have yet to run, in order.
-    pub(crate) fn callbacks(&self) -> impl Iterator<Item = &Callback> {
+    /// Where the callbacks that have yet to run were scheduled, and the tasks spawned whose steps
+    /// have, in order.
+    pub(crate) fn locations(&self) -> impl Iterator<Item = &'static Location<'static>> {
         // Entries before the head were replaced when they were taken out.
         self.front.iter().chain(self.more.iter().flatten()).filter_map(|entry| match entry {
-            Entry::Callback(callback) => Some(callback),
+            Entry::Callback(callback) => Some(callback.location()),
+            Entry::Other(Other::Step(step)) => Some(step.location()),
             Entry::Other(_) => None,
         })
     }
@@ -259,7 +264,7 @@ mod tests {
                         first = waiting.len();
                     }
                 }
-                prop_assert_eq!(queue.callbacks().count(), waiting.iter().flatten().count());
+                prop_assert_eq!(queue.locations().count(), waiting.iter().flatten().count());
                 prop_assert_eq!(queue.is_empty(), first == waiting.len());
             }
             prop_assert_eq!(&*ran.borrow(), &expected);

@@ -435,7 +435,7 @@ impl<T: 'static> Shared<T> {
 
     /// Moves from pending to `state`, then tells everybody who waits for `this`, the object that
     /// this is a part of. Gives `state` back if the future is done.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn complete(
         &self,
         this: impl Fn() -> Rc<dyn FutureObject<T>>,
@@ -481,11 +481,12 @@ impl<T: 'static> Shared<T> {
     }
 
     /// Wakes one who waits. A waker that panics is reported, and the others are told all the same.
+    #[inline]
     fn wake(&self, target: WakeTarget) {
         match target {
             WakeTarget::Task(task) => task.schedule_step(),
-            WakeTarget::Waker(waker) => {
-                self.report_panic("waking who waits for a future", || waker.wake());
+            target => {
+                self.report_panic("waking who waits for a future", || target.wake());
             }
         }
     }
@@ -499,6 +500,7 @@ impl<T: 'static> Shared<T> {
     }
 
     /// Runs user code whose panic would keep others from being told.
+    #[inline(never)]
     fn report_panic(&self, doing: &'static str, user_code: impl FnOnce()) {
         if let Err(exception) = catch(user_code) {
             let mut context = ExceptionContext::with_exception(doing, exception);

@@ -65,13 +65,13 @@ pub use sync::{
     PriorityQueue, PutError, Queue, QueueEmpty, QueueFull, QueueShutDown, QueueUnderflow,
     Semaphore, SemaphorePermit,
 };
+#[doc(hidden)]
+pub use task::take_unretrieved_panics;
 pub use task::{
-    Awaited, AwaitedFuture, CallGraph, CallGraphNode, CancelOnDrop, Task, TaskBuilder, TaskRef,
-    TaskState, all_tasks, capture_call_graph, create_task, current_task, format_task_tree,
+    Awaited, AwaitedFuture, CallGraph, CallGraphNode, CancelOnDrop, Step, Task, TaskBuilder,
+    TaskRef, TaskState, all_tasks, capture_call_graph, create_task, current_task, format_task_tree,
     print_task_tree, spawn,
 };
-#[doc(hidden)]
-pub use task::{take_unretrieved_panics, task_of_turn};
 pub use task_group::TaskGroup;
 pub use timeout::{Timeout, timeout, timeout_at, timeout_value};
 pub use wrap_future::{to_concurrent, wrap_future};

@@ -3,7 +3,7 @@
 use crate::scope::ENDED;
 use crate::{
     Callback, Exception, ExceptionContext, Future, Handle, Instant, InvalidStateError, Scope,
-    ScopeHandle, Task, TaskBuilder, TimerHandle,
+    ScopeHandle, Step, Task, TaskBuilder, TimerHandle,
 };
 use std::fmt;
 use std::num::NonZeroU64;
@@ -38,6 +38,13 @@ pub trait Scheduler {
     /// [`Closed`] gives the callback back if the scheduler is closed.
     fn schedule_detached(&self, callback: Callback) -> Result<(), Closed> {
         self.schedule(callback).map(drop)
+    }
+
+    /// As [`schedule_detached`](Scheduler::schedule_detached), for the next step of a task. If the
+    /// scheduler is closed it is dropped: the task has ended with the scheduler.
+    fn schedule_step(&self, step: Step) {
+        let callback = Callback::without_context(step.location(), move || step.run());
+        drop(self.schedule_detached(callback));
     }
 
     /// Runs `callback` when [`time`](Scheduler::time) has reached `when`; at equal times in the order

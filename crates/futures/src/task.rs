@@ -17,7 +17,7 @@ mod owner;
 pub(crate) mod panicked;
 mod passing_on;
 pub(crate) mod running;
-mod stepped;
+mod step;
 pub(crate) mod wait_set;
 mod waker;
 
@@ -32,7 +32,7 @@ pub use graph::{
 };
 pub(crate) use header::TaskHeader;
 pub use panicked::take_unretrieved_panics;
-pub use stepped::task_of_turn;
+pub use step::Step;
 pub(crate) use waker::{WakeTarget, wake_by_ref};
 
 use crate::{CallbackToken, Exception, Future, Scheduler};

@@ -1,10 +1,10 @@
 //! The `Scheduler` side of the loop: callbacks in order, timers by deadline.
 
 use super::{LoopCore, Phase};
-use crate::ready_queue::Entry;
+use crate::ready_queue::{Entry, Other};
 use crate::timers::TimerKey;
 use futures::{
-    Callback, CallbackId, Closed, ExceptionContext, Handle, Instant, Scheduler, SchedulerId,
+    Callback, CallbackId, Closed, ExceptionContext, Handle, Instant, Scheduler, SchedulerId, Step,
     ThreadsafeScheduler, TimerHandle,
 };
 use std::rc::Rc;
@@ -27,6 +27,13 @@ impl Scheduler for LoopCore {
         }
         self.ready.borrow_mut().push(Entry::Callback(callback));
         Ok(())
+    }
+
+    #[inline]
+    fn schedule_step(&self, step: Step) {
+        if self.phase.get() != Phase::Closed {
+            self.ready.borrow_mut().push(Entry::Other(Other::Step(step)));
+        }
     }
 
     #[inline]

@@ -5,6 +5,7 @@ use crate::{Direction, RunError, Source, UnretrievedFailure};
 use futures::{Exception, ExceptionContext, PanicError, catch, catch_silently};
 use std::fmt;
 use std::panic::Location;
+use std::rc::Rc;
 
 impl LoopCore {
     /// Tells the exception handler; if that fails, the default one is told of both (D-10).
@@ -118,24 +119,18 @@ impl LoopCore {
     #[cold]
     pub(super) fn run_timed(&self, turn: &Turn<'_>, run: impl FnOnce()) {
         let start = self.clock.now();
-        let (outcome, task) = futures::task_of_turn(|| catch(run));
+        let outcome = catch(run);
         let took = self.clock.now() - start;
         if took >= self.slow_callback_duration.get() {
             self.counters.slow_callbacks.add(1);
             let seconds = took.as_secs_f64();
             // As for errors: a logger that panics must not take the loop with it.
-            catch_silently(|| match (task, turn.location()) {
-                (Some(task), Some(location)) => log::warn!(
-                    target: "tulipa",
-                    "Executing a step of the task {task} created at {location} took {seconds:.3} s"
-                ),
-                (_, Some(location)) => log::warn!(
+            catch_silently(|| match turn.location() {
+                Some(location) => log::warn!(
                     target: "tulipa",
                     "Executing the {turn} created at {location} took {seconds:.3} s"
                 ),
-                (_, None) => {
-                    log::warn!(target: "tulipa", "Executing the {turn} took {seconds:.3} s")
-                }
+                None => log::warn!(target: "tulipa", "Executing the {turn} took {seconds:.3} s"),
             });
         }
         if let Err(panic) = outcome {
@@ -157,8 +152,13 @@ fn raise(failure: &Exception) -> ! {
 /// What a turn is, for reports.
 pub(super) enum Turn<'a> {
     Callback(&'static Location<'static>),
+    /// The name of the task and where it was spawned, in debug mode.
+    Step(Option<(Rc<str>, &'static Location<'static>)>),
     Timer(&'static Location<'static>),
-    Io { source: &'a dyn Source, direction: Direction },
+    Io {
+        source: &'a dyn Source,
+        direction: Direction,
+    },
     Hook,
 }
 
@@ -166,6 +166,7 @@ impl Turn<'_> {
     fn location(&self) -> Option<&'static Location<'static>> {
         match self {
             Turn::Callback(location) | Turn::Timer(location) => Some(location),
+            Turn::Step(named) => named.as_ref().map(|(_, location)| *location),
             Turn::Io { source, direction } => source.created_at(*direction),
             Turn::Hook => None,
         }
@@ -176,6 +177,8 @@ impl fmt::Display for Turn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Turn::Callback(_) => f.write_str("callback"),
+            Turn::Step(None) => f.write_str("step of a task"),
+            Turn::Step(Some((name, _))) => write!(f, "step of the task {name}"),
             Turn::Timer(_) => f.write_str("timer"),
             Turn::Io { source, direction: Direction::Read } => {
                 write!(f, "reader of {}", source.describe())

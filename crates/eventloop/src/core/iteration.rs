@@ -309,9 +309,9 @@ impl LoopCore {
     fn run_batch(&self) -> u64 {
         let end = self.ready.borrow().tail();
         let mut ran = 0;
-        while let Some(mut entry) = self.pop_below(end) {
-            let has_run = match &mut entry {
-                Entry::Callback(callback) => {
+        while let Some(entry) = self.pop_below(end) {
+            let has_run = match entry {
+                Entry::Callback(mut callback) => {
                     let turn = Turn::Callback(callback.location());
                     self.run_turn(&turn, || callback.run_in_place());
                     true
@@ -324,9 +324,13 @@ impl LoopCore {
     }
 
     /// Runs a turn whose callback is kept elsewhere; false if it was called off.
-    fn run_other(&self, other: &Other) -> bool {
-        match *other {
+    fn run_other(&self, other: Other) -> bool {
+        match other {
             Other::Gone => return false,
+            Other::Step(step) => {
+                let named = self.debug.get().then(|| (step.task_name(), step.location()));
+                self.run_turn(&Turn::Step(named), || step.run());
+            }
             Other::Posted => {
                 let Some(call) = self.calls.begin_next() else { return false };
                 self.run_turn(&Turn::Callback(call.location()), || call.run());

@@ -41,7 +41,7 @@ impl LoopCore {
             errors_not_logged: counters.errors_not_logged.get(),
             slow_callbacks: counters.slow_callbacks.get(),
             longest_busy: counters.longest_busy(),
-            ready: self.ready.borrow().callbacks().count() + self.calls.collected(),
+            ready: self.ready.borrow().locations().count() + self.calls.collected(),
             timers: self.timers.borrow().len(),
             sources: sources.len(),
             transports: sources.transports(),
@@ -86,7 +86,7 @@ impl LoopCore {
 
     pub(crate) fn list_callbacks(&self, most: usize) -> Vec<String> {
         let ready = self.ready.borrow();
-        let own = ready.callbacks().map(created_at);
+        let own = ready.locations().map(|location| format!("created at {location}"));
         let posted = self.calls.locations(most).into_iter();
         own.chain(posted.map(|location| format!("posted at {location}"))).take(most).collect()
     }
@@ -166,9 +166,5 @@ impl LoopCore {
 
 fn describe_timer(due: u64, callback: &Callback, now: Instant) -> String {
     let due = Instant::from_nanos(due);
-    format!("due {due}, in {:?}, {}", due - now, created_at(callback))
-}
-
-fn created_at(callback: &Callback) -> String {
-    format!("created at {}", callback.location())
+    format!("due {due}, in {:?}, created at {}", due - now, callback.location())
 }

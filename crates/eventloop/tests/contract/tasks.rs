@@ -423,7 +423,7 @@ fn d3_a_slow_step_is_named_by_its_task() {
     let lines = logged::take_at(Level::Warn);
     assert_eq!(lines.len(), 2, "{lines:?}");
     let place = format!("{}:{line}", file!());
-    assert!(lines[0].starts_with("Executing a step of the task digger created at"), "{lines:?}");
+    assert!(lines[0].starts_with("Executing the step of the task digger created at"), "{lines:?}");
     assert!(lines[0].contains(&place) && lines[0].ends_with("took 0.200 s"), "{lines:?}");
     assert!(lines[1].starts_with("Executing the callback created at"), "{lines:?}");
 }

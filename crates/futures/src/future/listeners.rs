@@ -78,7 +78,7 @@ impl<T: 'static> Listeners<T> {
     }
 
     /// Adds one behind all others.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, listener: Listener<T>) -> CallbackToken {
         let token = next_token();
         match self {
@@ -134,14 +134,11 @@ impl<T: 'static> Listeners<T> {
     /// Takes out the one who waits, if nobody else is there.
     #[inline]
     pub(super) fn take_only_waiter(&mut self) -> Option<WakeTarget> {
-        match self {
-            Listeners::One(_, Listener::Waiter(_)) => {}
-            _ => return None,
-        }
-        match std::mem::replace(self, Listeners::Empty) {
-            Listeners::One(_, Listener::Waiter(waiter)) => Some(waiter.target),
-            _ => None,
-        }
+        let Listeners::One(_, Listener::Waiter(waiter)) = self else { return None };
+        // Only what is needed is moved: the whole has many words.
+        let target = std::mem::replace(&mut waiter.target, WakeTarget::Nobody);
+        *self = Listeners::Empty;
+        Some(target)
     }
 
     /// Closes the list: the future is done.

@@ -51,8 +51,9 @@ impl<T: 'static> Future<T> {
                 return Ok(None);
             }
             let within = wait_set.map_or(WaitSetId::NONE, WaitSet::id);
-            let waiter = Listener::Waiter(Waiter { target, within });
-            let token = self.shared().listeners.borrow_mut().push(waiter);
+            let mut listeners = self.shared().listeners.borrow_mut();
+            let token = listeners.push(Listener::Waiter(Waiter { target, within }));
+            drop(listeners);
             self.enter(wait_set, token);
             Ok(Some(token))
         });
@@ -135,7 +136,11 @@ impl<T: 'static> Future<T> {
     /// this future (T-15). True if the future is done now.
     #[inline]
     fn pass_request_on(&self, wait_set: Option<&WaitSet>) -> bool {
-        let Some(wait_set) = wait_set else { return false };
+        wait_set.is_some_and(|wait_set| wait_set.has_request() && self.give_request(wait_set))
+    }
+
+    #[cold]
+    fn give_request(&self, wait_set: &WaitSet) -> bool {
         let Some(request) = wait_set.take_request() else { return false };
         if !self.object.clone().request_cancel(request.0.clone()) {
             wait_set.set_request(request);

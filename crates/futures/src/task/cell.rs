@@ -9,13 +9,11 @@ use super::header::TaskHeader;
 use super::owner::Owner;
 use super::running;
 use super::wait_set::CancelRequest;
-use super::{CancelMessage, TaskState, passing_on, stepped};
+use super::{CancelMessage, Step, TaskState, passing_on};
 use crate::context::{self, TaskContext};
 use crate::future::{AnyFuture, AnyShared, FutureObject, Shared, State};
 use crate::scope::ENDED;
-use crate::{
-    Callback, ClosedError, Exception, ExceptionContext, InvalidStateError, Scheduler, catch,
-};
+use crate::{ClosedError, Exception, ExceptionContext, InvalidStateError, Scheduler, catch};
 use std::any::type_name;
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -129,11 +127,18 @@ where
     }
 
     /// The task is done: tells everybody who waits for it.
+    #[inline(always)]
     fn complete(self: &Rc<Self>, state: State<T>) {
         let kept = self.header.owner().release(self.header.waker().place());
         // Only the coroutine itself completes its task, and it has just ended.
         let _ = self.shared.complete(|| self.clone(), state);
         drop(kept);
+    }
+
+    /// As [`complete`](Self::complete), for a task whose loop or scope has ended.
+    #[cold]
+    fn complete_cancelled(self: &Rc<Self>, reason: &'static str) {
+        self.complete(State::Cancelled { message: Some(reason.into()) });
     }
 
     /// Polls the coroutine. Answers the task's state if that was the end.
@@ -209,7 +214,7 @@ where
             ),
         };
         self.report(message, Some(exception));
-        self.complete(State::Cancelled { message: Some(reason.into()) });
+        self.complete_cancelled(reason);
         self.leave_context(outside);
     }
 
@@ -271,14 +276,8 @@ where
         if self.shared.done() || !self.header.queue() {
             return;
         }
-        let location = self.shared.created_at();
         let scheduler = self.shared.scheduler().clone();
-        let step = Callback::without_context(location, move || {
-            stepped::note(&self.header);
-            self.step();
-        });
-        // A closed scheduler destroys its tasks.
-        drop(scheduler.schedule_detached(step));
+        scheduler.schedule_step(Step::new(self));
     }
 
     fn step(self: Rc<Self>) {
@@ -323,7 +322,7 @@ where
         let outside = self.header.enter_context();
         report();
         self.drop_coroutine();
-        self.complete(State::Cancelled { message: Some("the event loop was closed".into()) });
+        self.complete_cancelled("the event loop was closed");
         self.leave_context(outside);
     }
 }

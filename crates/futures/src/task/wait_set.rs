@@ -108,8 +108,7 @@ impl WaitSet {
     /// Notes that a wait has ended.
     #[inline]
     pub(crate) fn end(&self, token: CallbackToken) {
-        let waited = self.waits.borrow_mut().remove(token);
-        drop(waited);
+        self.waits.borrow_mut().remove(token);
     }
 
     /// Notes that the coroutine waits for its next turn.
@@ -310,20 +309,17 @@ impl Waits {
         *self = Waits::Many(map);
     }
 
+    /// What is dropped here is a weak reference, which calls nobody.
     #[inline]
-    fn remove(&mut self, token: CallbackToken) -> Option<Waited> {
+    fn remove(&mut self, token: CallbackToken) {
         match self {
-            Waits::One(only, _) if *only == token => match std::mem::take(self) {
-                Waits::One(_, waited) => Some(waited),
-                Waits::Empty | Waits::Many(_) => None,
-            },
-            Waits::Empty | Waits::One(..) => None,
+            Waits::One(only, _) if *only == token => *self = Waits::Empty,
+            Waits::Empty | Waits::One(..) => {}
             Waits::Many(map) => {
-                let removed = map.remove(&token);
+                map.remove(&token);
                 if map.is_empty() {
                     *self = Waits::Empty;
                 }
-                removed
             }
         }
     }

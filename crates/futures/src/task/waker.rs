@@ -22,6 +22,8 @@ use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
 pub(crate) enum WakeTarget {
     Task(Rc<dyn AnyTask>),
     Waker(Waker),
+    /// It was woken.
+    Nobody,
 }
 
 impl WakeTarget {
@@ -40,6 +42,7 @@ impl WakeTarget {
         match self {
             WakeTarget::Task(task) => task.header().waker().has_lent(waker),
             WakeTarget::Waker(known) => known.will_wake(waker),
+            WakeTarget::Nobody => false,
         }
     }
 
@@ -49,6 +52,7 @@ impl WakeTarget {
         match self {
             WakeTarget::Task(task) => task.schedule_step(),
             WakeTarget::Waker(waker) => waker.wake(),
+            WakeTarget::Nobody => {}
         }
     }
 }
