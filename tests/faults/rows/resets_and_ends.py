@@ -54,7 +54,7 @@ def a_reset_while_it_is_paused_behind_a_full_send_buffer(service):
         after_each(program, before, "the resets")
 
 
-@row(HTTP, SMTP)
+@row(HTTP, SMTP, CHAT)
 def a_reset_after_the_program_closed(service):
     arguments = ["--size", str(LARGE)] if service is HTTP else []
     with under_test(service, *arguments) as program:
@@ -65,8 +65,9 @@ def a_reset_after_the_program_closed(service):
                 peer.sendall(CLOSING_GET)
                 assert receive(peer, 1000).startswith(b"HTTP/1.1 200")  # the rest waits for room
             else:
-                peer.sendall(b"QUIT\r\n")
-                assert receive(peer, 4) == b"220 "
+                goodbye, greeting = {"smtp": (b"QUIT\r\n", b"220 "), "chat": (b"/quit\n", b"* we")}[service.talk]
+                peer.sendall(goodbye)
+                assert receive(peer, 4) == greeting
             reset(peer)
         after_each(program, before, "the resets")
 
