@@ -30,14 +30,23 @@ class Skip(Exception):
 
 
 class Service:
-    """One port of one example program, and how its clients speak."""
+    """One port of one example program, and how its clients speak.
 
-    def __init__(self, name, program, talk, arguments, ready, port):
+    One that needs a `target` is run beside it, with its address as the last argument. `sockets` are those
+    that it holds for each client."""
+
+    def __init__(self, name, program, talk, arguments, ready, port, target=None, sockets=1):
         self.name, self.program, self.talk = name, program, talk
         self.arguments, self.ready, self.port = arguments, ready, port
+        self.target, self.sockets = target, sockets
 
     def __repr__(self):
         return self.name
+
+    def command(self, *arguments, target_port=9):
+        """What to run. By default its target is a port where nobody listens."""
+        target = [f"127.0.0.1:{target_port}"] if self.target else []
+        return [BUILT / self.program, *self.arguments, *arguments, *target]
 
 
 LISTENING = r"listening on 127\.0\.0\.1:(\d+)"
@@ -46,7 +55,10 @@ TWO_PORTS = ["--smtp-port", "0", "--http-port", "0"], ["smtp: " + LISTENING, "ht
 ECHO = Service("echo_server", "echo_server", "echo", *ONE_PORT)
 HTTP = Service("http_hello", "http_hello", "http", *ONE_PORT)
 SMTP = Service("mailcatcher", "mailcatcher", "smtp", *TWO_PORTS, 0)
-ALL = (ECHO, HTTP, SMTP)
+CHAT = Service("chat", "chat", "chat", ["--port", "0", "--goodbye", str(int(SHUTDOWN))], [LISTENING], 0)
+PROXY = Service("proxy", "proxy", "echo", ["--port", "0", "--drain", str(int(SHUTDOWN))], [LISTENING], 0,
+                target=ECHO, sockets=2)
+ALL = (ECHO, HTTP, SMTP, CHAT, PROXY)
 
 ROWS = []
 
@@ -92,17 +104,17 @@ def scratch_file():
 
 
 class Program:
-    """A running example program."""
+    """A running example program, with its target if it needs one."""
 
-    def __init__(self, service, *arguments, log=None, env=(), preexec=None, connect=peers.connect):
+    def __init__(self, service, *arguments, log=None, env=(), preexec=None, connect=peers.connect, target=None):
         self.service, self._connect = service, connect
         self.notes = []
-        path = BUILT / service.program
-        assert path.exists(), f"{path} is not built: cargo build --release --examples"
+        self.target = target or (service.target and Program(service.target))
+        command = service.command(*arguments, target_port=self.target and self.target.port)
         self.log_path = scratch_file()
         with self.log_path.open("wb") as own_log:
             self.process = subprocess.Popen(
-                [path, *service.arguments, *arguments], stdin=subprocess.DEVNULL,
+                command, stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=log or own_log, env={**os.environ, **dict(env)},
                 preexec_fn=preexec,
             )
@@ -160,8 +172,9 @@ class Program:
         return found
 
     def connections(self):
-        """How many sockets it holds beside its listeners."""
-        return self.descriptors()["socket:[N]"] - len(self.ports)
+        """For how many clients it holds sockets."""
+        sockets = self.descriptors()["socket:[N]"] - len(self.ports)
+        return -(-sockets // self.service.sockets)
 
     def snapshot(self):
         """What must be the same afterwards. Zombies are children too."""
@@ -204,6 +217,8 @@ class Program:
         self.process.wait()
         self.process.stdout.close()
         self.log_path.unlink(missing_ok=True)
+        if self.target:
+            self.target.kill()
 
 
 @contextlib.contextmanager

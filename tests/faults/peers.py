@@ -6,11 +6,14 @@ and how long it took. It runs in a process of its own, so that a row that is bus
 import contextlib
 import json
 import os
+import queue
+import re
 import select
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 MESSAGES_A_SECOND = 10
@@ -74,16 +77,87 @@ def fill(peer, piece, stall=0.5, limit=1 << 30):
     return sent
 
 
+def endless(program, start, piece, limit=64 << 20):
+    """Sends for ever, and reads; returns what was answered, how it ended, and how much was sent."""
+    with program.connect() as peer:
+        peer.setblocking(False)
+        answer, sent, left = b"", 0, start
+        while sent < limit:
+            readable, writable, _ = select.select([peer], [peer], [], 5)
+            try:
+                if readable:
+                    more = peer.recv(65536)
+                    if not more:
+                        return answer, "eof", sent
+                    answer += more
+                if writable:
+                    count = peer.send(left)
+                    sent += count
+                    left = left[count:] or piece
+            except (ConnectionResetError, BrokenPipeError):
+                peer.settimeout(5)
+                return answer + receive_all(peer)[0], "reset", sent  # what came before it is still there
+            assert readable or writable, "nothing moves"
+        return answer, "endless", sent
+
+
+class Target:
+    """Where a proxy passes connections on to: it sends back what comes, or, `scripted`, leaves them to the
+    row."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.scripted, self.accepted = False, queue.Queue()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def accept(self):
+        peer = self.accepted.get(timeout=5)
+        peer.settimeout(20)
+        return peer
+
+    def kill(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # this wakes the thread
+        self.listener.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self.listener.accept()
+                if self.scripted:
+                    self.accepted.put(peer)
+                else:
+                    threading.Thread(target=self._send_back, args=[peer], daemon=True).start()
+
+    def _send_back(self, peer):
+        with peer, contextlib.suppress(OSError):
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while data := peer.recv(65536):
+                peer.sendall(data)
+
+
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+# By how a service speaks: questions whose answers fill every buffer, and a question that is not complete.
+FLOODS = {"echo": b"x" * 65536, "http": GET * 1000, "smtp": b"NOOP\r\n" * 10_000, "chat": b"/help\n" * 10_000}
+PARTS = {"echo": b"x", "http": GET[:20], "smtp": b"MAIL FR", "chat": b"hel"}
+
+# What a guest of a chat room hears without having asked.
+NEWS = re.compile(rb"\* (guest\d+_* (is here|is gone)|you missed \d+ lines)|guest\d+_*: .*")
 
 
 class Client:
-    """One connection that speaks `echo`, `http` or `smtp`, one question after the other."""
+    """One connection that speaks `echo`, `http`, `smtp` or `chat`, one question after the other."""
 
     def __init__(self, talk, peer):
         self.talk, self.peer, self.count, self.buffer = talk, peer, 0, b""
         if talk == "smtp":
             assert self._line().startswith(b"220 ")
+        elif talk == "chat":
+            line = b""
+            while not line.startswith(b"* welcome"):  # those who were there before are announced too
+                line = self._line()
+            self.name = re.search(rb"guest\d+_*", line)[0]
 
     def __enter__(self):
         return self
@@ -103,6 +177,7 @@ class Client:
             "echo": b"%08d from %r\n" % (self.count, self.peer.getsockname()),
             "http": GET,
             "smtp": b"NOOP\r\n",
+            "chat": b"/nick %s\n" % getattr(self, "name", b""),
         }[self.talk]
         self.peer.sendall(self.question)
 
@@ -111,12 +186,14 @@ class Client:
         more = self.peer.recv(65536)
         assert more, f"{self.talk}: the connection ended after {self.buffer!r}"
         self.buffer += more
+        if self.talk == "chat":
+            return self._answered_among_news()
         if self.talk == "echo":
             assert self.question.startswith(self.buffer), (self.question, self.buffer)
             size = len(self.question)
         elif self.talk == "smtp":
             assert self.buffer[:4] == b"250 "[:len(self.buffer)], self.buffer
-            size = self.buffer.find(b"\r\n") + 2 or None
+            size = self.buffer.find(b"\n") + 1 or None
         else:
             assert self.buffer.startswith(b"HTTP/1.1 200 "[:len(self.buffer)]), self.buffer
             size = http_size(self.buffer)
@@ -126,9 +203,15 @@ class Client:
         self.buffer = b""
         return True
 
+    def _answered_among_news(self):
+        *lines, self.buffer = self.buffer.split(b"\n")
+        answers = [line for line in lines if not NEWS.fullmatch(line)]
+        assert answers in ([], [b"* you are " + self.name]), answers
+        return bool(answers)
+
     def _line(self):
         line = b""
-        while not line.endswith(b"\r\n"):
+        while not line.endswith(b"\n"):
             line += receive(self.peer, 1)
         return line
 

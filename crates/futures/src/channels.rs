@@ -10,6 +10,7 @@
 //! reads `while let Some(item) = receiver.recv().await? { … }`. Cancelling a wait loses nothing. As all
 //! that waits in this crate, a channel belongs to the loop on which somebody first had to wait (S-1).
 
+mod audience;
 pub mod broadcast;
 pub mod mailbox;
 pub mod watch;

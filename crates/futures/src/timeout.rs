@@ -6,15 +6,15 @@
 
 mod limited;
 
-pub(crate) use limited::{Limited, Patience};
+pub(crate) use limited::Patience;
 
 use crate::current::current;
 use crate::{Exception, Instant, InvalidStateError, TimeoutError};
-use limited::Alarm;
+use limited::{Alarm, Limited};
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 /// Runs `future` for at most `limit`, counted from the first poll; `None` is no limit (T-60).
@@ -60,11 +60,8 @@ pub async fn timeout<T>(
     limit: impl Into<Option<Duration>>,
     future: impl Future<Output = Result<T, Exception>>,
 ) -> Result<T, Exception> {
-    let mut body = pin!(Some(future));
-    let limit = Timeout::new(limit);
-    let mut limited = limit.enter(Patience::Strict)?;
-    let end = poll_fn(|context| limited.poll(body.as_mut(), context)).await;
-    limited.conclude(end)
+    let body = pin!(Some(future));
+    Timeout::new(limit).run_pinned(body, Patience::Strict).await
 }
 
 /// As [`timeout`], until the loop's clock has reached `when` (T-60).
@@ -78,11 +75,8 @@ pub async fn timeout_at<T>(
     when: impl Into<Option<Instant>>,
     future: impl Future<Output = Result<T, Exception>>,
 ) -> Result<T, Exception> {
-    let mut body = pin!(Some(future));
-    let limit = Timeout::at(when);
-    let mut limited = limit.enter(Patience::Strict)?;
-    let end = poll_fn(|context| limited.poll(body.as_mut(), context)).await;
-    limited.conclude(end)
+    let body = pin!(Some(future));
+    Timeout::at(when).run_pinned(body, Patience::Strict).await
 }
 
 /// As [`timeout`], for a future with an output of any kind: foreign ones above all.
@@ -193,8 +187,18 @@ impl Timeout {
         &self,
         future: impl Future<Output = Result<T, Exception>>,
     ) -> Result<T, Exception> {
-        let mut body = pin!(Some(future));
-        let mut limited = self.enter(Patience::Strict)?;
+        let body = pin!(Some(future));
+        self.run_pinned(body, Patience::Strict).await
+    }
+
+    /// As [`run`](Timeout::run). The body stays where the caller has it, so that nobody keeps room for
+    /// a second one.
+    pub(crate) async fn run_pinned<T>(
+        &self,
+        mut body: Pin<&mut Option<impl Future<Output = Result<T, Exception>>>>,
+        patience: Patience,
+    ) -> Result<T, Exception> {
+        let mut limited = self.enter(patience)?;
         let end = poll_fn(|context| limited.poll(body.as_mut(), context)).await;
         limited.conclude(end)
     }
@@ -254,7 +258,7 @@ impl Timeout {
     }
 
     /// Begins a block that is polled through what this returns.
-    pub(crate) fn enter(&self, patience: Patience) -> Result<Limited<'_>, InvalidStateError> {
+    fn enter(&self, patience: Patience) -> Result<Limited<'_>, InvalidStateError> {
         if !matches!(self.state.get(), State::Created) {
             let error = format!("cannot enter a time-out that {}", self.state());
             return Err(InvalidStateError::new(error));

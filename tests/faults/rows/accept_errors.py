@@ -3,7 +3,7 @@ connection alone concerns nobody else."""
 import resource
 import time
 
-from harness import ALL, ECHO, fresh_client, row, under_test, until
+from harness import ALL, ECHO, PROXY, fresh_client, row, under_test, until
 from injection import descriptor_limit, traced
 from peers import quiet, receive_all
 
@@ -68,9 +68,9 @@ def an_error_of_one_connection_does_not_hold_up_the_next(service):
         assert program.log() == "", program.log()
 
 
-@row
-def two_hundred_aborted_connections_in_a_row():
-    with under_test(ECHO) as program:
+@row(ECHO, PROXY)
+def two_hundred_aborted_connections_in_a_row(service):
+    with under_test(service) as program:
         with traced(program, "accept4:error=ECONNABORTED:when=1+2"):
             for _ in range(200):
                 program.connect().close()
@@ -81,7 +81,8 @@ def two_hundred_aborted_connections_in_a_row():
 @row(*ALL)
 def beyond_the_limit_of_connections_newcomers_are_sent_away(service):
     kept_back, most = 64, 20
-    preexec = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (kept_back + most, kept_back + most))
+    limit = kept_back + most * service.sockets
+    preexec = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     with under_test(service, preexec=preexec) as program:
         known = [program.client() for _ in range(most)]
         for client in known:

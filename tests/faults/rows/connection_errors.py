@@ -1,7 +1,7 @@
 """A connection fails in the middle: it ends, the others go on, and nothing of it is left."""
 import subprocess
 
-from harness import ALL, ECHO, Skip, need, need_root, row, under_test, until
+from harness import ALL, ECHO, PROXY, Skip, need, need_root, row, under_test, until
 from injection import traced
 from peers import connect, quiet, receive_all
 
@@ -38,9 +38,9 @@ def a_connection_that_cannot_be_watched_ends_alone(service):
             other.exchange()
 
 
-@row
-def a_hundred_that_cannot_be_watched_end_alone():
-    with under_test(ECHO) as program, quiet(program):
+@row(ECHO, PROXY)
+def a_hundred_that_cannot_be_watched_end_alone(service):
+    with under_test(service) as program, quiet(program):
         before = program.connections()
         with traced(program, "epoll_ctl:error=ENOMEM:when=1+"):
             for _ in range(100):
@@ -49,10 +49,10 @@ def a_hundred_that_cannot_be_watched_end_alone():
         until(lambda: program.connections() == before, 2, "they are closed")
 
 
-@row
-def a_change_of_interest_that_fails_ends_that_connection_alone():
+@row(ECHO, PROXY)
+def a_change_of_interest_that_fails_ends_that_connection_alone(service):
     # A full send buffer makes the server watch for room, which is refused.
-    with under_test(ECHO) as program, program.client() as other:
+    with under_test(service) as program, program.client() as other:
         other.exchange()
         before = program.connections()
         with traced(program, "epoll_ctl:error=ENOMEM:when=2"), connect(program.port, timeout=5) as victim:

@@ -5,9 +5,9 @@ import sys
 import time
 
 import peers
-from harness import ALL, ECHO, HTTP, MIB, bounded, row, under_test
+from harness import ALL, ECHO, HTTP, MIB, PROXY, bounded, row, under_test
 from injection import stopped
-from peers import GET, fill, quiet, receive
+from peers import FLOODS, GET, fill, quiet, receive
 
 A_DEAF_PEER = 768 * 1024  # what waits to be sent, and what came in the meantime
 
@@ -31,12 +31,11 @@ def small_receive_buffers_lose_no_byte():
 @row(*ALL)
 def fifty_peers_that_never_read_cost_a_bounded_amount(service):
     arguments = ["--size", "100000"] if service is HTTP else []
-    flood = {"echo": b"x" * 65536, "http": GET * 1000, "smtp": b"NOOP\r\n" * 10_000}[service.talk]
     with under_test(service, *arguments) as program, quiet(program):
         deaf = [program.connect() for _ in range(50)]
         with bounded(program, len(deaf) * A_DEAF_PEER):
             for peer in deaf:
-                fill(peer, flood, stall=0.1, limit=64 * MIB)
+                fill(peer, FLOODS[service.talk], stall=0.1, limit=64 * MIB)
         cpu = program.cpu()
         time.sleep(1)
         cpu = program.cpu() - cpu
@@ -45,9 +44,9 @@ def fifty_peers_that_never_read_cost_a_bounded_amount(service):
             peer.close()
 
 
-@row
-def a_peer_that_reads_again_gets_every_byte():
-    with under_test(ECHO) as program, quiet(program):
+@row(ECHO, PROXY)
+def a_peer_that_reads_again_gets_every_byte(service):
+    with under_test(service) as program, quiet(program):
         for _ in range(3):
             piece = os.urandom(65536)
             with program.connect() as peer:
@@ -71,9 +70,9 @@ print("equal", flush=True)
 """
 
 
-@row
-def a_peer_that_is_stopped_and_goes_on_gets_every_byte():
-    with under_test(ECHO) as program, quiet(program):
+@row(ECHO, PROXY)
+def a_peer_that_is_stopped_and_goes_on_gets_every_byte(service):
+    with under_test(service) as program, quiet(program):
         folder = os.path.dirname(peers.__file__)
         with subprocess.Popen([sys.executable, "-c", BULK, folder, str(program.port), "64"],
                               stdout=subprocess.PIPE, text=True) as client:

@@ -1,32 +1,6 @@
 """Peers that send one line, one head or one mail without an end: refused at the limit, kept nowhere."""
-import select
-
 from harness import HTTP, MIB, SMTP, bounded, row, under_test
-from peers import quiet, receive_all
-
-
-def endless(program, start, piece, limit=64 * MIB):
-    """Sends for ever, and reads; returns what was answered, how it ended, and how much was sent."""
-    with program.connect() as peer:
-        peer.setblocking(False)
-        answer, sent, left = b"", 0, start
-        while sent < limit:
-            readable, writable, _ = select.select([peer], [peer], [], 5)
-            try:
-                if readable:
-                    more = peer.recv(65536)
-                    if not more:
-                        return answer, "eof", sent
-                    answer += more
-                if writable:
-                    count = peer.send(left)
-                    sent += count
-                    left = left[count:] or piece
-            except (ConnectionResetError, BrokenPipeError):
-                peer.settimeout(5)
-                return answer + receive_all(peer)[0], "reset", sent  # what came before it is still there
-            assert readable or writable, "nothing moves"
-        return answer, "endless", sent
+from peers import endless, quiet, receive_all
 
 
 @row

@@ -6,7 +6,7 @@ import threading
 import time
 
 import peers
-from harness import ALL, ECHO, row, under_test
+from harness import ALL, ECHO, PROXY, row, under_test
 from injection import cgroup
 from peers import quiet
 
@@ -73,18 +73,18 @@ def a_storm_of_connections_delays_no_quiet_client(service):
         assert sum(figures) > 1_000, figures
 
 
-@row
-def one_at_full_speed_delays_none_of_fifty_quiet_clients():
-    with under_test(ECHO) as program:
+@row(ECHO, PROXY)
+def one_at_full_speed_delays_none_of_fifty_quiet_clients(service):
+    with under_test(service) as program:
         with quiet(program, connections=50), beside(FLOOD, program, 5) as figures:
             pass
         program.note(f"{figures[0] / 5e6:,.0f} MB/s echoed")
 
 
-@row
-def with_a_twentieth_of_a_processor_nothing_fails():
+@row(ECHO, PROXY)
+def with_a_twentieth_of_a_processor_nothing_fails(service):
     with cgroup("cpu", cpu__cfs_period_us=100_000, cpu__cfs_quota_us=5_000) as group:
-        with under_test(ECHO) as program:
+        with under_test(service) as program:
             group.add(program.pid)
             with quiet(program, connections=5, limit=0.3):
                 sent = bytes(range(256)) * 100_000
@@ -96,11 +96,11 @@ def with_a_twentieth_of_a_processor_nothing_fails():
             time.sleep(0.5)  # what it has overdrawn is paid back
 
 
-@row
-def a_memory_limit_holds_while_a_hundred_peers_flood():
+@row(ECHO, PROXY)
+def a_memory_limit_holds_while_a_hundred_peers_flood(service):
     limit = 64 << 20
     with cgroup("memory", memory__limit_in_bytes=limit) as group:
-        with under_test(ECHO) as program:
+        with under_test(service) as program:
             group.add(program.pid)
             with quiet(program):
                 deaf = [program.connect() for _ in range(100)]

@@ -3,9 +3,9 @@ import os
 import socket
 import threading
 
-from harness import ALL, ECHO, HTTP, SMTP, row, under_test, until
+from harness import ALL, CHAT, ECHO, HTTP, PROXY, SMTP, row, under_test, until
 from injection import stopped
-from peers import GET, connect, fill, quiet, receive, receive_all, reset
+from peers import FLOODS, GET, PARTS, connect, fill, quiet, receive, receive_all, reset
 
 ROUNDS = 20
 LARGE = 2_000_000
@@ -38,12 +38,9 @@ def a_reset_in_the_middle_of_a_message(service):
         for _ in range(ROUNDS):
             client = program.client()
             client.exchange()
-            client.peer.sendall({"echo": b"x", "http": GET[:20], "smtp": b"MAIL FR"}[service.talk])
+            client.peer.sendall(PARTS[service.talk])
             reset(client.peer)
         after_each(program, before, "the resets")
-
-
-FLOODS = {"echo": b"x" * 65536, "http": GET * 1000, "smtp": b"NOOP\r\n" * 1000}
 
 
 @row(*ALL)
@@ -57,7 +54,7 @@ def a_reset_while_it_is_paused_behind_a_full_send_buffer(service):
         after_each(program, before, "the resets")
 
 
-@row(HTTP, SMTP)
+@row(HTTP, SMTP, CHAT)
 def a_reset_after_the_program_closed(service):
     arguments = ["--size", str(LARGE)] if service is HTTP else []
     with under_test(service, *arguments) as program:
@@ -68,8 +65,9 @@ def a_reset_after_the_program_closed(service):
                 peer.sendall(CLOSING_GET)
                 assert receive(peer, 1000).startswith(b"HTTP/1.1 200")  # the rest waits for room
             else:
-                peer.sendall(b"QUIT\r\n")
-                assert receive(peer, 4) == b"220 "
+                goodbye, greeting = {"smtp": (b"QUIT\r\n", b"220 "), "chat": (b"/quit\n", b"* we")}[service.talk]
+                peer.sendall(goodbye)
+                assert receive(peer, 4) == greeting
             reset(peer)
         after_each(program, before, "the resets")
 
@@ -78,21 +76,21 @@ def a_reset_after_the_program_closed(service):
 def an_end_of_a_connection_that_is_new_or_in_the_middle_of_a_message(service):
     with under_test(service) as program, quiet(program):
         before = program.connections()
-        for part in (b"", {"echo": b"x", "http": GET[:20], "smtp": b"MAIL FR"}[service.talk]):
+        for part in (b"", PARTS[service.talk]):
             for _ in range(ROUNDS):
                 with program.connect() as peer:
                     peer.sendall(part)
                     peer.shutdown(socket.SHUT_WR)
                     said, end = receive_all(peer)
                     assert end == "eof", (part, said, end)
-                    if service is ECHO:
+                    if service.talk == "echo":
                         assert said == part
         after_each(program, before, "the ends")
 
 
-@row
-def an_end_behind_a_full_send_buffer_loses_no_byte():
-    with under_test(ECHO) as program, quiet(program):
+@row(ECHO, PROXY)
+def an_end_behind_a_full_send_buffer_loses_no_byte(service):
+    with under_test(service) as program, quiet(program):
         before = program.connections()
         for _ in range(3):
             piece = os.urandom(65536)
@@ -118,9 +116,12 @@ def an_end_after_a_large_request_gets_the_whole_reply():
         after_each(program, before, "the ends")
 
 
-@row(HTTP, SMTP)
+@row(HTTP, SMTP, CHAT)
 def both_sides_end_at_the_same_time(service):
-    goodbye = CLOSING_GET if service is HTTP else b"QUIT\r\n"
+    goodbye, reply = {
+        "http": (CLOSING_GET, b"200 OK"), "smtp": (b"QUIT\r\n", b"\r\n221 "),
+        "chat": (b"/quit\n", b"* goodbye\n"),
+    }[service.talk]
     with under_test(service) as program, quiet(program):
         before = program.connections()
         for _ in range(ROUNDS):
@@ -130,14 +131,14 @@ def both_sides_end_at_the_same_time(service):
                 peer.shutdown(socket.SHUT_WR)
             said, end = receive_all(peer)
             assert end == "eof", end
-            assert (b"200 OK" if service is HTTP else b"\r\n221 ") in said, said
+            assert reply in said, said
             peer.close()
         after_each(program, before, "the ends")
 
 
-@row
-def resets_of_many_at_once_beside_one_that_transfers():
-    with under_test(ECHO) as program:
+@row(ECHO, PROXY)
+def resets_of_many_at_once_beside_one_that_transfers(service):
+    with under_test(service) as program:
         before = program.connections()
         sent = os.urandom(4_000_000)
         with connect(program.port) as peer:

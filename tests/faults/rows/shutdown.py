@@ -3,8 +3,8 @@ import os
 import socket
 import time
 
-from harness import ALL, ECHO, HTTP, SHUTDOWN, SMTP, row, started
-from peers import GET, Client, connect, fill, receive_all
+from harness import ALL, CHAT, ECHO, HTTP, PROXY, SHUTDOWN, SMTP, row, started
+from peers import FLOODS, GET, PARTS, Client, connect, fill, receive_all
 
 SLACK = 0.5
 
@@ -22,7 +22,10 @@ def a_signal_right_after_the_ready_line_ends_it_in_order(service):
             program.end(within=1)
 
 
-@row(*ALL)
+GOODBYES = {"echo": b"", "http": b"", "smtp": b"421 ", "chat": b"* the room closes, goodbye\n"}
+
+
+@row(ECHO, HTTP, SMTP, CHAT)
 def idle_connections_end_at_once(service):
     with started(service) as program:
         clients = [program.client() for _ in range(200)]
@@ -31,26 +34,25 @@ def idle_connections_end_at_once(service):
         ends(program, within=1)
         for client in clients:
             said, end = receive_all(client.peer)
-            assert end == "eof" and (said == b"" or service is SMTP and said.startswith(b"421 ")), (said, end)
+            assert end == "eof" and GOODBYES[service.talk] in said, (said, end)
+            assert said == b"" or GOODBYES[service.talk], said
             client.peer.close()
 
 
 @row(*ALL)
 def with_idle_busy_stuck_and_half_closed_ones_it_ends_by_the_deadline(service):
     arguments = ["--size", "1000000"] if service is HTTP else []
-    flood = {"echo": b"x" * 65536, "http": GET * 1000, "smtp": b"NOOP\r\n" * 10_000}[service.talk]
-    part = {"echo": b"x", "http": GET[:20], "smtp": b"EHLO me\r\nMAIL FR"}[service.talk]
     with started(service, *arguments) as program:
         held = [program.connect() for _ in range(50)]  # idle
         for _ in range(50):  # in the middle of a message
             held.append(program.connect())
-            held[-1].sendall(part)
+            held[-1].sendall(PARTS[service.talk])
         for _ in range(5):  # nobody takes the answers
             held.append(program.connect(receive_buffer=4096))
-            fill(held[-1], flood, stall=0.05)
+            fill(held[-1], FLOODS[service.talk], stall=0.05)
         for _ in range(5):  # the same, and the peer has ended its side
             held.append(program.connect(receive_buffer=4096))
-            fill(held[-1], flood, stall=0.05)
+            fill(held[-1], FLOODS[service.talk], stall=0.05)
             held[-1].shutdown(socket.SHUT_WR)
         took = ends(program, within=SHUTDOWN + SLACK)
         assert took > 1, "somebody was cut before the deadline"
@@ -86,8 +88,7 @@ def a_reply_under_way_is_finished_before_the_end():
 def a_second_signal_ends_it_at_once(service):
     with started(service) as program:
         peer = program.connect(receive_buffer=4096)
-        fill(peer, {"echo": b"x" * 65536, "http": GET * 1000, "smtp": b"NOOP\r\n" * 10_000}[service.talk],
-             stall=0.2)
+        fill(peer, FLOODS[service.talk], stall=0.2)
         program.process.terminate()
         time.sleep(0.3)
         assert program.is_running(), "it did not wait for its connections"
@@ -100,8 +101,7 @@ def a_second_signal_ends_it_at_once(service):
 def new_connections_are_refused_while_it_ends(service):
     with started(service) as program:
         peer = program.connect(receive_buffer=4096)
-        fill(peer, {"echo": b"x" * 65536, "http": GET * 1000, "smtp": b"NOOP\r\n" * 10_000}[service.talk],
-             stall=0.2)
+        fill(peer, FLOODS[service.talk], stall=0.2)
         program.process.terminate()
         time.sleep(0.3)
         try:

@@ -4,7 +4,7 @@ import os
 import select
 import time
 
-from harness import ECHO, HTTP, SMTP, row, under_test, until, watch_idle
+from harness import CHAT, ECHO, HTTP, PROXY, SMTP, row, under_test, until, watch_idle
 from peers import GET, connect, quiet, receive, receive_all
 
 
@@ -54,19 +54,21 @@ def two_hundred_slow_heads_are_cut_off_in_time():
         assert whole_request - 1 <= took <= whole_request + 2, took
 
 
-@row
-def a_peer_that_is_silent_beyond_the_idle_limit_is_sent_away():
-    with under_test(ECHO, "--idle-timeout", "1") as program:
+@row(ECHO, PROXY)
+def a_peer_that_is_silent_beyond_the_idle_limit_is_sent_away(service):
+    with under_test(service, "--idle-timeout", "1") as program:
         with connect(program.port) as busy, connect(program.port) as silent:
             begin = time.monotonic()
             while time.monotonic() < begin + 0.9:
                 busy.sendall(b"x")
                 assert receive(busy, 1) == b"x"
                 time.sleep(0.1)
-            assert receive_all(silent) == (b"", "eof")
+            assert receive_all(silent) == (b"", "reset" if service is PROXY else "eof")
             assert 0.99 <= time.monotonic() - begin <= 1.2
             busy.sendall(b"still here")
             assert receive(busy, 10) == b"still here"
+
+
 def one_byte_at_a_time(program, data, answer_size):
     with program.connect() as peer:
         got = b""
@@ -104,8 +106,8 @@ def one_byte_at_a_time_to_smtp_is_answered_as_in_one_piece():
         assert as_first(slowly) == as_first(answer), slowly
 
 
-@row
-def one_byte_at_a_time_through_an_echo_server():
+@row(ECHO, PROXY)
+def one_byte_at_a_time_through_an_echo_server(service):
     sent = os.urandom(20_000)
-    with under_test(ECHO) as program, quiet(program):
+    with under_test(service) as program, quiet(program):
         assert one_byte_at_a_time(program, sent, len(sent)) == sent

@@ -5,15 +5,14 @@ import resource
 import subprocess
 import time
 
-from harness import ALL, BUILT, ECHO, SMTP, Program, row, under_test
+from harness import ALL, ECHO, SMTP, Program, row, under_test
 from injection import refuses
 from peers import connect, quiet, receive_all
 
 
 def refused(service, preexec):
     """Starts a program that cannot start: a clear error, no panic, not exit code 0."""
-    path = BUILT / service.program
-    done = subprocess.run([path, *service.arguments], capture_output=True, text=True, timeout=20,
+    done = subprocess.run(service.command(), capture_output=True, text=True, timeout=20,
                           preexec_fn=preexec, stdin=subprocess.DEVNULL)
     assert done.returncode not in (0, 101) and done.returncode > 0, (done.returncode, done.stderr)
     assert "panicked" not in done.stderr and done.stdout == "", (done.stdout, done.stderr)

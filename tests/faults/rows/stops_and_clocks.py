@@ -5,7 +5,7 @@ import tempfile
 import threading
 import time
 
-from harness import ALL, ECHO, SMTP, Skip, row, under_test
+from harness import ALL, ECHO, PROXY, SMTP, Skip, row, under_test
 from injection import stopped
 from peers import quiet, receive, receive_all
 
@@ -25,10 +25,10 @@ def stopped_for_five_seconds_it_goes_on_where_it_was(service):
             new.close()
 
 
-@row
-def stopped_in_the_middle_of_a_transfer_no_byte_is_lost():
+@row(ECHO, PROXY)
+def stopped_in_the_middle_of_a_transfer_no_byte_is_lost(service):
     sent = os.urandom(16 << 20)
-    with under_test(ECHO) as program, program.connect() as peer:
+    with under_test(service) as program, program.connect() as peer:
         sender = threading.Thread(target=peer.sendall, args=(sent,))
         sender.start()
         got = receive(peer, 1 << 20)
@@ -38,14 +38,14 @@ def stopped_in_the_middle_of_a_transfer_no_byte_is_lost():
         sender.join()
 
 
-@row
-def deadlines_that_passed_while_it_was_stopped_are_kept_at_once():
-    with under_test(ECHO, "--idle-timeout", "2") as program, program.client() as silent:
+@row(ECHO, PROXY)
+def deadlines_that_passed_while_it_was_stopped_are_kept_at_once(service):
+    with under_test(service, "--idle-timeout", "2") as program, program.client() as silent:
         silent.exchange()
         with stopped(program.pid):
             time.sleep(3)
         begin = time.monotonic()
-        assert receive_all(silent.peer) == (b"", "eof")
+        assert receive_all(silent.peer) == (b"", "reset" if service is PROXY else "eof")
         took = time.monotonic() - begin
         assert took < 0.2, f"{took:.3f} s"
 

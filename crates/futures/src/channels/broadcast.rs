@@ -32,13 +32,13 @@
 //! ```
 
 use super::SendError;
+use super::audience::{Audience, HasAudience, news};
 use crate::Exception;
-use crate::sync::{AskedAt, Grants, Home, Wait, Waiters};
+use crate::sync::AskedAt;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
-use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::panic::Location;
 use std::rc::Rc;
@@ -48,11 +48,9 @@ pub fn channel<T: Clone + 'static>(capacity: NonZeroUsize) -> (Sender<T>, Receiv
     let shared = Rc::new(Shared {
         kept: RefCell::new(Kept { items: VecDeque::new(), first: 0 }),
         capacity,
-        senders: Cell::new(1),
-        receivers: Cell::new(0),
-        home: Home::default(),
-        waiters: Waiters::default(),
+        audience: Audience::default(),
     });
+    shared.audience.sender_came();
     let sender = Sender { shared };
     let receiver = sender.subscribe();
     (sender, receiver)
@@ -80,10 +78,13 @@ pub struct Lagged {
 struct Shared<T> {
     kept: RefCell<Kept<T>>,
     capacity: NonZeroUsize,
-    senders: Cell<usize>,
-    receivers: Cell<usize>,
-    home: Home,
-    waiters: Waiters,
+    audience: Audience,
+}
+
+impl<T: 'static> HasAudience for Shared<T> {
+    fn audience(&self) -> &Audience {
+        &self.audience
+    }
 }
 
 struct Kept<T> {
@@ -104,26 +105,26 @@ impl<T: 'static> Sender<T> {
     /// # Errors
     /// [`SendError`] gives the item back if there is no receiver.
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
-        let missing = self.shared.receivers.get();
+        let missing = self.shared.audience.receiver_count();
         if missing == 0 {
             return Err(SendError(item));
         }
         let lost = self.shared.kept.borrow_mut().push(item, missing, self.shared.capacity);
-        self.shared.waiters.grant_all(());
+        self.shared.audience.tell_all();
         drop(lost); // a user value: last, for its destructor may look at the channel
         Ok(())
     }
 
     /// A new receiver, which gets what is sent from now on.
     pub fn subscribe(&self) -> Receiver<T> {
-        self.shared.receivers.set(self.shared.receivers.get() + 1);
+        self.shared.audience.receiver_came();
         let next = Cell::new(self.shared.kept.borrow().end());
         Receiver { shared: self.shared.clone(), next }
     }
 
     /// How many receivers there are.
     pub fn receiver_count(&self) -> usize {
-        self.shared.receivers.get()
+        self.shared.audience.receiver_count()
     }
 }
 
@@ -148,10 +149,10 @@ impl<T: Clone + 'static> Receiver<T> {
             if let Some(received) = self.try_recv() {
                 return Ok(Some(received?));
             }
-            if self.shared.senders.get() == 0 {
+            if !self.shared.audience.has_senders() {
                 return Ok(None);
             }
-            Wait::<Sent<T>>::begin(&self.shared, &self.shared.home, asked_at)?.await?;
+            news(&self.shared, asked_at).await?;
         }
     }
 
@@ -249,17 +250,14 @@ impl Error for Lagged {}
 
 impl<T: 'static> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.shared.senders.set(self.shared.senders.get() + 1);
+        self.shared.audience.sender_came();
         Self { shared: self.shared.clone() }
     }
 }
 
 impl<T: 'static> Drop for Sender<T> {
     fn drop(&mut self) {
-        self.shared.senders.set(self.shared.senders.get() - 1);
-        if self.shared.senders.get() == 0 {
-            self.shared.waiters.grant_all(());
-        }
+        self.shared.audience.sender_left();
     }
 }
 
@@ -271,14 +269,14 @@ impl<T: 'static> Clone for Receiver<T> {
                 item.missing += 1;
             }
         }
-        self.shared.receivers.set(self.shared.receivers.get() + 1);
+        self.shared.audience.receiver_came();
         Self { shared: self.shared.clone(), next: self.next.clone() }
     }
 }
 
 impl<T: 'static> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.shared.receivers.set(self.shared.receivers.get() - 1);
+        self.shared.audience.receiver_left();
         let mut kept = self.shared.kept.borrow_mut();
         let end = kept.end();
         let done_with = kept.count_off(self.next.get(), end);
@@ -297,18 +295,4 @@ impl<T: 'static> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "broadcast::Receiver({} items)", self.len())
     }
-}
-
-struct Sent<T>(PhantomData<T>);
-
-impl<T: 'static> Grants for Sent<T> {
-    type Owner = Shared<T>;
-    type Grant = ();
-
-    fn waiters(shared: &Shared<T>) -> &Waiters {
-        &shared.waiters
-    }
-
-    /// All were told: there is nothing that another would miss.
-    fn come_back(_: &Rc<Shared<T>>, (): ()) {}
 }

@@ -385,9 +385,6 @@ impl Grants for Rings {
     fn waiters(inside: &Inside) -> &Waiters {
         &inside.waiters
     }
-
-    /// The next call of `recv` looks for itself.
-    fn come_back(_: &Rc<Inside>, (): ()) {}
 }
 
 #[cfg(all(test, loom))]

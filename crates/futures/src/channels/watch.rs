@@ -18,8 +18,9 @@
 //! assert_eq!((*receiver.latest(), receiver.has_changed()), (2, true));
 //! ```
 
+use super::audience::{Audience, HasAudience, news};
 use crate::Exception;
-use crate::sync::{AskedAt, Grants, Home, Wait, Waiters};
+use crate::sync::AskedAt;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
@@ -30,12 +31,12 @@ pub fn channel<T: 'static>(value: T) -> (Sender<T>, Receiver<T>) {
     let shared = Rc::new(Shared {
         latest: RefCell::new(Rc::new(value)),
         version: Cell::new(0),
-        senders: Cell::new(1),
-        receivers: Cell::new(1),
-        home: Home::default(),
-        waiters: Waiters::default(),
+        audience: Audience::default(),
     });
-    (Sender { shared: shared.clone() }, Receiver { shared, seen: Cell::new(0) })
+    shared.audience.sender_came();
+    let sender = Sender { shared };
+    let receiver = sender.subscribe();
+    (sender, receiver)
 }
 
 /// Sets the value. Clones set the same one.
@@ -52,10 +53,13 @@ pub struct Receiver<T: 'static> {
 struct Shared<T> {
     latest: RefCell<Rc<T>>,
     version: Cell<u64>,
-    senders: Cell<usize>,
-    receivers: Cell<usize>,
-    home: Home,
-    waiters: Waiters,
+    audience: Audience,
+}
+
+impl<T: 'static> HasAudience for Shared<T> {
+    fn audience(&self) -> &Audience {
+        &self.audience
+    }
 }
 
 impl<T: 'static> Sender<T> {
@@ -64,7 +68,7 @@ impl<T: 'static> Sender<T> {
     pub fn send(&self, value: T) {
         let replaced = self.shared.latest.replace(Rc::new(value));
         self.shared.version.set(self.shared.version.get() + 1);
-        self.shared.waiters.grant_all(());
+        self.shared.audience.tell_all();
         drop(replaced); // a user value: last, for its destructor may look at the channel
     }
 
@@ -81,13 +85,13 @@ impl<T: 'static> Sender<T> {
 
     /// A new receiver, which has seen the latest value.
     pub fn subscribe(&self) -> Receiver<T> {
-        self.shared.receivers.set(self.shared.receivers.get() + 1);
+        self.shared.audience.receiver_came();
         Receiver { shared: self.shared.clone(), seen: Cell::new(self.shared.version.get()) }
     }
 
     /// How many receivers there are.
     pub fn receiver_count(&self) -> usize {
-        self.shared.receivers.get()
+        self.shared.audience.receiver_count()
     }
 }
 
@@ -123,45 +127,42 @@ impl<T: 'static> Receiver<T> {
                 self.seen.set(self.shared.version.get());
                 return Ok(Some(self.latest()));
             }
-            if self.shared.senders.get() == 0 {
+            if !self.shared.audience.has_senders() {
                 return Ok(None);
             }
-            Wait::<Changes<T>>::begin(&self.shared, &self.shared.home, asked_at)?.await?;
+            news(&self.shared, asked_at).await?;
         }
     }
 
     /// Whether all senders are gone, so that the value will not change any more.
     pub fn is_closed(&self) -> bool {
-        self.shared.senders.get() == 0
+        !self.shared.audience.has_senders()
     }
 }
 
 impl<T: 'static> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        self.shared.senders.set(self.shared.senders.get() + 1);
+        self.shared.audience.sender_came();
         Self { shared: self.shared.clone() }
     }
 }
 
 impl<T: 'static> Drop for Sender<T> {
     fn drop(&mut self) {
-        self.shared.senders.set(self.shared.senders.get() - 1);
-        if self.shared.senders.get() == 0 {
-            self.shared.waiters.grant_all(());
-        }
+        self.shared.audience.sender_left();
     }
 }
 
 impl<T: 'static> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        self.shared.receivers.set(self.shared.receivers.get() + 1);
+        self.shared.audience.receiver_came();
         Self { shared: self.shared.clone(), seen: self.seen.clone() }
     }
 }
 
 impl<T: 'static> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.shared.receivers.set(self.shared.receivers.get() - 1);
+        self.shared.audience.receiver_left();
     }
 }
 
@@ -176,18 +177,4 @@ impl<T: 'static> fmt::Debug for Receiver<T> {
         let state = if self.has_changed() { "changed" } else { "seen" };
         write!(f, "watch::Receiver({state})")
     }
-}
-
-struct Changes<T>(std::marker::PhantomData<T>);
-
-impl<T: 'static> Grants for Changes<T> {
-    type Owner = Shared<T>;
-    type Grant = ();
-
-    fn waiters(shared: &Shared<T>) -> &Waiters {
-        &shared.waiters
-    }
-
-    /// All were told: there is nothing that another would miss.
-    fn come_back(_: &Rc<Shared<T>>, (): ()) {}
 }

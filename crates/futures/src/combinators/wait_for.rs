@@ -3,7 +3,7 @@
 use super::handles::is_handle;
 use crate::timeout::{Patience, Timeout};
 use crate::{Exception, TimeoutError};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub async fn wait_for<T>(
     awaitable: impl Future<Output = Result<T, Exception>>,
     limit: impl Into<Option<Duration>>,
 ) -> Result<T, Exception> {
-    let mut body = pin!(Some(awaitable));
+    let body = pin!(Some(awaitable));
     let limit = limit.into();
     let patience = match limit {
         Some(Duration::ZERO) if !is_handle_of(&body) => {
@@ -51,10 +51,7 @@ pub async fn wait_for<T>(
         Some(Duration::ZERO) => Patience::FirstTurn,
         _ => Patience::LastTurn,
     };
-    let limit = Timeout::new(limit);
-    let mut limited = limit.enter(patience)?;
-    let end = poll_fn(|context| limited.poll(body.as_mut(), context)).await;
-    limited.conclude(end)
+    Timeout::new(limit).run_pinned(body, patience).await
 }
 
 /// [`is_handle`] of the type of a value that has no name.

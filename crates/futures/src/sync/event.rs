@@ -93,7 +93,4 @@ impl Grants for InnerWaiters {
     fn waiters(inner: &Inner) -> &Waiters {
         &inner.waiters
     }
-
-    /// All were told: there is nothing that another would miss.
-    fn come_back(_: &Rc<Inner>, (): ()) {}
 }

@@ -107,8 +107,9 @@ pub(crate) trait Grants: 'static {
 
     fn waiters(owner: &Self::Owner) -> &Waiters<Self::Grant>;
 
-    /// Takes back what a waiter was given that cannot use it any more.
-    fn come_back(owner: &Rc<Self::Owner>, grant: Self::Grant);
+    /// Takes back what a waiter was given that cannot use it any more. By default it is gone, which is
+    /// right where nobody else would miss it: where all are told, or each looks for itself.
+    fn come_back(_owner: &Rc<Self::Owner>, _grant: Self::Grant) {}
 }
 
 /// A place in a line. As a future it gives the grant, or the reason why this waits no longer.

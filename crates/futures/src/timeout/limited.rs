@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 /// At its end it must tell its own cancellation from others'. Those that came through a branch around
 /// it the block has counted; those that came through the task can be taken back (T-20), so the task
 /// is asked how many stand.
-pub(crate) struct Limited<'a> {
+pub(super) struct Limited<'a> {
     timeout: &'a Timeout,
     branch: Branch,
     owner: Owner,
@@ -66,7 +66,7 @@ impl<'a> Limited<'a> {
     }
 
     /// Polls the block, and cancels it if the alarm has left that to this.
-    pub(crate) fn poll<F: Future>(
+    pub(super) fn poll<F: Future>(
         &mut self,
         body: Pin<&mut Option<F>>,
         context: &mut Context<'_>,
@@ -79,7 +79,7 @@ impl<'a> Limited<'a> {
     }
 
     /// The outcome of a block that ended (T-62…T-64).
-    pub(crate) fn conclude<T>(
+    pub(super) fn conclude<T>(
         mut self,
         end: BranchEnd<Result<T, Exception>>,
     ) -> Result<T, Exception> {
@@ -98,7 +98,7 @@ impl<'a> Limited<'a> {
     }
 
     /// The outcome of a block that returns what it likes.
-    pub(crate) fn conclude_value<T>(mut self, end: BranchEnd<T>) -> Result<T, Exception> {
+    pub(super) fn conclude_value<T>(mut self, end: BranchEnd<T>) -> Result<T, Exception> {
         let cancelled_here = self.leave();
         match end {
             BranchEnd::Output(value, unnoticed) => {

@@ -12,14 +12,8 @@ impl AsyncRead for StreamReader {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if buffer.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        let reader = self.get_mut();
-        let data = ready!(StreamReader::poll_fill_buf(reader, context))?;
-        let count = data.len().min(buffer.remaining());
-        buffer.put_slice(&data[..count]);
-        reader.consume(count);
+        let room = buffer.remaining();
+        ready!(self.get_mut().poll_take(context, room, |data| buffer.put_slice(data)))?;
         Poll::Ready(Ok(()))
     }
 }

@@ -219,7 +219,4 @@ impl<T: 'static> Grants for Joiners<T> {
     fn waiters(inner: &Inner<T>) -> &Waiters {
         &inner.joiners
     }
-
-    /// All were told: there is nothing that another would miss.
-    fn come_back(_: &Rc<Inner<T>>, (): ()) {}
 }

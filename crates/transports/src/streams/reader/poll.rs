@@ -21,12 +21,23 @@ impl StreamReader {
         context: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Result<usize, Exception>> {
-        if buffer.is_empty() {
+        self.poll_take(context, buffer.len(), |data| buffer[..data.len()].copy_from_slice(data))
+    }
+
+    /// As [`poll_read`](StreamReader::poll_read), for buffers of any kind: `put` is called once with at
+    /// most `limit` bytes, which are taken out then.
+    pub(crate) fn poll_take(
+        &mut self,
+        context: &mut Context<'_>,
+        limit: usize,
+        put: impl FnOnce(&[u8]),
+    ) -> Poll<Result<usize, Exception>> {
+        if limit == 0 {
             return Poll::Ready(self.check_failure().map(|()| 0));
         }
         let data = ready!(self.poll_fill_buf(context))?;
-        let count = data.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&data[..count]);
+        let count = data.len().min(limit);
+        put(&data[..count]);
         self.consume(count);
         Poll::Ready(Ok(count))
     }
