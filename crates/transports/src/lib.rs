@@ -56,6 +56,7 @@ mod into_protocol;
 mod limits;
 mod loop_shared;
 mod network_loop;
+mod pipes;
 mod protocol;
 mod report_limit;
 mod resolve;
@@ -73,6 +74,7 @@ pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
 pub use network_loop::NetworkLoop;
+pub use pipes::{PipeError, PipeKind, PipeOptions, PipeView};
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
 pub use resolve::{Family, ResolveError};
 pub use server::{
