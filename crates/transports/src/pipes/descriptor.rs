@@ -16,6 +16,7 @@
 
 use super::backend::PipeEnd;
 use super::error::{PipeError, Problem};
+use super::sigpipe::{is_deadly, without_sigpipe};
 use super::view::PipeKind;
 use crate::backend::system::SEND_FLAGS;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -33,6 +34,8 @@ pub(crate) struct PipeDescriptor {
     kind: PipeKind,
     access: OFlags,
     way: Way,
+    /// Whether a write could raise a signal that ends the process.
+    guarded: bool,
 }
 
 /// How calls are kept from blocking.
@@ -45,6 +48,13 @@ enum Way {
 }
 
 impl PipeDescriptor {
+    /// One that could not be opened again.
+    #[cfg(test)]
+    pub(super) fn asked(original: OwnedFd, end: PipeEnd) -> Self {
+        let (kind, flags) = examine(&original, end).expect("a pipe");
+        Self::new(original, kind, flags, Way::Asked)
+    }
+
     /// One that others may share.
     pub(super) fn shared(original: OwnedFd, end: PipeEnd) -> Result<Self, PipeError> {
         let (kind, flags) = match examine(&original, end) {
@@ -62,7 +72,7 @@ impl PipeDescriptor {
             }
         };
         match way {
-            Ok(way) => Ok(Self { original, kind, access: flags & OFlags::RWMODE, way }),
+            Ok(way) => Ok(Self::new(original, kind, flags, way)),
             Err(error) => Err(PipeError::new(Problem::System(error.into()), original)),
         }
     }
@@ -77,10 +87,16 @@ impl PipeDescriptor {
         match found {
             Ok((kind, flags)) => {
                 let way = if kind == PipeKind::Socket { Way::PerCall } else { Way::AsItIs };
-                Ok(Self { original, kind, access: flags & OFlags::RWMODE, way })
+                Ok(Self::new(original, kind, flags, way))
             }
             Err(problem) => Err(PipeError::new(problem, original)),
         }
+    }
+
+    fn new(original: OwnedFd, kind: PipeKind, flags: OFlags, way: Way) -> Self {
+        let access = flags & OFlags::RWMODE;
+        let guarded = kind == PipeKind::Pipe && access != OFlags::RDONLY && is_deadly();
+        Self { original, kind, access, way, guarded }
     }
 
     /// The one that tells when it is ready.
@@ -132,18 +148,17 @@ impl PipeDescriptor {
 
     /// Writes as much as is taken now.
     pub(super) fn write(&self, data: &[u8]) -> io::Result<usize> {
-        let written = match &self.way {
+        self.guard(|| match &self.way {
             Way::PerCall => retry_on_intr(|| rustix::net::send(&self.original, data, send_flags())),
             Way::AsItIs | Way::FlagToBeTakenBack => write(&self.original, data),
             Way::Reopened(own) => write(own, data),
             Way::Asked => self.write_if_ready(data),
-        };
-        Ok(written?)
+        })
     }
 
     /// As [`write`](PipeDescriptor::write), from several parts in order.
     pub(super) fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = match &self.way {
+        self.guard(|| match &self.way {
             Way::PerCall => {
                 let mut control = SendAncillaryBuffer::default();
                 let socket = &self.original;
@@ -157,8 +172,12 @@ impl PipeDescriptor {
                 Some(part) => self.write_if_ready(part),
                 None => Ok(0),
             },
-        };
-        Ok(written?)
+        })
+    }
+
+    /// Runs `write`; a reader that is gone must not end the process.
+    fn guard(&self, write: impl FnOnce() -> Result<usize, Errno>) -> io::Result<usize> {
+        Ok(if self.guarded { without_sigpipe(write)? } else { write()? })
     }
 
     fn write_if_ready(&self, data: &[u8]) -> Result<usize, Errno> {
@@ -290,3 +309,6 @@ fn read_at_once(descriptor: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno>
 fn write_at_once(descriptor: &OwnedFd, data: &[u8]) -> Result<usize, Errno> {
     write(descriptor, data)
 }
+
+#[cfg(test)]
+mod tests;
