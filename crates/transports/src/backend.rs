@@ -1,4 +1,4 @@
-//! [`Backend`]: the I/O under a stream transport. A socket, or memory in tests.
+//! [`Backend`]: the I/O under a stream transport. A socket, a pipe, or memory in tests.
 //!
 //! A back end moves bytes and reports what the system says; it decides nothing. No method blocks, and
 //! none calls user code.
@@ -9,6 +9,8 @@ pub(crate) mod system;
 pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress};
 
 use crate::ExtraInfo;
+use crate::limits::OutputLimits;
+use crate::stream_machine::StreamMachine;
 use crate::stream_transport::StreamTransport;
 use eventloop::Interest;
 use std::io::{self, IoSlice};
@@ -16,6 +18,21 @@ use std::rc::Rc;
 
 /// The I/O under a stream transport.
 pub(crate) trait Backend: Sized + 'static {
+    /// The state of a transport over this, which says which directions there are.
+    fn new_machine(&self, limits: Option<Rc<OutputLimits>>) -> StreamMachine {
+        StreamMachine::new(limits)
+    }
+
+    /// Whether our direction can be ended alone.
+    fn can_write_eof(&self) -> bool {
+        true
+    }
+
+    /// Whether what came and was not read may be thrown away at the end: nobody else can read it.
+    fn may_discard_input(&self) -> bool {
+        true
+    }
+
     /// Reads what is there. Zero is the end of file; `WouldBlock` is "nothing now".
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize>;
 

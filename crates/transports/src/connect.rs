@@ -11,7 +11,7 @@ mod options;
 pub use error::ConnectError;
 pub use options::{ConnectOptions, UnixConnectOptions};
 
-use crate::backend::SocketBackend;
+use crate::backend::{Backend, SocketBackend};
 use crate::limits::{ACCEPTED_LINGER, OutputLimits};
 use crate::loop_shared::Owner;
 use crate::resolve::resolve;
@@ -125,8 +125,8 @@ fn shared_limits(common: &CommonOptions) -> Option<Rc<OutputLimits>> {
 }
 
 /// The connection is there: makes its protocol (N-5). If there is none, nothing is left.
-fn give_protocol(
-    connection: &Rc<StreamTransport<SocketBackend>>,
+pub(crate) fn give_protocol<B: Backend>(
+    connection: &Rc<StreamTransport<B>>,
     factory: FactoryOnce,
     future: &Opened,
 ) {
@@ -147,7 +147,7 @@ fn give_protocol(
     }
 }
 
-fn fail(future: &Opened, exception: Exception) {
+pub(crate) fn fail(future: &Opened, exception: Exception) {
     // If it was cancelled, nobody waits for this.
     let _ = future.set_exception(exception);
 }

@@ -1,6 +1,7 @@
 //! [`ExtraInfo`]: what is known about a connection, and [`SocketView`], the restricted view of its
 //! socket.
 
+use crate::PipeView;
 use eventloop::Source;
 use socket2::SockRef;
 use std::fmt;
@@ -21,15 +22,18 @@ pub struct ExtraInfo {
     pub sockname: Option<Address>,
     /// The socket, where there is one.
     pub socket: Option<SocketView>,
+    /// The pipe, where there is one.
+    pub pipe: Option<PipeView>,
 }
 
 impl ExtraInfo {
-    /// The same by asyncio's names: `peername`, `sockname`, `socket`.
+    /// The same by asyncio's names: `peername`, `sockname`, `socket`, `pipe`.
     pub fn get(&self, name: &str) -> Option<ExtraValue> {
         match name {
             "peername" => self.peername.clone().map(ExtraValue::Address),
             "sockname" => self.sockname.clone().map(ExtraValue::Address),
             "socket" => self.socket.clone().map(ExtraValue::Socket),
+            "pipe" => self.pipe.clone().map(ExtraValue::Pipe),
             _ => None,
         }
     }
@@ -43,6 +47,8 @@ pub enum ExtraValue {
     Address(Address),
     /// Of `socket`.
     Socket(SocketView),
+    /// Of `pipe`.
+    Pipe(PipeView),
 }
 
 /// The address of one end of a connection, or of a listener.

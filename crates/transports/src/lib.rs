@@ -1,5 +1,5 @@
 //! Protocols and transports of Tulipa, after PEP 3156 and PEP 3153: a protocol says *which* bytes, a
-//! transport says *how*. TCP and Unix streams, servers, and helpers for tests.
+//! transport says *how*. TCP and Unix streams, servers, pipes, and helpers for tests.
 //!
 //! ```
 //! use eventloop::{EventLoop, prelude::*};
@@ -39,13 +39,13 @@
 //!
 //! - [`Protocol`] and [`BufferedProtocol`] are the user's side; [`Transport`] is what they are given.
 //! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection` and
-//!   their Unix twins.
+//!   their Unix twins, `connect_read_pipe` and `connect_write_pipe`.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
 //! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod backend;
 mod connect;
@@ -56,6 +56,7 @@ mod into_protocol;
 mod limits;
 mod loop_shared;
 mod network_loop;
+mod pipes;
 mod protocol;
 mod report_limit;
 mod resolve;
@@ -73,6 +74,7 @@ pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
 pub use network_loop::NetworkLoop;
+pub use pipes::{PipeError, PipeKind, PipeOptions, PipeView};
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
 pub use resolve::{Family, ResolveError};
 pub use server::{

@@ -3,10 +3,11 @@
 use crate::connect::{self, boxed_factory_once};
 use crate::into_protocol::boxed_factory;
 use crate::loop_shared::LoopShared;
+use crate::pipes;
 use crate::server;
 use crate::{
-    Bytes, ConnectOptions, IntoProtocol, Server, ServerOptions, StreamSocket, Transport,
-    UnixConnectOptions, UnixServerOptions,
+    Bytes, ConnectOptions, IntoProtocol, PipeOptions, Server, ServerOptions, StreamSocket,
+    Transport, UnixConnectOptions, UnixServerOptions,
 };
 use eventloop::AbstractEventLoop;
 use futures::Future;
@@ -124,6 +125,72 @@ pub trait NetworkLoop: AbstractEventLoop {
         let event_loop = self.to_event_loop();
         let factory = boxed_factory_once(factory);
         connect::over_accepted(&*event_loop, factory, socket.into())
+    }
+
+    /// A transport that reads from a pipe: the read end of one, a FIFO, a socket, a terminal or another
+    /// character device (N-57). From here on the transport owns it.
+    ///
+    /// Its protocol is told the end of the input by `eof_received`, whose answer does not matter, and
+    /// then `connection_lost` (X-40). Writing is refused.
+    ///
+    /// How other processes see a terminal or pipe that they share is not changed; what was not read
+    /// is left to them (X-39).
+    ///
+    /// # Errors
+    /// The future fails with an `io::Error` around a [`PipeError`](crate::PipeError) for a regular
+    /// file, which is always ready, so that there is nothing to wait for: read it in the executor.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::Write;
+    /// use eventloop::{EventLoop, prelude::*};
+    /// use tulipa_transports::prelude::*;
+    /// struct Collect(Vec<u8>);
+    /// impl Protocol for Collect {
+    ///     fn data_received(&mut self, _: &dyn Transport, data: &[u8]) {
+    ///         self.0.extend_from_slice(data);
+    ///     }
+    ///     fn eof_received(&mut self, _: &dyn Transport) -> Eof {
+    ///         assert_eq!(self.0, b"tulip");
+    ///         Eof::Close
+    ///     }
+    /// }
+    /// let event_loop = EventLoop::new()?;
+    /// let (reader, mut writer) = std::io::pipe()?;
+    /// writer.write_all(b"tulip")?;
+    /// drop(writer);
+    /// let connecting = event_loop.connect_read_pipe(|| Collect(Vec::new()), reader);
+    /// let transport = event_loop.run_until_complete(&connecting)?;
+    /// event_loop.run_until_complete(&transport.wait_closed())?;
+    /// # Ok::<(), futures::Exception>(())
+    /// ```
+    #[track_caller]
+    fn connect_read_pipe<T: IntoProtocol + 'static>(
+        &self,
+        factory: impl FnOnce() -> T + 'static,
+        pipe: impl Into<PipeOptions>,
+    ) -> Future<Rc<dyn Transport>> {
+        let event_loop = self.to_event_loop();
+        pipes::connect_read_pipe(&*event_loop, boxed_factory_once(factory), pipe.into())
+    }
+
+    /// As [`connect_read_pipe`](NetworkLoop::connect_read_pipe), for writing. The protocol receives
+    /// nothing; `write_eof` is the same as `close`: what was written is sent, then it is over (X-42).
+    ///
+    /// If the reader goes away, the transport ends at once, even if it has nothing to write: in good
+    /// order, or with a `BrokenPipe` error if output was waiting. Of terminals and devices that is
+    /// noticed only by writing (X-41).
+    ///
+    /// # Errors
+    /// As there.
+    #[track_caller]
+    fn connect_write_pipe<T: IntoProtocol + 'static>(
+        &self,
+        factory: impl FnOnce() -> T + 'static,
+        pipe: impl Into<PipeOptions>,
+    ) -> Future<Rc<dyn Transport>> {
+        let event_loop = self.to_event_loop();
+        pipes::connect_write_pipe(&*event_loop, boxed_factory_once(factory), pipe.into())
     }
 
     /// How much output all transports of this loop hold together, waiting for their peers.

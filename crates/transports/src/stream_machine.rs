@@ -61,6 +61,11 @@ enum Input {
     EofOwed,
     /// The protocol was told, and keeps our direction open.
     Ended,
+    /// There is none: this only writes. `watched`: whether it is noticed that the reader is gone
+    /// before something is written.
+    Absent {
+        watched: bool,
+    },
 }
 
 /// The direction to the peer.
@@ -71,6 +76,8 @@ enum Writing {
     Finishing,
     /// The peer was told.
     Shut,
+    /// There is none: this only reads.
+    Absent,
 }
 
 /// What the protocol knows about the water marks. Crossing back before it was told owes it nothing,
@@ -117,6 +124,19 @@ impl StreamMachine {
             output: None,
             limits,
         }
+    }
+
+    /// As [`new`](StreamMachine::new), for one that only reads (P-5).
+    pub(crate) fn only_reading(limits: Option<Rc<OutputLimits>>) -> Self {
+        let phase = Phase::Open { input: Input::Flowing, writing: Writing::Absent };
+        Self { phase, ..Self::new(limits) }
+    }
+
+    /// As [`new`](StreamMachine::new), for one that only writes (P-5). If `watched`, readiness to read
+    /// is watched: it tells that the reader is gone.
+    pub(crate) fn only_writing(limits: Option<Rc<OutputLimits>>, watched: bool) -> Self {
+        let phase = Phase::Open { input: Input::Absent { watched }, writing: Writing::Open };
+        Self { phase, ..Self::new(limits) }
     }
 
     // Questions
@@ -174,8 +194,13 @@ impl StreamMachine {
 
     /// What is to be watched.
     pub(crate) fn interest(&self) -> Interest {
-        let readable = self.made && !self.held && self.is_reading();
+        let reading = !self.held && self.is_reading();
+        let readable = self.made && (reading || self.is_watching_reader());
         Interest { readable, writable: self.blocked && self.size() > 0 }
+    }
+
+    fn is_watching_reader(&self) -> bool {
+        matches!(self.phase, Phase::Open { input: Input::Absent { watched: true }, .. })
     }
 
     /// How much waits to be sent.
@@ -202,10 +227,11 @@ impl StreamMachine {
     /// Whether a write is taken now. Every way to write asks here first.
     pub(crate) fn admit(&mut self) -> Result<(), WriteRefusal> {
         match self.phase {
-            Phase::Open { writing, .. } if writing != Writing::Open => {
+            Phase::Open { writing: Writing::Absent, .. } => return Err(WriteRefusal::ReadOnly),
+            Phase::Open { writing: Writing::Finishing | Writing::Shut, .. } => {
                 return Err(WriteRefusal::AfterEof);
             }
-            Phase::Open { .. } => {}
+            Phase::Open { writing: Writing::Open, .. } => {}
             Phase::Draining { writing: Writing::Open } => {}
             Phase::Draining { .. } | Phase::Salvaging | Phase::Ending(_) | Phase::Lost => {
                 return Err(WriteRefusal::Closed);
@@ -349,13 +375,18 @@ impl StreamMachine {
     }
 
     pub(crate) fn write_eof(&mut self) {
-        if let Phase::Open { writing: writing @ Writing::Open, .. } = &mut self.phase {
-            *writing = Writing::Finishing;
+        match &mut self.phase {
+            Phase::Open { input: Input::Absent { .. }, .. } => self.close(),
+            Phase::Open { writing: writing @ Writing::Open, .. } => *writing = Writing::Finishing,
+            _ => {}
         }
     }
 
     pub(crate) fn close(&mut self) {
         self.phase = match self.phase {
+            Phase::Open { input: Input::Absent { .. }, .. } if self.size() > 0 => {
+                Phase::Draining { writing: Writing::Finishing } // nothing more is taken
+            }
             Phase::Open { writing, .. } if self.size() > 0 => Phase::Draining { writing },
             Phase::Open { .. } => Phase::Ending(End::Orderly),
             Phase::Salvaging => Phase::Ending(End::Failed),
@@ -389,12 +420,22 @@ impl StreamMachine {
         }
     }
 
+    /// Whether the reader is gone cannot be learned by watching.
+    pub(crate) fn stop_watching_reader(&mut self) {
+        if let Phase::Open { input: Input::Absent { watched }, .. } = &mut self.phase {
+            *watched = false;
+        }
+    }
+
     /// The protocol's answer to [`Call::EofReceived`].
     pub(crate) fn eof_answered(&mut self, answer: Eof) {
         match (answer, self.phase) {
             (Eof::Close, _) => self.close(),
-            (Eof::KeepOpen, Phase::Open { input: Input::Ended, writing: Writing::Shut }) => {
-                self.phase = Phase::Ending(End::Orderly);
+            (
+                Eof::KeepOpen,
+                Phase::Open { input: Input::Ended, writing: Writing::Shut | Writing::Absent },
+            ) => {
+                self.phase = Phase::Ending(End::Orderly);
             }
             (Eof::KeepOpen, _) => {}
         }
@@ -448,7 +489,7 @@ impl StreamMachine {
             Phase::Open { .. } | Phase::Draining { .. } if !self.made => Some(Call::ConnectionMade),
             Phase::Open { input, .. } => self.owed_flow().or(match input {
                 Input::EofOwed => Some(Call::EofReceived),
-                Input::Flowing | Input::Paused | Input::Ended => None,
+                Input::Flowing | Input::Paused | Input::Ended | Input::Absent { .. } => None,
             }),
             Phase::Draining { .. } => self.owed_flow(),
         }

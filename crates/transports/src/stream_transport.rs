@@ -94,7 +94,7 @@ impl<B: Backend> StreamTransport<B> {
     ) -> io::Result<Rc<Self>> {
         let connection = Rc::new(Self {
             owner,
-            machine: RefCell::new(StreamMachine::new(limits)),
+            machine: RefCell::new(backend.new_machine(limits)),
             protocol: Cell::new(None),
             key: Cell::new(None),
             rare: Cell::new(None),

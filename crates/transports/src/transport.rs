@@ -219,6 +219,8 @@ pub enum WriteRefusal {
     Closed,
     /// `write_eof` was called before.
     AfterEof,
+    /// It only reads: the read end of a pipe.
+    ReadOnly,
     /// The output has reached its hard limit.
     OverCap,
 }
@@ -228,6 +230,7 @@ impl fmt::Display for WriteRefusal {
         f.write_str(match self {
             WriteRefusal::Closed => "the transport is closed",
             WriteRefusal::AfterEof => "write after write_eof",
+            WriteRefusal::ReadOnly => "the transport only reads",
             WriteRefusal::OverCap => "the output that waits has reached its hard limit",
         })
     }

@@ -113,6 +113,7 @@ impl Backend for SocketBackend {
             peername: backend.peer.address(),
             sockname: backend.local_address(),
             socket: Some(SocketView::new(owner)),
+            ..ExtraInfo::default()
         }
     }
 

@@ -195,7 +195,7 @@ impl<B: Backend> StreamTransport<B> {
             timer.cancel();
         }
         self.leave_waiting();
-        if end == End::Orderly {
+        if end == End::Orderly && self.backend.may_discard_input() {
             self.discard_input();
         }
         B::detach(self);

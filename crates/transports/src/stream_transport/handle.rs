@@ -85,7 +85,7 @@ impl<B: Backend> BaseTransport for StreamHandle<B> {
             (None, Some(ended)) => ExtraInfo {
                 peername: ended.peername.clone(),
                 sockname: ended.sockname.clone(),
-                socket: None,
+                ..ExtraInfo::default()
             },
             (None, None) => ExtraInfo::default(),
         }
@@ -145,7 +145,7 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
     }
 
     fn can_write_eof(&self) -> bool {
-        true
+        self.connection().is_none_or(|connection| connection.backend().can_write_eof())
     }
 
     fn drained(&self) -> Future<()> {

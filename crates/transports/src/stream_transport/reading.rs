@@ -36,6 +36,22 @@ impl<B: Backend> StreamTransport<B> {
         self.read_burst();
     }
 
+    /// One that only writes was told that it may read, which tells of its reader: whether that is
+    /// gone. If it is not, there is nothing to be learned by watching, and what is ready would
+    /// be so for ever.
+    pub(crate) fn ready_to_learn_of_reader(self: &Rc<Self>, gone: bool) {
+        let unsent = self.machine.borrow().size() > 0;
+        if !gone {
+            self.with_machine(|machine| machine.stop_watching_reader());
+        } else if unsent {
+            let error = io::Error::new(io::ErrorKind::BrokenPipe, "the reader is gone");
+            self.end(End::Failed, Some(error.into()));
+        } else {
+            self.end(End::Orderly, None);
+        }
+        self.settle(Turn::Own);
+    }
+
     /// What the system had received before sending failed is delivered; then it ends.
     pub(super) fn salvage(self: &Rc<Self>) {
         let more = self.read_burst();

@@ -74,7 +74,7 @@ impl<B: Backend> StreamTransport<B> {
             Err(refusal) => refusal,
         };
         match refusal {
-            WriteRefusal::AfterEof => {}
+            WriteRefusal::AfterEof | WriteRefusal::ReadOnly => {}
             WriteRefusal::Closed => self.count_dropped_write(),
             WriteRefusal::OverCap => {
                 let policy = self.machine.borrow().limits().cap.policy;
