@@ -48,6 +48,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod budget;
 mod connect;
 mod extra_info;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
@@ -68,6 +69,7 @@ pub mod streams;
 pub mod testing;
 mod transport;
 
+pub use budget::{BudgetExceeded, BudgetPolicy, ConnectionBudget};
 pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
 pub use into_protocol::IntoProtocol;

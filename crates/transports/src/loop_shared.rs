@@ -2,6 +2,7 @@
 //! output buffers, the budget of all output together, the count of open connections.
 
 use crate::limits::Bytes;
+use crate::report_limit::ReportLimit;
 use crate::server::ServerCore;
 use crate::stream_machine::Output;
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt};
@@ -24,6 +25,8 @@ pub(crate) struct LoopShared {
     /// The transports whose output waits for the peer, by their address in memory.
     waiting: RefCell<IndexMap<usize, Weak<dyn Waiting>>>,
     connections: Cell<usize>,
+    /// Of what is said of connections that exceed their budgets.
+    budget_reports: ReportLimit,
 }
 
 /// To whom a transport belongs. One word in each connection instead of two.
@@ -68,6 +71,7 @@ impl LoopShared {
             output_budget: Cell::new(OUTPUT_BUDGET.0),
             waiting: RefCell::default(),
             connections: Cell::new(0),
+            budget_reports: ReportLimit::default(),
         })
     }
 
@@ -133,6 +137,10 @@ impl LoopShared {
         if let Some(transport) = largest {
             transport.cut();
         }
+    }
+
+    pub(crate) fn budget_reports(&self) -> &ReportLimit {
+        &self.budget_reports
     }
 
     pub(crate) fn connections(&self) -> usize {

@@ -64,6 +64,8 @@ pub struct ServerStats {
     pub refused: u64,
     /// Of these, dropped because the factory failed.
     pub failed: u64,
+    /// How often a connection exceeded its budget.
+    pub over_budget: u64,
 }
 
 /// So many descriptors are kept back for files, pipes and look-ups.
@@ -375,6 +377,11 @@ impl ServerCore {
             (State::Closed, _) => "closed server".into(),
             (State::Bound | State::Serving, all) => format!("server on {}", all.join(", ")),
         }
+    }
+
+    /// One of its connections did.
+    pub(crate) fn budget_exceeded(&self) {
+        self.count(|counts| counts.over_budget += 1);
     }
 
     fn count(&self, change: impl FnOnce(&mut ServerStats)) {
