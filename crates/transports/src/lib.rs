@@ -47,8 +47,11 @@
 
 #![deny(unsafe_code)]
 
+mod accept_loop;
 mod backend;
+mod budget;
 mod connect;
+mod cores;
 mod extra_info;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
@@ -69,7 +72,13 @@ pub mod streams;
 pub mod testing;
 mod transport;
 
+pub use accept_loop::AcceptLoop;
+pub use budget::{BudgetExceeded, BudgetPolicy, ConnectionBudget};
 pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
+pub use cores::{
+    Accepting, Core, CoreEnd, CoreError, CoreReport, Cores, CoresOptions, CoresReport,
+    OnCoreFailure, serve_on_cores,
+};
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
@@ -78,7 +87,8 @@ pub use pipes::{PipeError, PipeKind, PipeOptions, PipeView};
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
 pub use resolve::{Family, ResolveError};
 pub use server::{
-    BindError, Server, ServerOptions, ServerStats, ShutdownReport, UnixServerOptions,
+    BindError, GiveError, Intake, Server, ServerOptions, ServerStats, ShutdownReport,
+    UnixServerOptions,
 };
 pub use stream_socket::StreamSocket;
 pub use transport::{
@@ -90,7 +100,7 @@ pub use transport::{
 pub mod prelude {
     pub use crate::streams::StreamLoop;
     pub use crate::{
-        BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol, ReadTransport,
-        Server, Transport, TransportExt, WriteTransport,
+        AcceptLoop, BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol,
+        ReadTransport, Server, Transport, TransportExt, WriteTransport,
     };
 }

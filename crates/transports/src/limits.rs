@@ -2,6 +2,7 @@
 //!
 //! Plain values. One set of them is shared by all transports that nobody configured on their own.
 
+use crate::ConnectionBudget;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -117,16 +118,18 @@ impl fmt::Display for InvalidLimits {
 
 impl Error for InvalidLimits {}
 
-/// All that bounds the output of one transport.
+/// All that bounds one transport: its output, and what it may cost besides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OutputLimits {
     pub(crate) marks: WriteBufferLimits,
     pub(crate) cap: WriteBufferCap,
     /// How long a close may take to send the rest. `None`: as long as it takes.
     pub(crate) linger: Option<Duration>,
+    /// What it may cost besides.
+    pub(crate) budget: Option<ConnectionBudget>,
 }
 
-/// The methods of a builder of options that set what bounds the output of its connections. The text
+/// The methods of a builder of options that set what bounds its connections. The text
 /// says for how long they linger by default.
 macro_rules! output_limit_options {
     ($linger_default:literal) => {
@@ -151,6 +154,14 @@ macro_rules! output_limit_options {
             self.common.limits.cap = cap;
             self
         }
+
+        /// What a connection may cost, and what happens to one that costs more. By default there is no
+        /// such limit.
+        #[must_use]
+        pub fn budget(mut self, budget: crate::ConnectionBudget) -> Self {
+            self.common.limits.budget = Some(budget);
+            self
+        }
     };
 }
 pub(crate) use output_limit_options;
@@ -163,4 +174,5 @@ pub(crate) static DEFAULT_LIMITS: OutputLimits = OutputLimits {
     marks: WriteBufferLimits::from_high(Bytes::kib(64)),
     cap: WriteBufferCap { size: Bytes::mib(16), policy: CapPolicy::Refuse },
     linger: None,
+    budget: None,
 };

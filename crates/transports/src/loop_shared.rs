@@ -2,6 +2,7 @@
 //! output buffers, the budget of all output together, the count of open connections.
 
 use crate::limits::Bytes;
+use crate::report_limit::ReportLimit;
 use crate::server::ServerCore;
 use crate::stream_machine::Output;
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt};
@@ -24,6 +25,11 @@ pub(crate) struct LoopShared {
     /// The transports whose output waits for the peer, by their address in memory.
     waiting: RefCell<IndexMap<usize, Weak<dyn Waiting>>>,
     connections: Cell<usize>,
+    /// The servers that other threads may give connections to.
+    servers: RefCell<IndexMap<u64, Weak<ServerCore>>>,
+    next_server: Cell<u64>,
+    /// Of what is said of connections that exceed their budgets.
+    budget_reports: ReportLimit,
 }
 
 /// To whom a transport belongs. One word in each connection instead of two.
@@ -68,6 +74,9 @@ impl LoopShared {
             output_budget: Cell::new(OUTPUT_BUDGET.0),
             waiting: RefCell::default(),
             connections: Cell::new(0),
+            servers: RefCell::default(),
+            next_server: Cell::new(0),
+            budget_reports: ReportLimit::default(),
         })
     }
 
@@ -133,6 +142,24 @@ impl LoopShared {
         if let Some(transport) = largest {
             transport.cut();
         }
+    }
+
+    pub(crate) fn budget_reports(&self) -> &ReportLimit {
+        &self.budget_reports
+    }
+
+    /// Gives a server the number by which other threads name it.
+    pub(crate) fn add_server(&self, server: Weak<ServerCore>) -> u64 {
+        let number = self.next_server.get();
+        self.next_server.set(number + 1);
+        let mut servers = self.servers.borrow_mut();
+        servers.retain(|_, server| server.strong_count() > 0);
+        servers.insert(number, server);
+        number
+    }
+
+    pub(crate) fn server(&self, number: u64) -> Option<Rc<ServerCore>> {
+        self.servers.borrow().get(&number).and_then(Weak::upgrade)
     }
 
     pub(crate) fn connections(&self) -> usize {

@@ -1,7 +1,7 @@
 //! [`Protocol`] and [`BufferedProtocol`]: the user's code for one connection. They say *which* bytes;
 //! the transport says *how*.
 
-use crate::Transport;
+use crate::{Bytes, Transport};
 use futures::Exception;
 use std::any::Any;
 
@@ -88,6 +88,15 @@ pub trait Protocol: Any {
         transport.close();
     }
 
+    /// How much memory this holds besides itself, because of its peer: a line that is not complete, say.
+    /// It is asked for the connection's budget only ([`ConnectionBudget::held`]), and is to answer, and
+    /// to do nothing else. By default nothing.
+    ///
+    /// [`ConnectionBudget::held`]: crate::ConnectionBudget::held
+    fn memory_held(&self) -> Bytes {
+        Bytes(0)
+    }
+
     /// The same protocol as one that provides its own buffers; `None` for one that does not.
     /// [`Buffered`] answers this, and so do wrappers around it.
     #[doc(hidden)]
@@ -169,6 +178,11 @@ pub trait BufferedProtocol: Any {
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         transport.close();
     }
+
+    /// As [`Protocol::memory_held`].
+    fn memory_held(&self) -> Bytes {
+        Bytes(0)
+    }
 }
 
 /// What becomes of the connection when the peer has ended its direction (P-12).
@@ -222,6 +236,10 @@ impl<P: BufferedProtocol> Protocol for Buffered<P> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.0.shutdown_requested(transport);
+    }
+
+    fn memory_held(&self) -> Bytes {
+        self.0.memory_held()
     }
 
     fn as_buffered(&mut self) -> Option<&mut dyn BufferedProtocol> {

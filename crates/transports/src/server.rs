@@ -2,6 +2,7 @@
 
 mod binding;
 mod core;
+mod intake;
 mod listener;
 mod options;
 mod shutdown;
@@ -9,18 +10,22 @@ mod shutdown;
 pub(crate) use self::core::ServerCore;
 pub use self::core::ServerStats;
 pub use binding::BindError;
+pub(crate) use binding::Bound;
+pub use intake::{GiveError, Intake};
 pub use options::{ServerOptions, UnixServerOptions};
 pub use shutdown::ShutdownReport;
 
+use self::core::{Consumer, Sink};
 use crate::backend::SocketKind;
 use crate::into_protocol::Factory;
 use crate::loop_shared::LoopShared;
 use crate::resolve::resolve;
 use crate::{Address, SocketView};
-use binding::{Bound, adopt, all_interfaces, bind_all, bind_unix};
+use binding::{adopt, all_interfaces, bind_all, bind_unix};
 use eventloop::AbstractEventLoop;
 use futures::{Exception, Future, SchedulerExt};
-use options::Place;
+pub(crate) use options::{CommonOptions, Place};
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -130,6 +135,12 @@ impl Server {
         self.core.connection_count()
     }
 
+    /// The way in for connections that other threads, or other loops, have accepted or pass on. They
+    /// count as accepted by this server, whether it is serving or not, until it is closed.
+    pub fn intake(&self) -> Intake {
+        self.core.intake()
+    }
+
     /// What it did so far.
     pub fn stats(&self) -> ServerStats {
         self.core.stats()
@@ -164,13 +175,74 @@ impl fmt::Debug for Server {
 pub(crate) fn create_server(
     event_loop: &dyn AbstractEventLoop,
     factory: Factory,
-    mut options: ServerOptions,
+    options: ServerOptions,
+) -> Future<Server> {
+    serve_at(event_loop, Consumer::Protocols(factory), options)
+}
+
+/// Makes a TCP server that gives the sockets of its connections away; see
+/// [`AcceptLoop::create_acceptor`](crate::AcceptLoop::create_acceptor).
+pub(crate) fn create_acceptor(
+    event_loop: &dyn AbstractEventLoop,
+    sink: Sink,
+    options: ServerOptions,
+) -> Future<Server> {
+    serve_at(event_loop, Consumer::Sockets(sink), options)
+}
+
+fn serve_at(
+    event_loop: &dyn AbstractEventLoop,
+    consumer: Consumer,
+    options: ServerOptions,
 ) -> Future<Server> {
     let shared = LoopShared::of(event_loop);
+    bind_and(event_loop, options, move |bound, common| launch(shared, consumer, common, bound))
+}
+
+/// The sockets of a server, bound and not listening.
+pub(crate) fn bind_server(
+    event_loop: &dyn AbstractEventLoop,
+    options: ServerOptions,
+) -> Future<Rc<Cell<Vec<Bound>>>> {
+    bind_and(event_loop, options, |bound, _| Ok(Rc::new(Cell::new(bound))))
+}
+
+/// As many sockets once more, at the same addresses; for these SO_REUSEPORT is set.
+pub(crate) fn bind_again(
+    addresses: &[SocketAddr],
+    options: &ServerOptions,
+) -> Result<Vec<Bound>, BindError> {
+    bind_all(addresses, options)
+}
+
+/// A server on sockets that are bound, or without any: then it serves what its intake is given.
+pub(crate) fn serve_bound(
+    event_loop: &dyn AbstractEventLoop,
+    factory: Factory,
+    common: &CommonOptions,
+    bound: Vec<Bound>,
+) -> Result<Server, Exception> {
+    launch(LoopShared::of(event_loop), Consumer::Protocols(factory), common, bound)
+}
+
+/// As [`create_acceptor`], for a Unix socket.
+pub(crate) fn create_unix_acceptor(
+    event_loop: &dyn AbstractEventLoop,
+    sink: Sink,
+    options: UnixServerOptions,
+) -> Result<Server, Exception> {
+    serve_unix(event_loop, Consumer::Sockets(sink), options)
+}
+
+fn bind_and<T: 'static>(
+    event_loop: &dyn AbstractEventLoop,
+    mut options: ServerOptions,
+    make: impl FnOnce(Vec<Bound>, &CommonOptions) -> Result<T, Exception> + 'static,
+) -> Future<T> {
     let future = event_loop.create_future();
     let family = options.family;
     let place = std::mem::replace(&mut options.place, Place::Hosts { hosts: Vec::new(), port: 0 });
-    let start = Start { shared, factory, options, future: future.clone() };
+    let start = Start { make: Box::new(make), options, future: future.clone() };
     match place {
         Place::Listener(listener) => {
             start.with_sockets(|_| Ok(vec![adopt(listener.into(), SocketKind::Tcp, false)?]));
@@ -202,25 +274,31 @@ pub(crate) fn create_unix_server(
     factory: Factory,
     options: UnixServerOptions,
 ) -> Future<Server> {
-    let shared = LoopShared::of(event_loop);
     let future = event_loop.create_future();
-    let common = options.common.clone();
-    let made = common.limits.marks.check().map_err(Exception::from).and_then(|()| {
-        let bound = bind_unix(options).map_err(io::Error::from)?;
-        launch(shared, factory, &common, vec![bound])
-    });
+    let made = serve_unix(event_loop, Consumer::Protocols(factory), options);
     // It is new, hence pending.
     let _ = future.set_outcome(made);
     future
 }
 
+fn serve_unix(
+    event_loop: &dyn AbstractEventLoop,
+    consumer: Consumer,
+    options: UnixServerOptions,
+) -> Result<Server, Exception> {
+    let common = options.common.clone();
+    common.limits.marks.check()?;
+    let bound = bind_unix(options).map_err(io::Error::from)?;
+    launch(LoopShared::of(event_loop), consumer, &common, vec![bound])
+}
+
 fn launch(
     shared: Rc<LoopShared>,
-    factory: Factory,
-    options: &options::CommonOptions,
+    consumer: Consumer,
+    options: &CommonOptions,
     bound: Vec<Bound>,
 ) -> Result<Server, Exception> {
-    let core = Rc::new(ServerCore::new(shared, factory, options));
+    let core = Rc::new(ServerCore::new(shared, consumer, options));
     core.attach(bound)?;
     let server = Server { core };
     if options.start_serving
@@ -232,15 +310,16 @@ fn launch(
     Ok(server)
 }
 
-/// A server that is being made.
-struct Start {
-    shared: Rc<LoopShared>,
-    factory: Factory,
+type Make<T> = Box<dyn FnOnce(Vec<Bound>, &CommonOptions) -> Result<T, Exception>>;
+
+/// Sockets that are being bound for something that is made of them.
+struct Start<T: 'static> {
+    make: Make<T>,
     options: ServerOptions,
-    future: Future<Server>,
+    future: Future<T>,
 }
 
-impl Start {
+impl<T: 'static> Start<T> {
     /// Waits for one look-up after the other; they run at the same time.
     fn when_resolved(self, mut look_ups: Vec<Future<Vec<SocketAddr>>>, found: Vec<SocketAddr>) {
         if self.future.cancelled() {
@@ -287,16 +366,16 @@ impl Start {
         if self.future.cancelled() {
             return;
         }
-        let Self { shared, factory, options, future } = self;
+        let Self { make, options, future } = self;
         let made = options.common.limits.marks.check().map_err(Exception::from).and_then(|()| {
             let bound = bind(&options)?;
-            launch(shared, factory, &options.common, bound)
+            make(bound, &options.common)
         });
         // It is pending still: it was not cancelled, and nobody else sets it.
         let _ = future.set_outcome(made);
     }
 
-    fn finish(self, outcome: Result<Server, Exception>) {
+    fn finish(self, outcome: Result<T, Exception>) {
         // If it was cancelled, nobody waits for this.
         let _ = self.future.set_outcome(outcome);
     }

@@ -29,8 +29,8 @@ pub(crate) struct StreamMachine {
     flow: Flow,
     /// Whether the last send left something over: the next one waits for readiness.
     blocked: bool,
-    /// Whether reading waits because the output reached its hard limit.
-    held: bool,
+    /// Why reading waits, although nobody asked for it: a bit for each [`Hold`].
+    held: u8,
     /// What waits to be sent; `None` when nothing does, so that idle connections hold no buffer.
     output: Option<Box<Output>>,
     /// `None`: those that all share.
@@ -90,6 +90,18 @@ enum Flow {
     ResumeOwed,
 }
 
+/// Why nothing is read for now, besides the user's own wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Hold {
+    /// The output has reached its hard limit.
+    Cap = 1,
+    /// The connection holds more memory than its budget allows.
+    Memory = 2,
+    /// Its protocol took more time than its budget allows.
+    Time = 4,
+}
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -120,7 +132,7 @@ impl StreamMachine {
             made: false,
             flow: Flow::Open,
             blocked: false,
-            held: false,
+            held: 0,
             output: None,
             limits,
         }
@@ -140,6 +152,11 @@ impl StreamMachine {
     }
 
     // Questions
+
+    /// Whether the protocol knows of it.
+    pub(crate) fn is_made(&self) -> bool {
+        self.made
+    }
 
     pub(crate) fn is_closing(&self) -> bool {
         !matches!(self.phase, Phase::Open { .. })
@@ -178,7 +195,7 @@ impl StreamMachine {
 
     /// Whether bytes may be read and delivered now (P-20, X-12).
     pub(crate) fn may_read(&self) -> bool {
-        self.made && !self.held && (self.is_reading() || self.is_salvaging())
+        self.made && self.held == 0 && (self.is_reading() || self.is_salvaging())
     }
 
     /// Whether something waits and may be sent now.
@@ -194,7 +211,7 @@ impl StreamMachine {
 
     /// What is to be watched.
     pub(crate) fn interest(&self) -> Interest {
-        let reading = !self.held && self.is_reading();
+        let reading = self.held == 0 && self.is_reading();
         let readable = self.made && (reading || self.is_watching_reader());
         Interest { readable, writable: self.blocked && self.size() > 0 }
     }
@@ -222,6 +239,33 @@ impl StreamMachine {
         self.size() >= self.limits().cap.size.0.max(1)
     }
 
+    /// The memory of what waits to be sent.
+    pub(crate) fn output_memory(&self) -> usize {
+        self.output.as_ref().map_or(0, |output| size_of::<Output>() + output.capacity())
+    }
+
+    /// Gives back the room that the output does not need: its buffer may have been larger before.
+    pub(crate) fn trim_output(&mut self) {
+        if let Some(output) = &mut self.output {
+            output.trim();
+        }
+    }
+
+    // Holding the input
+
+    /// Reads nothing for this reason, until [`release`](StreamMachine::release).
+    pub(crate) fn hold(&mut self, reason: Hold) {
+        self.held |= reason as u8;
+    }
+
+    pub(crate) fn release(&mut self, reason: Hold) {
+        self.held &= !(reason as u8);
+    }
+
+    pub(crate) fn is_held_by(&self, reason: Hold) -> bool {
+        self.held & reason as u8 != 0
+    }
+
     // The output
 
     /// Whether a write is taken now. Every way to write asks here first.
@@ -242,7 +286,7 @@ impl StreamMachine {
         }
         match self.limits().cap.policy {
             CapPolicy::Refuse | CapPolicy::Abort => {}
-            CapPolicy::PauseReading => self.held = true,
+            CapPolicy::PauseReading => self.hold(Hold::Cap),
         }
         Err(WriteRefusal::OverCap)
     }
@@ -335,7 +379,7 @@ impl StreamMachine {
     fn review_flow(&mut self) {
         let (size, marks) = (self.size(), self.limits().marks);
         if size <= marks.low.0 {
-            self.held = false;
+            self.release(Hold::Cap);
         }
         self.flow = match self.flow {
             Flow::Open if size > marks.high.0 => Flow::PauseOwed,
@@ -447,7 +491,7 @@ impl StreamMachine {
         let readable = self.made && self.is_reading();
         let decides = self.abort(End::Failed);
         if decides && readable {
-            self.held = false; // that was for the output's sake
+            self.held = 0; // that was for the sake of what is lost now
             self.phase = Phase::Salvaging;
         }
         decides

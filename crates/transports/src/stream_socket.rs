@@ -22,6 +22,14 @@ use std::os::unix::net::UnixStream;
 #[derive(Debug)]
 pub struct StreamSocket {
     socket: Socket,
+    /// What is known of one that a listener of ours accepted: it is fit for a loop as it is.
+    known: Option<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    kind: SocketKind,
+    peer: Option<Address>,
 }
 
 impl StreamSocket {
@@ -35,7 +43,20 @@ impl StreamSocket {
         if socket.r#type()? != Type::STREAM {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a stream socket"));
         }
-        Ok(Self { socket })
+        Ok(Self { socket, known: None })
+    }
+
+    /// One that a listener accepted.
+    pub(crate) fn accepted(socket: OwnedFd, kind: SocketKind, peer: Option<Address>) -> Self {
+        Self { socket: socket.into(), known: Some(Known { kind, peer }) }
+    }
+
+    /// The peer's address, `None` if there is none to know.
+    pub fn peer_addr(&self) -> Option<Address> {
+        match &self.known {
+            Some(known) => known.peer.clone(),
+            None => Address::from_sock_addr(&self.socket.peer_addr().ok()?),
+        }
     }
 
     /// Whether it is a Unix socket.
@@ -46,6 +67,9 @@ impl StreamSocket {
     /// Makes it fit for the loop: non-blocking, without delay.
     pub(crate) fn into_backend(self) -> io::Result<SocketBackend> {
         let socket = self.socket;
+        if let Some(Known { kind, peer }) = self.known {
+            return Ok(SocketBackend::new(socket.into(), kind, peer));
+        }
         socket.set_nonblocking(true)?;
         let peer = socket.peer_addr().ok().and_then(|address| Address::from_sock_addr(&address));
         let kind =
@@ -60,12 +84,12 @@ impl StreamSocket {
 
 impl From<TcpStream> for StreamSocket {
     fn from(stream: TcpStream) -> Self {
-        Self { socket: stream.into() }
+        Self { socket: stream.into(), known: None }
     }
 }
 
 impl From<UnixStream> for StreamSocket {
     fn from(stream: UnixStream) -> Self {
-        Self { socket: stream.into() }
+        Self { socket: stream.into(), known: None }
     }
 }

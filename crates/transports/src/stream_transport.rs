@@ -10,6 +10,7 @@
 //!
 //! [`settle`]: StreamTransport::settle
 
+mod budget;
 mod calls;
 mod handle;
 mod rare;
@@ -48,23 +49,26 @@ pub(crate) struct StreamTransport<B: Backend> {
 
 /// What is under way, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Flags(u8);
+struct Flags(u16);
 
 /// A method of the protocol is running.
-const RUNNING: u8 = 1;
+const RUNNING: u16 = 1;
 /// A turn of our own is queued.
-const TURN_QUEUED: u8 = 1 << 1;
+const TURN_QUEUED: u16 = 1 << 1;
 /// The loop was asked to have us flush before it waits.
-const DIRTY: u8 = 1 << 2;
+const DIRTY: u16 = 1 << 2;
 /// We stand in the loop's list of transports whose output waits.
-const WAITING: u8 = 1 << 3;
+const WAITING: u16 = 1 << 3;
 /// `shutdown_requested` is owed to the protocol.
-const SHUTDOWN_OWED: u8 = 1 << 4;
+const SHUTDOWN_OWED: u16 = 1 << 4;
 /// The kernel watches for us whether we can read, or write.
-const READABLE: u8 = 1 << 5;
-const WRITABLE: u8 = 1 << 6;
+const READABLE: u16 = 1 << 5;
+const WRITABLE: u16 = 1 << 6;
 /// It is counted among the open connections of the loop.
-const COUNTED: u8 = 1 << 7;
+const COUNTED: u16 = 1 << 7;
+/// Its calls are timed, or what it holds is summed up, for its budget.
+const TIMED: u16 = 1 << 8;
+const MEASURED: u16 = 1 << 9;
 
 /// In which turn [`StreamTransport::settle`] is called, which decides whether `connection_lost` may
 /// be called in it (P-16).
@@ -92,6 +96,7 @@ impl<B: Backend> StreamTransport<B> {
         backend: B,
         limits: Option<Rc<OutputLimits>>,
     ) -> io::Result<Rc<Self>> {
+        let flags = Flags(Self::budget_flags(limits.as_deref()));
         let connection = Rc::new(Self {
             owner,
             machine: RefCell::new(backend.new_machine(limits)),
@@ -99,7 +104,7 @@ impl<B: Backend> StreamTransport<B> {
             key: Cell::new(None),
             rare: Cell::new(None),
             index: Cell::new(0),
-            flags: Cell::new(Flags::default()),
+            flags: Cell::new(flags),
             backend,
         });
         B::attach(&connection)?;
@@ -262,11 +267,11 @@ impl<B: Backend> StreamTransport<B> {
         result
     }
 
-    fn is(&self, flag: u8) -> bool {
+    fn is(&self, flag: u16) -> bool {
         self.flags.get().0 & flag != 0
     }
 
-    fn set(&self, flag: u8, on: bool) {
+    fn set(&self, flag: u16, on: bool) {
         let Flags(bits) = self.flags.get();
         self.flags.set(Flags(if on { bits | flag } else { bits & !flag }));
     }

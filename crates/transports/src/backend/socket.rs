@@ -4,7 +4,7 @@ use super::Backend;
 use super::system::{SEND_FLAGS, never_signal};
 use crate::extra_info::PeerName;
 use crate::stream_transport::StreamTransport;
-use crate::{Address, ExtraInfo, SocketView};
+use crate::{Address, ExtraInfo, SocketView, StreamSocket};
 use eventloop::{Direction, Interest, Source, SourceKind};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown};
@@ -32,6 +32,12 @@ impl SocketBackend {
     pub(crate) fn new(socket: OwnedFd, kind: SocketKind, peer: Option<Address>) -> Self {
         never_signal(&socket);
         Self { socket, kind, peer: PeerName::new(peer) }
+    }
+
+    /// The socket, to be given to somebody else.
+    pub(crate) fn into_stream_socket(self) -> StreamSocket {
+        let peer = self.peer.address();
+        StreamSocket::accepted(self.socket, self.kind, peer)
     }
 
     /// The error with which a connect ended, if it did (SO_ERROR).

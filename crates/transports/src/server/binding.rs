@@ -16,10 +16,17 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A socket that is bound.
-pub(super) struct Bound {
+pub(crate) struct Bound {
     pub(super) socket: Socket,
     pub(super) kind: SocketKind,
     pub(super) file: Option<SocketFile>,
+}
+
+impl Bound {
+    /// Where it is bound.
+    pub(crate) fn address(&self) -> Option<Address> {
+        Address::from_sock_addr(&self.socket.local_addr().ok()?)
+    }
 }
 
 /// The addresses that mean "all interfaces", of one family or both (N-16).

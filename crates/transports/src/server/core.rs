@@ -1,6 +1,7 @@
 //! [`ServerCore`]: what a server knows: its listeners, its connections, and who waits for what.
 
 use super::binding::{BindError, Bound};
+use super::intake::Intake;
 use super::listener::Listener;
 use super::options::CommonOptions;
 use super::shutdown::{Shutdown, ShutdownReport};
@@ -10,13 +11,12 @@ use crate::limits::OutputLimits;
 use crate::loop_shared::{LoopShared, Owner, add_waiting};
 use crate::report_limit::ReportLimit;
 use crate::stream_transport::StreamTransport;
-use crate::{Address, SocketView};
+use crate::{Address, SocketView, StreamSocket};
 use eventloop::AbstractEventLoop;
 use futures::{
     Exception, ExceptionContext, Future, InvalidStateError, SchedulerExt, TimeoutError, catch,
 };
-use rustix::process::{Resource, getrlimit};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -25,7 +25,11 @@ use std::time::Duration;
 pub(crate) struct ServerCore {
     shared: Rc<LoopShared>,
     /// Out of its place while it runs; gone when the server is closed.
-    factory: Cell<Option<Factory>>,
+    consumer: Cell<Option<Consumer>>,
+    /// That of its connections.
+    owner: RefCell<Weak<Owner>>,
+    /// The way in from other threads, once somebody has asked for it.
+    intake: OnceCell<Intake>,
     limits: Rc<OutputLimits>,
     backlog: u32,
     /// A connection is being made, which may end up in the list.
@@ -43,6 +47,16 @@ pub(crate) struct ServerCore {
     counts: Cell<ServerStats>,
     reports: ReportLimit,
 }
+
+/// What becomes of a connection that was accepted.
+pub(super) enum Consumer {
+    /// It gets a protocol.
+    Protocols(Factory),
+    /// Somebody else takes the socket.
+    Sockets(Sink),
+}
+
+pub(super) type Sink = Box<dyn FnMut(StreamSocket)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -64,21 +78,22 @@ pub struct ServerStats {
     pub refused: u64,
     /// Of these, dropped because the factory failed.
     pub failed: u64,
+    /// How often a connection exceeded its budget.
+    pub over_budget: u64,
 }
 
-/// So many descriptors are kept back for files, pipes and look-ups.
-const KEPT_BACK: u64 = 64;
-
 impl ServerCore {
-    pub(super) fn new(shared: Rc<LoopShared>, factory: Factory, options: &CommonOptions) -> Self {
+    pub(super) fn new(shared: Rc<LoopShared>, consumer: Consumer, options: &CommonOptions) -> Self {
         Self {
             shared,
-            factory: Cell::new(Some(factory)),
+            consumer: Cell::new(Some(consumer)),
+            owner: RefCell::default(),
+            intake: OnceCell::new(),
             limits: options.limits(),
             backlog: options.backlog,
             taking_in: Cell::new(false),
             full: Cell::new(false),
-            max_connections: options.max_connections.unwrap_or_else(default_max_connections),
+            max_connections: options.most_connections(),
             state: Cell::new(State::Bound),
             listeners: RefCell::default(),
             connections: RefCell::default(),
@@ -102,8 +117,7 @@ impl ServerCore {
 
     /// Takes the sockets over; if one fails, all are given up.
     pub(super) fn attach(self: &Rc<Self>, bound: Vec<Bound>) -> io::Result<()> {
-        let shared = self.shared.clone();
-        let owner = Rc::new(Owner { shared, server: Some(self.clone()) });
+        let owner = self.owner();
         for one in bound {
             match Listener::attach(one, &owner, self) {
                 Ok(listener) => self.listeners.borrow_mut().push(Rc::downgrade(&listener)),
@@ -114,6 +128,35 @@ impl ServerCore {
             }
         }
         Ok(())
+    }
+
+    /// To whom the connections belong. The circle through it lasts as long as one of them, or a
+    /// listener.
+    fn owner(self: &Rc<Self>) -> Rc<Owner> {
+        let known = self.owner.borrow().upgrade();
+        known.unwrap_or_else(|| {
+            let owner = Rc::new(Owner { shared: self.shared.clone(), server: Some(self.clone()) });
+            *self.owner.borrow_mut() = Rc::downgrade(&owner);
+            owner
+        })
+    }
+
+    /// The way in from other threads.
+    pub(super) fn intake(self: &Rc<Self>) -> Intake {
+        let make = || {
+            let number = self.shared.add_server(Rc::downgrade(self));
+            Intake::new(self.event_loop().threadsafe_handle(), number)
+        };
+        let intake = self.intake.get_or_init(make).clone();
+        intake.set_open(self.connection_count());
+        intake
+    }
+
+    /// How many connections there are has changed.
+    fn tell_intake(&self, count: usize) {
+        if let Some(intake) = self.intake.get() {
+            intake.set_open(count);
+        }
     }
 
     pub(super) fn is_serving(&self) -> bool {
@@ -177,18 +220,32 @@ impl ServerCore {
         }
     }
 
+    /// A connection came from another thread.
+    pub(super) fn take_over(self: &Rc<Self>, socket: StreamSocket) {
+        match socket.into_backend() {
+            Ok(backend) => self.take_in(&self.owner(), backend),
+            Err(error) => self.connection_failed("it cannot be taken over", error.into()),
+        }
+    }
+
     fn make_connection(&self, owner: &Rc<Owner>, backend: SocketBackend) {
         self.count(|counts| counts.accepted += 1);
         if self.shared.connections() >= self.max_connections {
             return self.count(|counts| counts.shed += 1);
         }
-        let Some(mut factory) = self.factory.take() else { return };
-        let made = factory();
-        if self.state.get() == State::Closed {
-            self.drop_factory(factory); // the factory closed its own server
-        } else {
-            self.factory.set(Some(factory));
-        }
+        let Some(mut consumer) = self.consumer.take() else { return };
+        let made = match &mut consumer {
+            Consumer::Protocols(factory) => factory(),
+            Consumer::Sockets(sink) => {
+                let sent = catch(|| sink(backend.into_stream_socket()));
+                self.put_back(consumer);
+                if let Err(panic) = sent {
+                    self.connection_failed("who was to take it panicked", panic);
+                }
+                return;
+            }
+        };
+        self.put_back(consumer);
         let protocol = match made {
             Ok(Some(protocol)) => protocol,
             Ok(None) => return self.count(|counts| counts.refused += 1),
@@ -201,12 +258,21 @@ impl ServerCore {
                 let mut connections = self.connections.borrow_mut();
                 connection.set_index(u32::try_from(connections.len()).unwrap_or(u32::MAX));
                 connections.push(Rc::downgrade(&connection));
+                self.tell_intake(connections.len());
                 drop(connections);
                 connection.open(protocol, None);
                 if !self.shutdowns.borrow().is_empty() {
                     connection.shut_down_soon();
                 }
             }
+        }
+    }
+
+    fn put_back(&self, consumer: Consumer) {
+        if self.state.get() == State::Closed {
+            self.drop_consumer(consumer); // it closed its own server
+        } else {
+            self.consumer.set(Some(consumer));
         }
     }
 
@@ -231,6 +297,7 @@ impl ServerCore {
             return;
         }
         let ended = connections.swap_remove(index_in_list);
+        self.tell_intake(connections.len());
         if let Some(moved) = connections.get(index_in_list).and_then(Weak::upgrade) {
             moved.set_index(index);
         }
@@ -266,8 +333,8 @@ impl ServerCore {
             listener.close();
         }
         self.listeners.borrow_mut().clear();
-        if let Some(factory) = self.factory.take() {
-            self.drop_factory(factory);
+        if let Some(consumer) = self.consumer.take() {
+            self.drop_consumer(consumer);
         }
         let forever = self.forever.borrow_mut().take();
         if let Some(forever) = forever {
@@ -280,8 +347,8 @@ impl ServerCore {
     /// a future, may own a handle of this very server.
     pub(super) fn loop_closed(&self) {
         self.state.set(State::Closed);
-        if let Some(factory) = self.factory.take() {
-            self.drop_factory(factory);
+        if let Some(consumer) = self.consumer.take() {
+            self.drop_consumer(consumer);
         }
         drop((self.wait_closed.take(), self.forever.take(), self.shutdowns.take()));
     }
@@ -377,6 +444,11 @@ impl ServerCore {
         }
     }
 
+    /// One of its connections did.
+    pub(crate) fn budget_exceeded(&self) {
+        self.count(|counts| counts.over_budget += 1);
+    }
+
     fn count(&self, change: impl FnOnce(&mut ServerStats)) {
         let mut counts = self.counts.get();
         change(&mut counts);
@@ -384,8 +456,8 @@ impl ServerCore {
     }
 
     /// Drops the factory, whose destructor is user code.
-    fn drop_factory(&self, factory: Factory) {
-        if let Err(exception) = catch(move || drop(factory)) {
+    fn drop_consumer(&self, consumer: Consumer) {
+        if let Err(exception) = catch(move || drop(consumer)) {
             let message = "the destructor of a protocol factory panicked";
             let context = ExceptionContext::with_exception(message, exception);
             self.event_loop().call_exception_handler(context);
@@ -395,9 +467,4 @@ impl ServerCore {
 
 fn closed() -> InvalidStateError {
     InvalidStateError::new("the server is closed")
-}
-
-fn default_max_connections() -> usize {
-    let soft = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(soft.saturating_sub(KEPT_BACK).max(1)).unwrap_or(usize::MAX)
 }

@@ -3,6 +3,7 @@
 use crate::limits::{ACCEPTED_LINGER, OutputLimits, output_limit_options};
 use crate::streams::DEFAULT_LIMIT;
 use crate::{Bytes, Family};
+use rustix::process::{Resource, getrlimit};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::ffi::OsStringExt;
@@ -35,6 +36,10 @@ impl Default for CommonOptions {
 impl CommonOptions {
     pub(crate) fn limits(&self) -> Rc<OutputLimits> {
         Rc::new(self.limits)
+    }
+
+    pub(crate) fn most_connections(&self) -> usize {
+        self.max_connections.unwrap_or_else(default_max_connections)
     }
 }
 
@@ -112,7 +117,24 @@ pub(crate) enum Place {
     Listener(TcpListener),
 }
 
+/// So many descriptors are kept back for files, pipes and look-ups.
+const KEPT_BACK: u64 = 64;
+
+fn default_max_connections() -> usize {
+    let soft = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(soft.saturating_sub(KEPT_BACK).max(1)).unwrap_or(usize::MAX)
+}
+
 impl ServerOptions {
+    /// The same, to be used at other places.
+    pub(crate) fn without_place(&self) -> Self {
+        Self {
+            place: Place::Hosts { hosts: Vec::new(), port: 0 },
+            common: self.common.clone(),
+            ..*self
+        }
+    }
+
     fn at(place: Place) -> Self {
         Self {
             place,

@@ -59,13 +59,19 @@ impl Output {
         self.start = 0;
     }
 
+    /// Gives back the room that is not needed.
+    pub(crate) fn trim(&mut self) {
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        self.bytes.shrink_to_fit();
+    }
+
     /// Whether its memory is worth keeping for the next one who needs a buffer.
     pub(crate) fn is_worth_keeping(&self) -> bool {
         self.bytes.capacity() <= LARGEST_SPARE
     }
 
     /// The memory it holds.
-    #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }

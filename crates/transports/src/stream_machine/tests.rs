@@ -89,7 +89,7 @@ fn limits(high: usize, low: usize) -> OutputLimits {
     OutputLimits {
         marks: WriteBufferLimits { high: Bytes(high), low: Bytes(low) },
         cap: WriteBufferCap { size: Bytes(150), policy: CapPolicy::PauseReading },
-        linger: None,
+        ..OutputLimits::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Calling the protocol: one method at a time, nothing borrowed, panics kept in their place.
 
-use super::{RUNNING, SHUTDOWN_OWED, StreamHandle, StreamTransport, Turn};
+use super::{MEASURED, RUNNING, SHUTDOWN_OWED, StreamHandle, StreamTransport, Turn};
 use crate::backend::Backend;
 use crate::stream_machine::{Call, End};
 use crate::{Protocol, ProtocolUnavailable, Transport};
@@ -30,6 +30,9 @@ impl<B: Backend> StreamTransport<B> {
                 Some(_) => self.call_next(),
             }
             may_end &= turn == Turn::WriteReady;
+        }
+        if self.is(MEASURED) {
+            self.review_memory();
         }
         self.complete_drained();
         self.follow_up();
@@ -113,10 +116,12 @@ impl<B: Backend> StreamTransport<B> {
         let mut protocol = self.protocol.take()?;
         self.set(RUNNING, true);
         let transport = StreamHandle::lent(self);
+        let began = self.call_begins();
         let outcome = catch(|| function(&mut *protocol, &transport));
+        let times = began.map(|began| (began, self.event_loop().time()));
         let outcome = outcome.map_err(|exception| (exception, protocol.type_name()));
         self.put_back(protocol);
-        match outcome {
+        let value = match outcome {
             Ok(value) => Some(value),
             Err((exception, protocol)) => {
                 let message = format!("protocol.{}() panicked", method.get());
@@ -124,7 +129,11 @@ impl<B: Backend> StreamTransport<B> {
                 self.end(End::Failed, Some(exception));
                 None
             }
+        };
+        if let Some((began, ended)) = times {
+            self.call_ended(method.get(), began, ended);
         }
+        value
     }
 
     /// Runs `function` with the protocol for somebody outside of it.
@@ -141,8 +150,13 @@ impl<B: Backend> StreamTransport<B> {
         self.set(RUNNING, true);
         let transport = StreamHandle::lent(self);
         // The panic is the caller's own, and goes on to them once all is in its place again.
+        let began = self.call_begins();
         let outcome = catch_unwind(AssertUnwindSafe(|| function(&mut *protocol, &transport)));
+        let times = began.map(|began| (began, self.event_loop().time()));
         self.put_back(protocol);
+        if let Some((began, ended)) = times {
+            self.call_ended("with_protocol", began, ended);
+        }
         self.settle(Turn::Other);
         outcome.map_err(|payload| resume_unwind(payload))
     }
@@ -194,6 +208,7 @@ impl<B: Backend> StreamTransport<B> {
         if let Some(timer) = self.if_rare(|rare| rare.linger.take()) {
             timer.cancel();
         }
+        self.stop_watching_budget();
         self.leave_waiting();
         if end == End::Orderly && self.backend.may_discard_input() {
             self.discard_input();

@@ -1,6 +1,7 @@
 //! [`Rare`]: what most connections never need, or only for a moment. It is made on demand, and freed
 //! when nothing is left in it.
 
+use super::budget::Watched;
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
 use crate::{Address, Protocol, WriteBufferLimits};
@@ -24,6 +25,8 @@ pub(super) struct Rare<B: Backend> {
     pub(super) handle: Weak<StreamHandle<B>>,
     /// Ends a close that takes too long.
     pub(super) linger: Option<TimerHandle>,
+    /// What is known for its budget.
+    pub(super) watched: Option<Box<Watched>>,
     /// Whose `create_connection` this is.
     pub(super) opened: Option<Opened>,
     /// A connect is under way.
@@ -42,6 +45,7 @@ impl<B: Backend> Default for Rare<B> {
             closed: Vec::new(),
             handle: Weak::new(),
             linger: None,
+            watched: None,
             opened: None,
             connecting: None,
             dropped_writes: 0,
@@ -58,6 +62,7 @@ impl<B: Backend> Rare<B> {
             && self.closed.is_empty()
             && self.handle.strong_count() == 0
             && self.linger.is_none()
+            && self.watched.is_none()
             && self.opened.is_none()
             && self.connecting.is_none()
             && self.dropped_writes == 0

@@ -1,6 +1,6 @@
 //! Writing: collected, sent together, and only what is left over waits.
 
-use super::{DIRTY, RUNNING, StreamTransport, Turn, WAITING};
+use super::{DIRTY, MEASURED, RUNNING, StreamTransport, Turn, WAITING};
 use crate::backend::Backend;
 use crate::loop_shared::{Waiting, add_waiting};
 use crate::stream_machine::End;
@@ -246,6 +246,9 @@ impl<B: Backend> StreamTransport<B> {
         if dirty && !self.is(DIRTY) {
             self.set(DIRTY, true);
             B::flush_later(self);
+        }
+        if self.is(MEASURED) && self.machine.borrow().is_made() {
+            self.queue_turn();
         }
         self.follow_up();
     }

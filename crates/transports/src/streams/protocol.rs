@@ -2,7 +2,7 @@
 
 use super::handler::ConnectionHandler;
 use super::{StreamReader, StreamShared, StreamWriter};
-use crate::{Eof, Protocol, Transport};
+use crate::{Bytes, Eof, Protocol, Transport};
 use futures::{Exception, ExceptionContext, Task};
 use std::io;
 use std::rc::Rc;
@@ -96,6 +96,11 @@ impl Protocol for StreamReaderProtocol {
 
     fn resume_writing(&mut self, _: &dyn Transport) {
         self.shared.set_writing_paused(false);
+    }
+
+    /// What waits for the reader.
+    fn memory_held(&self) -> Bytes {
+        self.shared.memory()
     }
 
     /// Cancels the handler's task, so that it may say goodbye; what it does then, or that it is done,

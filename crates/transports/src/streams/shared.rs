@@ -135,6 +135,11 @@ impl StreamShared {
         self.input.get() == Input::Ended
     }
 
+    /// The memory of what waits for the reader.
+    pub(super) fn memory(&self) -> Bytes {
+        Bytes(self.held.get() + self.incoming.borrow().capacity())
+    }
+
     fn waiting_bytes(&self) -> usize {
         self.held.get() + self.incoming.borrow().len()
     }

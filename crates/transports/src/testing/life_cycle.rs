@@ -1,6 +1,6 @@
 //! [`LifeCycle`]: the life that every protocol is promised, checked call by call.
 
-use crate::{BufferedProtocol, Eof, Protocol, Transport};
+use crate::{BufferedProtocol, Bytes, Eof, Protocol, Transport};
 use futures::Exception;
 use std::cell::RefCell;
 use std::fmt;
@@ -316,6 +316,10 @@ impl<P: Protocol> Protocol for LifeCycle<P> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.call(ProtocolCall::ShutdownRequested, |inner| inner.shutdown_requested(transport));
+    }
+
+    fn memory_held(&self) -> Bytes {
+        self.inner.memory_held()
     }
 
     fn as_buffered(&mut self) -> Option<&mut dyn BufferedProtocol> {

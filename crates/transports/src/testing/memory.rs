@@ -5,10 +5,11 @@
 //! test loop is the same every time.
 
 use crate::backend::Backend;
+use crate::limits::OutputLimits;
 use crate::loop_shared::Owner;
 use crate::stream_transport::StreamTransport;
 use crate::streams::{StreamReader, StreamReaderProtocol, StreamWriter};
-use crate::{Address, Bytes, ExtraInfo, Protocol, Transport};
+use crate::{Address, Bytes, ConnectionBudget, ExtraInfo, Protocol, Transport};
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt, Interest};
 use futures::Callback;
 use std::cell::{Cell, RefCell};
@@ -40,12 +41,13 @@ pub struct MemoryStreams {
 pub struct MemoryOptions {
     capacity: Bytes,
     seed: Option<u64>,
+    budget: Option<ConnectionBudget>,
 }
 
 impl Default for MemoryOptions {
     /// 64 KiB on the way in each direction, and no trouble.
     fn default() -> Self {
-        Self { capacity: Bytes::kib(64), seed: None }
+        Self { capacity: Bytes::kib(64), seed: None, budget: None }
     }
 }
 
@@ -62,6 +64,13 @@ impl MemoryOptions {
     #[must_use]
     pub fn trouble(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// What the left end may cost. By default there is no such limit.
+    #[must_use]
+    pub fn budget_of_left(mut self, budget: ConnectionBudget) -> Self {
+        self.budget = Some(budget);
         self
     }
 }
@@ -126,12 +135,14 @@ fn connect(
         capacity: Cell::new(options.capacity.0),
         random: Cell::new(options.seed.map(|seed| seed.wrapping_mul(2) + 1)),
     });
-    let attach = |side: usize| {
+    let attach = |side: usize, limits: Option<OutputLimits>| {
         let backend = MemoryBackend { wire: wire.clone(), side };
-        let connection = StreamTransport::attach(owner.clone(), backend, None);
+        let connection = StreamTransport::attach(owner.clone(), backend, limits.map(Rc::new));
         connection.expect("memory needs nothing that could fail")
     };
-    let (left_end, right_end) = (attach(0), attach(1));
+    let of_left =
+        options.budget.map(|_| OutputLimits { budget: options.budget, ..OutputLimits::default() });
+    let (left_end, right_end) = (attach(0, of_left), attach(1, None));
     let pair = MemoryPair { left: left_end.handle(), right: right_end.handle(), wire };
     left_end.open(left, None);
     right_end.open(right, None);

@@ -4,6 +4,7 @@
 //! wrapped in the life-cycle recorder. No test sleeps.
 
 mod apart;
+mod budgets;
 mod chaos;
 mod clients;
 mod flow_control;
