@@ -74,7 +74,10 @@ pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
 pub use network_loop::NetworkLoop;
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
-pub use resolve::{Family, ResolveError};
+pub use resolve::{
+    AddressInfo, AddressQuery, BlockingResolver, Family, NameQuery, ResolveError, Resolver,
+    ResolverLoop, Service, SocketType, SystemResolver, ThreadedResolver, ThreadedResolverOptions,
+};
 pub use server::{
     BindError, Server, ServerOptions, ServerStats, ShutdownReport, UnixServerOptions,
 };
@@ -89,6 +92,6 @@ pub mod prelude {
     pub use crate::streams::StreamLoop;
     pub use crate::{
         BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol, ReadTransport,
-        Server, Transport, TransportExt, WriteTransport,
+        ResolverLoop, Server, Transport, TransportExt, WriteTransport,
     };
 }
