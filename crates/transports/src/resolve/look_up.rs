@@ -34,7 +34,8 @@ struct LookUp<T: 'static, U: 'static> {
     timer: Cell<Option<TimerHandle>>,
 }
 
-/// Asks the resolver of `event_loop`. Its code is user code: it may panic, and call anything.
+/// Asks the resolver of `event_loop`. Its code is user code: it may panic, and call anything. The
+/// future is never done yet when it is returned, however fast the resolver is, unless it panicked.
 pub(super) fn begin<T: 'static, U: 'static>(
     event_loop: &dyn AbstractEventLoop,
     question: Question<T, U>,
@@ -62,10 +63,6 @@ pub(super) fn begin<T: 'static, U: 'static>(
         why_late,
         timer: Cell::new(None),
     });
-    if look_up.answer.done() {
-        look_up.answered(finish);
-        return outcome;
-    }
     let owner = look_up.clone();
     let timer = event_loop.call_later(deadline, move || owner.time_is_over(deadline));
     look_up.timer.set(Some(timer));
