@@ -85,7 +85,10 @@ pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLim
 pub use network_loop::NetworkLoop;
 pub use pipes::{PipeError, PipeKind, PipeOptions, PipeView};
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
-pub use resolve::{Family, ResolveError};
+pub use resolve::{
+    AddressInfo, AddressQuery, BlockingResolver, Family, NameQuery, ResolveError, Resolver,
+    ResolverLoop, Service, SocketType, SystemResolver, ThreadedResolver, ThreadedResolverOptions,
+};
 pub use server::{
     BindError, GiveError, Intake, Server, ServerOptions, ServerStats, ShutdownReport,
     UnixServerOptions,
@@ -101,6 +104,6 @@ pub mod prelude {
     pub use crate::streams::StreamLoop;
     pub use crate::{
         AcceptLoop, BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol,
-        ReadTransport, Server, Transport, TransportExt, WriteTransport,
+        ReadTransport, ResolverLoop, Server, Transport, TransportExt, WriteTransport,
     };
 }

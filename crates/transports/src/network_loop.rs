@@ -25,9 +25,9 @@ pub trait NetworkLoop: AbstractEventLoop {
     /// Listens for TCP connections, and makes a protocol for each with `factory`.
     ///
     /// `address` is a host and a port, a port alone (all interfaces), an address, a listening
-    /// socket, or [`ServerOptions`] with everything else. Host names are looked up in the executor;
-    /// all of their addresses are listened on. The future fails with an `io::Error` that names the
-    /// address, and then nothing is kept (N-19).
+    /// socket, or [`ServerOptions`] with everything else. Host names are looked up
+    /// ([`ResolverLoop`](crate::ResolverLoop)); all of their addresses are listened on. The future
+    /// fails with an `io::Error` that names the address, and then nothing is kept (N-19).
     ///
     /// # Examples
     /// ```
@@ -56,9 +56,12 @@ pub trait NetworkLoop: AbstractEventLoop {
     /// future is done after `connection_made` (N-6), with the transport.
     ///
     /// `target` is a host and a port, an address, a connected socket, or [`ConnectOptions`] with
-    /// everything else. Addresses are tried in the resolver's order. The future fails with an
-    /// `io::Error` around a [`ConnectError`](crate::ConnectError), or with the factory's error.
-    /// Cancelling it ends what is under way (N-12).
+    /// everything else. Of a host with several addresses, IPv6 and IPv4 in turn, the next is tried as
+    /// soon as the one before fails, and beside it after a quarter of a second (RFC 8305, N-14); the
+    /// first that answers is kept, and the others are closed before the factory is called (N-15). The
+    /// future fails with an `io::Error` around a [`ConnectError`](crate::ConnectError), which has
+    /// every address that failed, around a [`ResolveError`](crate::ResolveError), or with the
+    /// factory's error. Cancelling it ends what is under way (N-12).
     ///
     /// # Examples
     /// ```

@@ -12,21 +12,26 @@ use std::time::Duration;
 ///
 /// It comes inside an `io::Error` of the same kind, so that both
 /// [`Exception::io_kind`] and [`ConnectError::of`] find what they look for. `Error::source` is the
-/// system's answer, if it was the same for all addresses; otherwise the message has each.
+/// system's answer, if it was the same for all addresses; otherwise the message has each. An address
+/// that had not answered by the deadline failed with `TimedOut`.
 #[derive(Debug)]
 pub struct ConnectError {
     target: String,
     failures: Vec<(Address, io::Error)>,
-    deadline: Option<Duration>,
+    /// How long it took, if that was too long.
+    pub(super) deadline: Option<Duration>,
+    /// Whether it was still being looked up then.
+    pub(super) unresolved: bool,
+    /// How many addresses there was no time for.
+    pub(super) untried: usize,
 }
 
+/// The message has no more addresses than this.
+const MOST_TOLD: usize = 8;
+
 impl ConnectError {
-    pub(super) fn new(
-        target: String,
-        failures: Vec<(Address, io::Error)>,
-        deadline: Option<Duration>,
-    ) -> Self {
-        Self { target, failures, deadline }
+    pub(super) fn new(target: String, failures: Vec<(Address, io::Error)>) -> Self {
+        Self { target, failures, deadline: None, unresolved: false, untried: 0 }
     }
 
     /// The error inside `exception`, if it is one of this kind.
@@ -62,17 +67,50 @@ impl fmt::Display for ConnectError {
         if let Some(deadline) = self.deadline {
             write!(f, " within {deadline:?}")?;
         }
-        if let Some((address, _)) = self.one_cause() {
-            // What happened there is the source.
-            return match self.failures.len() == 1 && address.to_string() != self.target {
-                true => write!(f, " at {address}"),
-                false => Ok(()),
-            };
+        if self.unresolved {
+            f.write_str(": the look-up of its name had no answer")?;
         }
-        for (index, (address, error)) in self.failures.iter().enumerate() {
+        if self.one_cause().is_some() {
+            // What happened there is the source.
+            self.tell_addresses(f)?;
+        } else {
+            self.tell_failures(f)?;
+        }
+        match self.untried {
+            0 => Ok(()),
+            1 => f.write_str("; there was no time for one more address"),
+            untried => write!(f, "; there was no time for {untried} more addresses"),
+        }
+    }
+}
+
+impl ConnectError {
+    /// " at A, B", unless that is what the target says.
+    fn tell_addresses(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [(address, _)] = &*self.failures
+            && address.to_string() == self.target
+        {
+            return Ok(());
+        }
+        for (index, (address, _)) in self.failures.iter().take(MOST_TOLD).enumerate() {
+            write!(f, "{} {address}", if index == 0 { " at" } else { "," })?;
+        }
+        self.tell_rest(f)
+    }
+
+    /// ": A (why), B (why)".
+    fn tell_failures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (address, error)) in self.failures.iter().take(MOST_TOLD).enumerate() {
             write!(f, "{} {address} ({error})", if index == 0 { ":" } else { "," })?;
         }
-        Ok(())
+        self.tell_rest(f)
+    }
+
+    fn tell_rest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.failures.len().saturating_sub(MOST_TOLD) {
+            0 => Ok(()),
+            rest => write!(f, " and {rest} more"),
+        }
     }
 }
 
@@ -106,20 +144,41 @@ mod tests {
 
     #[test]
     fn n10_n13_the_error_names_every_address_and_its_cause() {
-        let one = ConnectError::new("127.0.0.1:1".into(), vec![failure("127.0.0.1:1", "no")], None);
-        assert_eq!(told(&one), "cannot connect to 127.0.0.1:1: no");
-        let named = ConnectError::new("x:1".into(), vec![failure("127.0.0.1:1", "no")], None);
-        assert_eq!(told(&named), "cannot connect to x:1 at 127.0.0.1:1: no");
-        let same = vec![failure("127.0.0.1:1", "no"), failure("127.0.0.2:1", "no")];
-        let same = ConnectError::new("x:1".into(), same, None);
-        assert_eq!(told(&same), "cannot connect to x:1: no");
-        let differ = vec![failure("127.0.0.1:1", "no"), failure("127.0.0.2:1", "never")];
-        let differ = ConnectError::new("x:1".into(), differ, None);
+        let told_of =
+            |target: &str, failures: Vec<_>| told(&ConnectError::new(target.to_owned(), failures));
+        let one = || failure("127.0.0.1:1", "no");
+        assert_eq!(told_of("127.0.0.1:1", vec![one()]), "cannot connect to 127.0.0.1:1: no");
+        assert_eq!(told_of("x:1", vec![one()]), "cannot connect to x:1 at 127.0.0.1:1: no");
+        assert_eq!(
+            told_of("x:1", vec![one(), failure("127.0.0.2:1", "no")]),
+            "cannot connect to x:1 at 127.0.0.1:1, 127.0.0.2:1: no"
+        );
+        let differ = vec![one(), failure("127.0.0.2:1", "never")];
+        let differ = ConnectError::new("x:1".into(), differ);
         assert_eq!(told(&differ), "cannot connect to x:1: 127.0.0.1:1 (no), 127.0.0.2:1 (never)");
         assert_eq!(differ.errors().count(), 2);
-        let late = ConnectError::new("x:1".into(), Vec::new(), Some(Duration::from_secs(3)));
-        assert_eq!((late.kind(), late.to_string()), {
+        let many = (0..20).map(|number| failure(&format!("127.0.0.{number}:1"), "no")).collect();
+        assert!(told_of("x:1", many).ends_with("127.0.0.7:1 and 12 more: no"));
+    }
+
+    #[test]
+    fn n10_n14_the_error_says_how_far_it_came_by_the_deadline() {
+        let mut late = ConnectError::new("x:1".into(), Vec::new());
+        late.deadline = Some(Duration::from_secs(3));
+        assert_eq!((late.kind(), told(&late)), {
             (io::ErrorKind::TimedOut, "cannot connect to x:1 within 3s".into())
         });
+        late.unresolved = true;
+        assert_eq!(
+            told(&late),
+            "cannot connect to x:1 within 3s: the look-up of its name had no answer"
+        );
+        (late.unresolved, late.untried) = (false, 2);
+        late.failures.push(failure("127.0.0.1:1", "no answer"));
+        assert_eq!(
+            told(&late),
+            "cannot connect to x:1 within 3s at 127.0.0.1:1; \
+             there was no time for 2 more addresses: no answer"
+        );
     }
 }

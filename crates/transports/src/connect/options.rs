@@ -68,7 +68,27 @@ pub struct ConnectOptions {
     pub(crate) target: Target,
     pub(crate) family: Option<Family>,
     pub(crate) local_addr: Option<SocketAddr>,
+    pub(crate) eyeballs: Eyeballs,
     pub(crate) common: CommonOptions,
+}
+
+/// How several addresses are tried (N-14).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Eyeballs {
+    /// After how long the next one is tried, while those before it are still under way.
+    pub(crate) delay: Option<Duration>,
+    /// See [`ConnectOptions::interleave`].
+    first_count: Option<usize>,
+}
+
+impl Eyeballs {
+    const DELAY: Duration = Duration::from_millis(250);
+    /// RFC 8305, section 5.
+    const LEAST_DELAY: Duration = Duration::from_millis(10);
+
+    pub(crate) fn first_count(self) -> usize {
+        self.first_count.unwrap_or(usize::from(self.delay.is_some()))
+    }
 }
 
 /// Whereto: exactly one of these, by type (N-7).
@@ -81,7 +101,13 @@ pub(crate) enum Target {
 
 impl ConnectOptions {
     fn to(target: Target) -> Self {
-        Self { target, family: None, local_addr: None, common: CommonOptions::default() }
+        Self {
+            target,
+            family: None,
+            local_addr: None,
+            eyeballs: Eyeballs { delay: Some(Eyeballs::DELAY), first_count: None },
+            common: CommonOptions::default(),
+        }
     }
 
     /// Connects to addresses of this family only (N-13).
@@ -96,6 +122,24 @@ impl ConnectOptions {
     #[must_use]
     pub fn local_addr(mut self, address: SocketAddr) -> Self {
         self.local_addr = Some(address);
+        self
+    }
+
+    /// How long an attempt at one of several addresses has before the next is tried beside it ("happy
+    /// eyeballs", RFC 8305). 250 milliseconds by default, 10 at least; with `None` the next is tried
+    /// only when the one before has failed (N-14).
+    #[must_use]
+    pub fn happy_eyeballs_delay(mut self, delay: impl Into<Option<Duration>>) -> Self {
+        self.eyeballs.delay = delay.into().map(|delay| delay.max(Eyeballs::LEAST_DELAY));
+        self
+    }
+
+    /// How many addresses of the family that the resolver put first are tried before one of the other
+    /// family is; from then on the families take turns. With 0 the order is the resolver's. By default
+    /// 1 with a [delay](ConnectOptions::happy_eyeballs_delay), and 0 without (N-14).
+    #[must_use]
+    pub fn interleave(mut self, first_family_count: usize) -> Self {
+        self.eyeballs.first_count = Some(first_family_count);
         self
     }
 

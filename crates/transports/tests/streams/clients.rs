@@ -31,14 +31,14 @@ fn black_hole() -> (TcpListener, Vec<socket2::Socket>) {
 }
 
 #[test]
-fn n1_n5_names_are_looked_up_in_the_executor_and_tried_in_order() {
+fn n1_n5_names_are_looked_up_apart_from_the_executor() {
     let event_loop = TestLoop::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (protocol, log) = Hooks::new().recorded();
     let opening = event_loop.create_connection(move || protocol, ("localhost", port));
     let transport = event_loop.run_until_complete(&opening).unwrap();
-    assert!(event_loop.stats().executor_threads > 0);
+    assert_eq!(event_loop.stats().executor_threads, 0); // it has threads of its own
     assert_eq!(transport.extra_info().peername.unwrap().port(), Some(port));
     transport.close();
     event_loop.run_ready_now();

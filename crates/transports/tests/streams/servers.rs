@@ -64,7 +64,7 @@ fn n16_w39_all_interfaces_several_hosts_and_free_ports() {
 }
 
 #[test]
-fn n16_n1_a_host_name_is_looked_up_in_the_executor() {
+fn n16_n1_a_host_name_is_looked_up() {
     let event_loop = TestLoop::new();
     let creation = event_loop.create_server(Hooks::new, ("localhost", 0));
     assert!(!creation.done());
