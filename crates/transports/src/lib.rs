@@ -1,5 +1,5 @@
 //! Protocols and transports of Tulipa, after PEP 3156 and PEP 3153: a protocol says *which* bytes, a
-//! transport says *how*. TCP and Unix streams, servers, and helpers for tests.
+//! transport says *how*. TCP and Unix streams, servers, datagrams, and helpers for tests.
 //!
 //! ```
 //! use eventloop::{EventLoop, prelude::*};
@@ -38,8 +38,9 @@
 //! ```
 //!
 //! - [`Protocol`] and [`BufferedProtocol`] are the user's side; [`Transport`] is what they are given.
-//! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection` and
-//!   their Unix twins.
+//! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection`,
+//!   their Unix twins, and `create_datagram_endpoint`.
+//! - [`DatagramProtocol`] and [`DatagramTransport`] are the same for UDP and Unix datagrams.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
@@ -49,6 +50,7 @@
 
 mod backend;
 mod connect;
+mod datagram;
 mod extra_info;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
@@ -69,6 +71,11 @@ pub mod testing;
 mod transport;
 
 pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
+pub use datagram::{
+    DatagramAddress, DatagramError, DatagramOperation, DatagramOptions, DatagramProtocol,
+    DatagramSocket, DatagramStats, DatagramTransport, DatagramTransportExt, EndpointError,
+    IntoDatagramProtocol, SendRefusal, SendState,
+};
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
@@ -88,7 +95,8 @@ pub use transport::{
 pub mod prelude {
     pub use crate::streams::StreamLoop;
     pub use crate::{
-        BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol, ReadTransport,
-        Server, Transport, TransportExt, WriteTransport,
+        BaseTransport, Buffered, BufferedProtocol, DatagramProtocol, DatagramTransport,
+        DatagramTransportExt, Eof, NetworkLoop, Protocol, ReadTransport, Server, Transport,
+        TransportExt, WriteTransport,
     };
 }

@@ -9,6 +9,7 @@ mod shutdown;
 pub(crate) use self::core::ServerCore;
 pub use self::core::ServerStats;
 pub use binding::BindError;
+pub(crate) use binding::SocketFile;
 pub use options::{ServerOptions, UnixServerOptions};
 pub use shutdown::ShutdownReport;
 
