@@ -10,7 +10,7 @@ mod race;
 pub use error::ConnectError;
 pub use options::{ConnectOptions, UnixConnectOptions};
 
-use crate::backend::{Backend, SocketBackend};
+use crate::backend::Backend;
 use crate::limits::{ACCEPTED_LINGER, OutputLimits};
 use crate::loop_shared::Owner;
 use crate::resolve::resolve;

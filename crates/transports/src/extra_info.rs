@@ -6,7 +6,7 @@ use eventloop::Source;
 use socket2::SockRef;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Weak;
@@ -102,6 +102,12 @@ impl Address {
             return Some(Address::Abstract(name.to_owned()));
         }
         Some(Address::Unnamed)
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Address::Ip(address)
     }
 }
 
@@ -259,6 +265,120 @@ impl SocketView {
     /// As above.
     pub fn only_v6(&self) -> io::Result<bool> {
         self.with(|socket| socket.only_v6())
+    }
+
+    /// Whether datagrams may be sent to broadcast addresses (SO_BROADCAST).
+    ///
+    /// # Errors
+    /// As above.
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.with(|socket| socket.broadcast())
+    }
+
+    /// Sets SO_BROADCAST.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_broadcast(&self, enabled: bool) -> io::Result<()> {
+        self.with(|socket| socket.set_broadcast(enabled))
+    }
+
+    /// Receives what is sent to the IPv4 multicast `group`, through the interface with this address;
+    /// [`Ipv4Addr::UNSPECIFIED`] leaves the choice to the system.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.with(|socket| socket.join_multicast_v4(&group, &interface))
+    }
+
+    /// Ends [`join_multicast_v4`](SocketView::join_multicast_v4).
+    ///
+    /// # Errors
+    /// As above.
+    pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.with(|socket| socket.leave_multicast_v4(&group, &interface))
+    }
+
+    /// Receives what is sent to the IPv6 multicast `group`, through the interface with this number;
+    /// 0 leaves the choice to the system.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn join_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.with(|socket| socket.join_multicast_v6(&group, interface))
+    }
+
+    /// Ends [`join_multicast_v6`](SocketView::join_multicast_v6).
+    ///
+    /// # Errors
+    /// As above.
+    pub fn leave_multicast_v6(&self, group: Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.with(|socket| socket.leave_multicast_v6(&group, interface))
+    }
+
+    /// The interface, by its address, through which IPv4 multicast leaves.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_multicast_interface_v4(&self, interface: Ipv4Addr) -> io::Result<()> {
+        self.with(|socket| socket.set_multicast_if_v4(&interface))
+    }
+
+    /// The interface, by its number, through which IPv6 multicast leaves.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_multicast_interface_v6(&self, interface: u32) -> io::Result<()> {
+        self.with(|socket| socket.set_multicast_if_v6(interface))
+    }
+
+    /// Whether this machine receives the IPv4 multicast that it sends. On by default.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_multicast_loop_v4(&self, enabled: bool) -> io::Result<()> {
+        self.with(|socket| socket.set_multicast_loop_v4(enabled))
+    }
+
+    /// Whether this machine receives the IPv6 multicast that it sends. On by default.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_multicast_loop_v6(&self, enabled: bool) -> io::Result<()> {
+        self.with(|socket| socket.set_multicast_loop_v6(enabled))
+    }
+
+    /// How many routers IPv4 multicast may pass: 1 by default, which is the local network.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_multicast_ttl_v4(&self, hops: u32) -> io::Result<()> {
+        self.with(|socket| socket.set_multicast_ttl_v4(hops))
+    }
+
+    /// How many routers IPv6 multicast may pass: 1 by default, which is the local network.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_multicast_hops_v6(&self, hops: u32) -> io::Result<()> {
+        self.with(|socket| socket.set_multicast_hops_v6(hops))
+    }
+
+    /// How many routers an IPv4 datagram may pass.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_ttl_v4(&self, hops: u32) -> io::Result<()> {
+        self.with(|socket| socket.set_ttl_v4(hops))
+    }
+
+    /// How many routers an IPv6 datagram may pass.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_unicast_hops_v6(&self, hops: u32) -> io::Result<()> {
+        self.with(|socket| socket.set_unicast_hops_v6(hops))
     }
 
     /// Which process is at the other end of a Unix socket (N-41).

@@ -1,5 +1,5 @@
 //! Protocols and transports of Tulipa, after PEP 3156 and PEP 3153: a protocol says *which* bytes, a
-//! transport says *how*. TCP and Unix streams, servers, pipes, and helpers for tests.
+//! transport says *how*. TCP and Unix streams, servers, datagrams, pipes, and helpers for tests.
 //!
 //! ```
 //! use eventloop::{EventLoop, prelude::*};
@@ -39,7 +39,8 @@
 //!
 //! - [`Protocol`] and [`BufferedProtocol`] are the user's side; [`Transport`] is what they are given.
 //! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection` and
-//!   their Unix twins, `connect_read_pipe` and `connect_write_pipe`.
+//!   their Unix twins, `create_datagram_endpoint`, `connect_read_pipe` and `connect_write_pipe`.
+//! - [`DatagramProtocol`] and [`DatagramTransport`] are the same for UDP and Unix datagrams.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
@@ -52,6 +53,7 @@ mod backend;
 mod budget;
 mod connect;
 mod cores;
+mod datagram;
 mod extra_info;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
@@ -79,6 +81,11 @@ pub use cores::{
     Accepting, Core, CoreEnd, CoreError, CoreReport, Cores, CoresOptions, CoresReport,
     OnCoreFailure, serve_on_cores,
 };
+pub use datagram::{
+    DatagramAddress, DatagramError, DatagramOperation, DatagramOptions, DatagramProtocol,
+    DatagramSocket, DatagramStats, DatagramTransport, DatagramTransportExt, EndpointError,
+    IntoDatagramProtocol, SendRefusal, SendState,
+};
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
@@ -103,7 +110,8 @@ pub use transport::{
 pub mod prelude {
     pub use crate::streams::StreamLoop;
     pub use crate::{
-        AcceptLoop, BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol,
-        ReadTransport, ResolverLoop, Server, Transport, TransportExt, WriteTransport,
+        AcceptLoop, BaseTransport, Buffered, BufferedProtocol, DatagramProtocol, DatagramTransport,
+        DatagramTransportExt, Eof, NetworkLoop, Protocol, ReadTransport, ResolverLoop, Server,
+        Transport, TransportExt, WriteTransport,
     };
 }

@@ -1,13 +1,15 @@
 //! [`NetworkLoop`]: the creators of connections and servers, as methods of every event loop.
 
 use crate::connect::{self, boxed_factory_once};
+use crate::datagram;
 use crate::into_protocol::boxed_factory;
 use crate::loop_shared::LoopShared;
 use crate::pipes;
 use crate::server;
 use crate::{
-    Bytes, ConnectOptions, IntoProtocol, PipeOptions, Server, ServerOptions, StreamSocket,
-    Transport, UnixConnectOptions, UnixServerOptions,
+    Bytes, ConnectOptions, DatagramOptions, DatagramTransport, IntoDatagramProtocol, IntoProtocol,
+    PipeOptions, Server, ServerOptions, StreamSocket, Transport, UnixConnectOptions,
+    UnixServerOptions,
 };
 use eventloop::AbstractEventLoop;
 use futures::Future;
@@ -196,6 +198,63 @@ pub trait NetworkLoop: AbstractEventLoop {
         pipes::connect_write_pipe(&*event_loop, boxed_factory_once(factory), pipe.into())
     }
 
+    /// Opens a datagram endpoint, UDP or Unix, and makes its protocol with `factory` once that has
+    /// succeeded. The future is done after `connection_made`, with the transport (N-34).
+    ///
+    /// `options` is what it is bound to, a socket, or [`DatagramOptions`] with everything else. The
+    /// addresses that a name has are tried in the resolver's order. The future fails with an
+    /// `io::Error`, around an [`EndpointError`](crate::EndpointError) if the system refused, or with
+    /// the factory's error. Cancelling it leaves nothing behind.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventloop::{EventLoop, prelude::*};
+    /// use tulipa_transports::{Address, DatagramOptions, prelude::*};
+    ///
+    /// struct Echo;
+    /// impl DatagramProtocol for Echo {
+    ///     fn datagram_received(
+    ///         &mut self,
+    ///         transport: &dyn DatagramTransport,
+    ///         data: &[u8],
+    ///         sender: &Address,
+    ///     ) {
+    ///         transport.sendto(data, Some(sender));
+    ///     }
+    /// }
+    ///
+    /// /// Asks once, and stops the loop when the answer is there.
+    /// struct Ask { event_loop: eventloop::LoopHandle }
+    /// impl DatagramProtocol for Ask {
+    ///     fn connection_made(&mut self, transport: &dyn DatagramTransport) {
+    ///         transport.send(b"anybody there?");
+    ///     }
+    ///     fn datagram_received(&mut self, _: &dyn DatagramTransport, data: &[u8], _: &Address) {
+    ///         assert_eq!(data, b"anybody there?");
+    ///         self.event_loop.stop();
+    ///     }
+    /// }
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let opening = event_loop.create_datagram_endpoint(|| Echo, ("127.0.0.1", 0));
+    /// let server = event_loop.run_until_complete(&opening)?;
+    /// let address = server.extra_info().sockname.expect("it is bound");
+    /// let ask = Ask { event_loop: event_loop.handle() };
+    /// event_loop.create_datagram_endpoint(move || ask, DatagramOptions::to(address));
+    /// event_loop.run_forever()?;
+    /// # Ok::<(), futures::Exception>(())
+    /// ```
+    #[track_caller]
+    fn create_datagram_endpoint<T: IntoDatagramProtocol + 'static>(
+        &self,
+        factory: impl FnOnce() -> T + 'static,
+        options: impl Into<DatagramOptions>,
+    ) -> Future<Rc<dyn DatagramTransport>> {
+        let event_loop = self.to_event_loop();
+        let factory = datagram::boxed_factory(factory);
+        datagram::create_datagram_endpoint(&*event_loop, factory, options.into())
+    }
+
     /// How much output all transports of this loop hold together, waiting for their peers.
     fn output_total(&self) -> Bytes {
         LoopShared::of(self).output_total()
@@ -207,7 +266,7 @@ pub trait NetworkLoop: AbstractEventLoop {
         LoopShared::of(self).set_output_budget(budget);
     }
 
-    /// How many connections this loop has, those that are being made included.
+    /// How many connections this loop has, those that are being made and datagram endpoints included.
     fn open_connections(&self) -> usize {
         LoopShared::of(self).connections()
     }

@@ -11,6 +11,7 @@ pub(crate) use self::core::ServerCore;
 pub use self::core::ServerStats;
 pub use binding::BindError;
 pub(crate) use binding::Bound;
+pub(crate) use binding::SocketFile;
 pub use intake::{GiveError, Intake};
 pub use options::{ServerOptions, UnixServerOptions};
 pub use shutdown::ShutdownReport;

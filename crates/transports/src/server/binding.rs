@@ -146,20 +146,20 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 
 /// The file of a Unix socket, to be removed at the end if it is still the same one (N-40).
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
 }
 
 impl SocketFile {
-    fn of(path: PathBuf) -> Option<Self> {
+    pub(crate) fn of(path: PathBuf) -> Option<Self> {
         let found = fs::symlink_metadata(&path).ok()?;
         Some(Self { path, device: found.dev(), inode: found.ino() })
     }
 
     /// Removes the file, unless it is gone, or somebody else's by now.
-    pub(super) fn remove(&self) {
+    pub(crate) fn remove(&self) {
         let Ok(found) = fs::symlink_metadata(&self.path) else { return };
         if (found.dev(), found.ino()) != (self.device, self.inode) {
             return;
