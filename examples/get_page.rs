@@ -3,13 +3,12 @@
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::{AbstractEventLoop, Future};
-use tulipa_examples::http_client::{Url, fetch_json};
+use tulipa_examples::http_client::{Url, fetch_json, print_pages};
 use tulipa_examples::serving::start_logging;
 
 /// Fetches pages and decodes them as JSON. Prints each, in the order of the arguments.
@@ -44,21 +43,7 @@ fn main() -> Result<ExitCode, Exception> {
         .collect();
     event_loop.run_until_complete(&all_done(&*event_loop, &pages))?;
     progress.finish_and_clear();
-
-    // Output that cannot be written is an error here: nobody else has the pages.
-    let mut stdout = io::stdout().lock();
-    let mut failed = 0;
-    for (url, page) in arguments.urls.iter().zip(&pages) {
-        match page.result() {
-            Ok(value) => writeln!(stdout, "{}", serde_json::to_string_pretty(&value)?)?,
-            Err(exception) => {
-                failed += 1;
-                eprintln!("{url}: {exception:?}");
-            }
-        }
-    }
-    stdout.flush()?;
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    print_pages(&arguments.urls, pages.iter().map(Future::result))
 }
 
 /// A future that is done when all of `futures` are, however they end.

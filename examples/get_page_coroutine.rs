@@ -3,12 +3,11 @@
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::{gather_results, timeout};
-use tulipa_examples::http_client::{LARGEST, Url, get};
+use tulipa_examples::http_client::{LARGEST, Url, get, print_pages};
 use tulipa_examples::program::run_program;
 use tulipa_examples::serving::start_logging;
 
@@ -49,19 +48,5 @@ async fn get_pages(arguments: Arguments) -> Result<ExitCode, Exception> {
     }));
     let pages = pages.await?;
     progress.finish_and_clear();
-
-    // Output that cannot be written is an error here: nobody else has the pages.
-    let mut stdout = io::stdout().lock();
-    let mut failed = 0;
-    for (url, page) in arguments.urls.iter().zip(pages) {
-        match page {
-            Ok(value) => writeln!(stdout, "{}", serde_json::to_string_pretty(&value)?)?,
-            Err(error) => {
-                failed += 1;
-                eprintln!("{url}: {error:?}");
-            }
-        }
-    }
-    stdout.flush()?;
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    print_pages(&arguments.urls, pages)
 }

@@ -2,11 +2,13 @@
 //! ([`get`]). What they ask for and what they make of the answer is the same code.
 
 mod coroutine;
+mod printing;
 mod response;
 mod url;
 mod with_callbacks;
 
 pub use coroutine::get;
+pub use printing::print_pages;
 pub use response::{PageTooLarge, Response};
 pub use url::{Url, UrlError};
 pub use with_callbacks::{fetch, fetch_json};

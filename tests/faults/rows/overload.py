@@ -98,7 +98,7 @@ def with_a_twentieth_of_a_processor_nothing_fails(service):
 
 @row(ECHO, PROXY)
 def a_memory_limit_holds_while_a_hundred_peers_flood(service):
-    limit = 64 << 20
+    limit = (64 << 20) * service.sockets
     with cgroup("memory", memory__limit_in_bytes=limit) as group:
         with under_test(service) as program:
             group.add(program.pid)

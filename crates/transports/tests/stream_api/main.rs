@@ -11,6 +11,8 @@ mod making;
 mod polling;
 mod properties;
 mod reading;
+#[path = "../real_time/mod.rs"]
+mod real_time;
 mod separators;
 mod serving;
 mod support;

@@ -1,5 +1,7 @@
 //! What the tests share.
 
+pub(crate) use crate::real_time::run_until;
+
 use eventloop::{TestLoop, prelude::*};
 use futures::{Exception, ExceptionContext, Task};
 use std::cell::RefCell;
@@ -8,7 +10,6 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 use tulipa_transports::streams::{
     IncompleteReadError, LimitOverrunError, StreamFeeder, StreamReader, StreamReaderProtocol,
     StreamWriter,
@@ -28,20 +29,6 @@ pub(crate) fn block_on<T: 'static>(
     task.add_done_callback(move |_| ended.set_result(()).unwrap());
     event_loop.run_until_complete(&done).unwrap();
     task.take().unwrap()
-}
-
-/// Runs the loop until `done`, in real time, without a sleep; fails after ten seconds.
-#[track_caller]
-pub(crate) fn run_until(event_loop: &TestLoop, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    loop {
-        event_loop.run_ready_now();
-        if done() {
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_secs(10), "it never came");
-        std::thread::yield_now();
-    }
 }
 
 /// Runs the loop until no connection is left.

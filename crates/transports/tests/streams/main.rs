@@ -13,6 +13,8 @@ mod life;
 mod panics;
 mod protocols;
 mod reading;
+#[path = "../real_time/mod.rs"]
+mod real_time;
 mod reentrancy;
 mod scopes;
 mod servers;

@@ -1,12 +1,14 @@
 //! What the tests share: a protocol made of closures, and connections to play with.
 
+pub(crate) use crate::real_time::run_until;
+
 use eventloop::TestLoop;
 use futures::{Exception, ExceptionContext, PanicError};
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tulipa_transports::testing::{LifeCycle, LifeCycleLog};
 use tulipa_transports::{Bytes, Eof, NetworkLoop, Protocol, Transport, WriteBufferLimits};
 
@@ -162,20 +164,6 @@ impl<T: Default> Slot<T> {
 impl<T: Clone> Slot<T> {
     pub(crate) fn get(&self) -> T {
         self.0.borrow().clone()
-    }
-}
-
-/// Runs the loop until `done`, in real time, without a sleep; fails after ten seconds.
-#[track_caller]
-pub(crate) fn run_until(event_loop: &TestLoop, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    loop {
-        event_loop.run_ready_now();
-        if done() {
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_secs(10), "it never came");
-        std::thread::yield_now();
     }
 }
 
