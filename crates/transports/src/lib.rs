@@ -40,6 +40,8 @@
 //! - [`Protocol`] and [`BufferedProtocol`] are the user's side; [`Transport`] is what they are given.
 //! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection` and
 //!   their Unix twins, `connect_read_pipe` and `connect_write_pipe`.
+//! - [`files`] are read and written by threads, as futures; `files::Watcher` (feature `inotify`) tells
+//!   of their changes.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
@@ -50,6 +52,7 @@
 mod backend;
 mod connect;
 mod extra_info;
+pub mod files;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
 mod into_protocol;
@@ -88,6 +91,7 @@ pub use transport::{
 
 /// What most programs need.
 pub mod prelude {
+    pub use crate::files::FileLoop;
     pub use crate::streams::StreamLoop;
     pub use crate::{
         BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol, ReadTransport,
