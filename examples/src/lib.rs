@@ -6,7 +6,8 @@
 //! the bytes between a machine and a transport.
 //!
 //! [`crawl`], [`chat`] and [`proxy`] are coroutines over streams, which a test can give streams in memory
-//! and a clock that steps by itself; [`http_client`] shows both ways beside each other.
+//! and a clock that steps by itself; [`http_client`] shows both ways beside each other. [`tail`] follows a
+//! file as it grows.
 #![forbid(unsafe_code)]
 
 pub mod chat;
@@ -19,4 +20,5 @@ pub mod mail;
 pub mod program;
 pub mod proxy;
 pub mod serving;
+pub mod tail;
 mod work;

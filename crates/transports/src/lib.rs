@@ -41,6 +41,8 @@
 //! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection` and
 //!   their Unix twins, `create_datagram_endpoint`, `connect_read_pipe` and `connect_write_pipe`.
 //! - [`DatagramProtocol`] and [`DatagramTransport`] are the same for UDP and Unix datagrams.
+//! - [`files`] are read and written by threads, as futures; `files::Watcher` (feature `inotify`) tells
+//!   of their changes.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
@@ -55,6 +57,7 @@ mod connect;
 mod cores;
 mod datagram;
 mod extra_info;
+pub mod files;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
 mod into_protocol;
@@ -108,6 +111,7 @@ pub use transport::{
 
 /// What most programs need.
 pub mod prelude {
+    pub use crate::files::FileLoop;
     pub use crate::streams::StreamLoop;
     pub use crate::{
         AcceptLoop, BaseTransport, Buffered, BufferedProtocol, DatagramProtocol, DatagramTransport,

@@ -25,8 +25,8 @@ pub use futures::{
     wrap_future, yield_now,
 };
 pub use transports::streams::{
-    StreamReader, StreamWriter, open_connection, open_unix_connection, start_server,
-    start_unix_server,
+    StreamReader, StreamWriter, open_connection, open_read_pipe, open_unix_connection,
+    open_write_pipe, start_server, start_unix_server,
 };
 pub use transports::*;
 

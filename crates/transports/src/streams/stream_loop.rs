@@ -212,12 +212,12 @@ where
     })
 }
 
-fn running_loop() -> Result<Rc<dyn AbstractEventLoop>, Exception> {
+pub(super) fn running_loop() -> Result<Rc<dyn AbstractEventLoop>, Exception> {
     eventloop::try_current()
         .ok_or_else(|| InvalidStateError::new("no event loop is running on this thread").into())
 }
 
-fn open<L: NetworkLoop + ?Sized>(
+pub(super) fn open<L: NetworkLoop + ?Sized>(
     event_loop: &L,
     limit: Bytes,
     connect: impl FnOnce(StreamReaderProtocol) -> Future<Rc<dyn Transport>>,
