@@ -2,8 +2,8 @@
 
 use crate::scripted::{Always, Scripted};
 use crate::support::*;
-use eventloop::TestLoop;
 use eventloop::prelude::*;
+use eventloop::{LoopHandle, TestLoop};
 use futures::{Exception, Future, staggered_race};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::cell::Cell;
@@ -331,6 +331,30 @@ fn n14_one_address_has_no_other_timer_than_the_deadline() {
     assert_eq!(deadline, Duration::from_secs(30));
     opening.cancel();
     event_loop.run_ready_now();
+}
+
+#[test]
+fn r5_thousands_of_addresses_that_fail_at_once_leave_others_their_turn() {
+    let (event_loop, turns) = (TestLoop::new(), Rc::new(Cell::new(0)));
+    // Of the family that the local address is not of.
+    let addresses = (1..=4_000u16).map(|n| SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, n], 1)));
+    event_loop.set_resolver(Always(addresses.collect()));
+    let options =
+        ConnectOptions::from(("many.example", 1)).local_addr("127.0.0.1:0".parse().unwrap());
+    let opening = event_loop.create_connection(Hooks::new, options.happy_eyeballs_delay(None));
+    fn tick(event_loop: &LoopHandle, turns: &Rc<Cell<u32>>, opening: &Future<Rc<dyn Transport>>) {
+        if !opening.done() {
+            turns.set(turns.get() + 1);
+            let (handle, turns, opening) = (event_loop.clone(), turns.clone(), opening.clone());
+            event_loop.call_soon(move || tick(&handle, &turns, &opening));
+        }
+    }
+    tick(&event_loop.handle(), &turns, &opening);
+    run_until(&event_loop, || opening.done());
+    assert!(turns.get() >= 250, "{}", turns.get());
+    let exception = opening.exception().unwrap().unwrap();
+    assert_eq!(ConnectError::of(&exception).unwrap().errors().count(), 4_000);
+    assert!(exception.to_string().ends_with("and 3992 more"), "{exception}");
 }
 
 #[test]

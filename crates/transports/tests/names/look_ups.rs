@@ -5,7 +5,7 @@ use crate::scripted::{Always, Scripted};
 use crate::support::*;
 use eventloop::prelude::*;
 use eventloop::{AbstractEventLoop, EventLoop, TestLoop, ThreadPoolExecutor, ThreadPoolOptions};
-use futures::{Exception, Future, PanicError};
+use futures::{ClosedError, Exception, Future, PanicError};
 use std::cell::Cell;
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -261,6 +261,20 @@ fn r12_an_answer_that_comes_too_late_reaches_nobody() {
         question.give(&["127.0.0.1"]);
     }
     assert!(!found.done() && !opening.done());
+}
+
+#[test]
+fn l26_a_closed_loop_looks_nothing_up() {
+    let event_loop = EventLoop::new().unwrap();
+    let (handle, resolver) = (event_loop.handle(), Scripted::default());
+    handle.set_resolver(resolver.clone());
+    drop(event_loop);
+    handle.set_resolver(resolver.clone());
+    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    assert!(failure(&handle.getaddrinfo(("a.example", 1))).is::<ClosedError>());
+    assert!(failure(&handle.getnameinfo(address)).is::<ClosedError>());
+    assert!(failure(&handle.create_connection(Hooks::new, ("a.example", 1))).is::<ClosedError>());
+    assert_eq!(resolver.count(), 0);
 }
 
 #[test]

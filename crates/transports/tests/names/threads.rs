@@ -321,6 +321,26 @@ fn r6_threads_end_when_they_are_idle_and_nobody_is_left_who_could_ask() {
     run_until(&event_loop, || Arc::strong_count(&gated.state) == 1);
 }
 
+/// Ten thousand callers cost no more each than ten do.
+#[test]
+fn r12_r4_many_who_wait_for_one_name_give_up_and_come_again() {
+    let setting = Setting::with_threads(2);
+    let mut waiting: Vec<Found> = (0..9_999).map(|_| setting.ask("hung.example")).collect();
+    for _ in 0..5_000 {
+        let next = setting.ask("hung.example");
+        setting.event_loop.run_ready_now();
+        std::mem::replace(&mut waiting[0], next).cancel();
+        setting.event_loop.run_ready_now();
+    }
+    for host in 0..4 {
+        setting.gated.decide("hung.example", Decision::Answer(host));
+    }
+    for found in &waiting {
+        assert!(setting.wait(found).is_ok());
+    }
+    setting.end();
+}
+
 /// Callers that ask and give up at random: whoever stays is answered, and nothing is left.
 #[test]
 fn r12_whoever_stays_is_answered_whatever_the_others_do() {
