@@ -165,6 +165,14 @@ class Program:
     def threads(self):
         return os.listdir(f"/proc/{self.pid}/task")
 
+    def look_ups(self):
+        """How many threads there are for looking up names. They end when they have been idle for 2 s."""
+        count = 0
+        for thread in self.threads():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                count += Path(f"/proc/{self.pid}/task/{thread}/comm").read_text() == "tulipa-resolver\n"
+        return count
+
     def children(self):
         found = []
         for thread in self.threads():
@@ -240,6 +248,7 @@ def under_test(service, *arguments, **options):
     with started(service, *arguments, **options) as program:
         fresh_client(program)  # what is made at first use is made now
         until(lambda: program.connections() == 0, 2, "the first client is gone")
+        until(lambda: program.look_ups() == 0, 5, "the threads of its look-ups have ended")
         before = program.snapshot()
         yield program
         after_checks(program, before)
@@ -263,6 +272,7 @@ def after_checks(program, before):
 
     took = min(fresh_client(program) for _ in range(3))
     assert took <= 0.1, f"a fresh client waited {took * 1000:.0f} ms"
+    until(lambda: program.look_ups() == 0, 5, "the threads of their look-ups have ended")
     until(lambda: program.snapshot() == before, 2, "the fresh clients' descriptors are closed")
 
     calls, cpu = watch_idle(program)

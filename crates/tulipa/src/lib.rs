@@ -49,6 +49,8 @@ pub mod pages {
     pub struct Cancellation;
     #[doc = include_str!("../../../docs/porting.md")]
     pub struct Porting;
+    #[doc = include_str!("../../../docs/names.md")]
+    pub struct Names;
     #[cfg(all(
         feature = "futures-core",
         feature = "futures-io",

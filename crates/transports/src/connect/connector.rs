@@ -60,6 +60,9 @@ struct Failure {
     error: io::Error,
 }
 
+/// A name server may have sent thousands of addresses that fail at once; others want their turn.
+const MOST_FAILURES_A_TURN: usize = 16;
+
 /// How long to wait for a place in a Unix server's queue: at first, and at most.
 const FIRST_RETRY: Duration = Duration::from_millis(2);
 const LAST_RETRY: Duration = Duration::from_millis(100);
@@ -160,21 +163,26 @@ impl Connector {
     /// Begins with the next address, or with the one after it if that fails at once, and so on.
     fn begin_next(self: &Rc<Self>) {
         cancel(&self.pause);
-        while !self.future.done() {
+        for _ in 0..MOST_FAILURES_A_TURN {
+            if self.future.done() {
+                return;
+            }
             let next = self.race.borrow_mut().begin();
             let Some((number, address)) = next else { return self.give_up_if_lost() };
             match self.try_one(number, &address, FIRST_RETRY) {
-                Ok(()) => return self.pause_before_next(),
+                Ok(()) => return self.begin_next_after(self.delay.get()),
                 Err(error) => {
                     self.race.borrow_mut().failed(number);
                     self.failures.borrow_mut().push(Failure { number, address, error });
                 }
             }
         }
+        self.give_up_if_lost();
+        self.begin_next_after(Some(Duration::ZERO)); // if any is left
     }
 
-    fn pause_before_next(self: &Rc<Self>) {
-        let Some(delay) = self.delay.get() else { return };
+    fn begin_next_after(self: &Rc<Self>, delay: Option<Duration>) {
+        let Some(delay) = delay else { return };
         if self.future.done() || self.race.borrow().left() == 0 {
             return;
         }

@@ -6,7 +6,7 @@
 use super::ResolveError;
 use super::resolver::{Resolver, Resolving};
 use eventloop::AbstractEventLoop;
-use futures::{Exception, Future, Instant, SchedulerExt, TimerHandle, catch};
+use futures::{ClosedError, Exception, Future, Instant, SchedulerExt, TimerHandle, catch};
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
@@ -35,13 +35,19 @@ struct LookUp<T: 'static, U: 'static> {
 }
 
 /// Asks the resolver of `event_loop`. Its code is user code: it may panic, and call anything. The
-/// future is never done yet when it is returned, however fast the resolver is, unless it panicked.
+/// future is never done yet when it is returned, however fast the resolver is, unless it
+/// panicked, or the loop is closed.
 pub(super) fn begin<T: 'static, U: 'static>(
     event_loop: &dyn AbstractEventLoop,
     question: Question<T, U>,
 ) -> Future<U> {
     let Question { asked, ask, finish, why_late } = question;
     let outcome = event_loop.create_future();
+    if event_loop.is_closed() {
+        // It is new, hence pending.
+        let _ = outcome.set_exception(ClosedError);
+        return outcome;
+    }
     let resolving = Resolving::of(event_loop);
     let (resolver, deadline) = (resolving.resolver(), resolving.deadline());
     let since = event_loop.time();

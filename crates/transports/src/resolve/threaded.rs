@@ -75,8 +75,8 @@ pub struct ThreadedResolver {
 pub struct ThreadedResolverOptions {
     /// Threads at most, for addresses and for names each; one is the least. Default: 32.
     pub max_threads: usize,
-    /// How many callers may wait, for addresses and for names each; more are refused. Those who have
-    /// given up make room when it is needed. Default: 1,000.
+    /// How many callers may wait, for addresses and for names each; more are refused.
+    /// Default: 10,000.
     pub max_waiting: usize,
     /// How long a thread waits for the next look-up before it ends. Default: 2 s.
     pub idle_timeout: Duration,
@@ -88,7 +88,7 @@ impl Default for ThreadedResolverOptions {
     fn default() -> Self {
         Self {
             max_threads: 32,
-            max_waiting: 1_000,
+            max_waiting: 10_000,
             idle_timeout: Duration::from_secs(2),
             thread_name: "tulipa-resolver".to_owned(),
         }
@@ -126,7 +126,7 @@ impl ThreadedResolver {
         self.handle.addresses.threads() + self.handle.names.threads()
     }
 
-    /// How many callers wait for an answer; some of them may have given up.
+    /// How many callers wait for an answer.
     pub fn waiting(&self) -> usize {
         self.handle.addresses.waiting() + self.handle.names.waiting()
     }

@@ -1,14 +1,18 @@
 //! Threads that answer one kind of question, each question once for all who ask it.
 //!
-//! Invariant: an inquiry is in the table while attempts at it are queued or running, and every attempt
-//! in the queue has a thread that will come to it, unless all threads hang. No foreign code runs, and
+//! Invariant: an inquiry is in the table while an attempt at it is queued or runs, and every attempt in
+//! the queue has a thread that will come to it, unless all threads hang. No foreign code runs, and
 //! nothing of others is dropped, while the lock is held.
+
+mod inquiry;
 
 use super::ThreadedResolverOptions;
 use futures::{Exception, catch, concurrent};
+use inquiry::{Counted, Inquiry};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -17,33 +21,21 @@ pub(super) struct Pool<Q, A: 'static> {
     work: Box<dyn Fn(&Q) -> io::Result<A> + Send + Sync>,
     state: Mutex<State<Q, A>>,
     queued: Condvar,
+    /// How many callers have neither an answer nor given up. They count for themselves.
+    waiting: Arc<AtomicUsize>,
 }
 
 struct State<Q, A: 'static> {
     inquiries: HashMap<Q, Inquiry<A>>,
-    /// The attempts that have no thread yet.
+    /// The questions to be attempted, each once at most.
     queue: VecDeque<Q>,
-    /// How many callers the inquiries have, together.
-    waiting: usize,
     threads: usize,
     idle: usize,
     /// Nobody is left who could ask.
     ending: bool,
 }
 
-/// A question that is being looked up.
-struct Inquiry<A: 'static> {
-    callers: Vec<concurrent::Future<A>>,
-    /// Queued or running.
-    attempts: usize,
-    /// Somebody has given up since the last attempt began: it may hang, so the next who asks has
-    /// another begun.
-    in_doubt: bool,
-}
-
-/// So many attempts at one question at once: one that hangs whenever it is asked is not to take every
-/// thread.
-const MOST_ATTEMPTS: usize = 4;
+type Callers<A> = Vec<concurrent::Future<A>>;
 
 impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A> {
     pub(super) fn new(
@@ -53,7 +45,6 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A
         let state = State {
             inquiries: HashMap::new(),
             queue: VecDeque::new(),
-            waiting: 0,
             threads: 0,
             idle: 0,
             ending: false,
@@ -63,6 +54,7 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A
             work: Box::new(work),
             state: Mutex::new(state),
             queued: Condvar::new(),
+            waiting: Arc::default(),
         })
     }
 
@@ -71,30 +63,28 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.lock().waiting
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// A future of the answer; cancelling it gives up.
     pub(super) fn ask(self: &Arc<Self>, question: &Q) -> Result<concurrent::Future<A>, Exception> {
-        let mut state = self.lock();
-        let mut gone = state.take_gone(question); // dropped last, when the lock is free
-        if state.waiting >= self.options.max_waiting {
-            let questions: Vec<Q> = state.inquiries.keys().cloned().collect();
-            gone.extend(questions.iter().flat_map(|question| state.take_gone(question)));
-        }
-        if state.waiting >= self.options.max_waiting {
-            let message = format!("{} callers wait for the resolver already", state.waiting);
-            drop(state);
+        let waiting = self.waiting();
+        if waiting >= self.options.max_waiting {
+            let message = format!("{waiting} callers wait for the resolver already");
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, message).into());
         }
         let caller = concurrent::Future::new();
-        state.waiting += 1;
+        let counted = Counted::new(&self.waiting);
+        let mut state = self.lock();
+        let mut gone = Vec::new(); // dropped last, when the lock is free
+        if state.queue.len() / 2 >= self.options.max_waiting {
+            // That is at least one that nobody wants for each that somebody does.
+            gone = state.take_unwanted();
+        }
         let inquiry = state.inquiries.entry(question.clone()).or_insert_with(Inquiry::new);
-        inquiry.callers.push(caller.clone());
-        let try_again = inquiry.in_doubt && inquiry.attempts < MOST_ATTEMPTS;
-        let asked = if inquiry.attempts == 0 || try_again {
-            inquiry.attempts += 1;
-            inquiry.in_doubt = false;
+        gone.extend(inquiry.add(&caller, counted));
+        let asked = if inquiry.wants_attempt() {
+            inquiry.queue_attempt();
             state.queue.push_back(question.clone());
             self.find_thread(state)
         } else {
@@ -108,16 +98,14 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A
     /// Why a question may not have been answered yet.
     pub(super) fn why_late(&self, question: &Q) -> Option<String> {
         let state = self.lock();
-        let inquiry = state.inquiries.get(question)?;
-        let queued = state.queue.iter().filter(|queued| *queued == question).count();
-        if queued == inquiry.attempts {
-            return Some(format!(
+        match state.inquiries.get(question)?.running() {
+            0 => Some(format!(
                 "all {} threads of the resolver wait for answers to other questions",
                 state.threads
-            ));
+            )),
+            1 => None,
+            several => Some(format!("{several} threads of the resolver wait for it")),
         }
-        let running = inquiry.attempts - queued;
-        (running > 1).then(|| format!("{running} threads of the resolver wait for it"))
     }
 
     /// Lets idle threads go at once.
@@ -150,7 +138,8 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A
         if state.threads > 0 {
             return Ok(()); // one of the others will come to it
         }
-        let orphaned = state.queue.pop_back().map(|question| state.end_attempt(&question));
+        let question = state.queue.pop_back();
+        let orphaned = question.and_then(|question| state.inquiries.remove(&question));
         drop(state);
         drop(orphaned);
         let message = format!("no thread can be started for the resolver: {error}");
@@ -161,8 +150,12 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A
         let mut state = self.lock();
         loop {
             if let Some(question) = state.queue.pop_front() {
+                let unwanted = state.begin_attempt(&question);
                 drop(state);
-                self.attempt(&question);
+                match unwanted {
+                    Some(callers) => drop(callers),
+                    None => self.attempt(&question),
+                }
                 state = self.lock();
                 continue;
             }
@@ -182,22 +175,8 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A
     }
 
     fn attempt(&self, question: &Q) {
-        if let Some(unwanted) = self.lock().end_if_unwanted(question) {
-            return drop(unwanted);
-        }
         let outcome = catch(|| (self.work)(question)).and_then(|answer| Ok(answer?));
-        let callers = {
-            let mut state = self.lock();
-            match &outcome {
-                Ok(_) => {
-                    let callers = state.take_callers(question);
-                    state.end_attempt(question);
-                    callers
-                }
-                // Another attempt is under way, which may do better.
-                Err(_) => state.end_attempt(question),
-            }
-        };
+        let callers = self.lock().end_attempt(question, outcome.is_ok());
         for caller in callers {
             // If it was cancelled, nobody wants it.
             let _ = caller.set_outcome(outcome.clone());
@@ -205,50 +184,49 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A
     }
 }
 
-impl<Q: Eq + Hash, A: Clone + Send + 'static> State<Q, A> {
-    /// Takes out the callers of a question who have given up.
-    fn take_gone(&mut self, question: &Q) -> Vec<concurrent::Future<A>> {
-        let Some(inquiry) = self.inquiries.get_mut(question) else { return Vec::new() };
-        let gone: Vec<_> = inquiry.callers.extract_if(.., |caller| caller.cancelled()).collect();
-        inquiry.in_doubt |= !gone.is_empty();
-        self.waiting -= gone.len();
-        gone
-    }
-
-    fn take_callers(&mut self, question: &Q) -> Vec<concurrent::Future<A>> {
-        let Some(inquiry) = self.inquiries.get_mut(question) else { return Vec::new() };
-        let callers = std::mem::take(&mut inquiry.callers);
-        self.waiting -= callers.len();
-        callers
-    }
-
-    /// Ends an attempt that has not begun if all callers have given up.
-    fn end_if_unwanted(&mut self, question: &Q) -> Option<Vec<concurrent::Future<A>>> {
-        let inquiry = self.inquiries.get(question)?;
-        if inquiry.callers.iter().any(|caller| !caller.cancelled()) {
+impl<Q: Eq + Hash, A: Send + 'static> State<Q, A> {
+    /// The attempt that was taken out of the queue begins; unless all callers have given up: then they
+    /// are given back.
+    fn begin_attempt(&mut self, question: &Q) -> Option<Callers<A>> {
+        let inquiry = self.inquiries.get_mut(question)?;
+        if inquiry.is_wanted() {
+            inquiry.begin_attempt();
             return None;
         }
-        let gone = self.take_gone(question);
-        self.end_attempt(question);
-        Some(gone)
+        Some(self.drop_attempt(question))
     }
 
-    /// One attempt less. If it was the last, the callers who are left over are given back.
-    fn end_attempt(&mut self, question: &Q) -> Vec<concurrent::Future<A>> {
+    /// An attempt has ended; gives back the callers that are to be told. Of a failure they are told
+    /// only if no other attempt is under way, which may do better.
+    fn end_attempt(&mut self, question: &Q, succeeded: bool) -> Callers<A> {
         let Some(inquiry) = self.inquiries.get_mut(question) else { return Vec::new() };
-        inquiry.attempts -= 1;
-        if inquiry.attempts > 0 {
-            inquiry.in_doubt = true; // the others may hang
-            return Vec::new();
+        inquiry.end_attempt();
+        if inquiry.has_attempts() {
+            return if succeeded { inquiry.take_callers() } else { Vec::new() };
         }
-        let callers = self.take_callers(question);
-        self.inquiries.remove(question);
+        self.inquiries.remove(question).map_or_else(Vec::new, |mut it| it.take_callers())
+    }
+
+    /// An attempt is taken out of the queue and not made.
+    fn drop_attempt(&mut self, question: &Q) -> Callers<A> {
+        let Some(inquiry) = self.inquiries.get_mut(question) else { return Vec::new() };
+        inquiry.unqueue_attempt();
+        let callers = inquiry.take_callers();
+        if !inquiry.has_attempts() {
+            self.inquiries.remove(question);
+        }
         callers
     }
-}
 
-impl<A> Inquiry<A> {
-    fn new() -> Self {
-        Self { callers: Vec::new(), attempts: 0, in_doubt: false }
+    /// Takes the attempts out of the queue that nobody wants, with the callers who have given up.
+    fn take_unwanted(&mut self) -> Callers<A> {
+        let is_wanted = |question: &Q| self.inquiries.get(question).is_some_and(Inquiry::is_wanted);
+        let (wanted, unwanted): (VecDeque<Q>, VecDeque<Q>) =
+            self.queue.drain(..).partition(is_wanted);
+        self.queue = wanted;
+        unwanted.iter().flat_map(|question| self.drop_attempt(question)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
