@@ -5,13 +5,15 @@
 
 use clap::Parser;
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
-use tulipa::ServerOptions;
 use tulipa::prelude::*;
+use tulipa::{ServerOptions, current};
 use tulipa_examples::http::{Limits, Reply, Request};
 use tulipa_examples::http_protocol::HttpProtocol;
-use tulipa_examples::mail::{Settings, Site, SmtpProtocol, Store, StoreLimits};
+use tulipa_examples::mail::{Directory, Settings, Site, SmtpProtocol, Store, StoreLimits};
 use tulipa_examples::serving::{serve_until_signal, start_logging};
 
 /// Catches all mail that is sent to it, and shows it on a web page.
@@ -32,6 +34,10 @@ struct Arguments {
     /// How many MiB of mail to keep.
     #[arg(long, default_value_t = 256, value_name = "MIB")]
     keep_size: usize,
+    /// Keeps each mail in a file of this directory, too: it is on the disk before the client is told that
+    /// it was taken, and shown again after a restart.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// The largest mail to accept, in MiB.
     #[arg(long, default_value_t = 25, value_name = "MIB")]
     largest: usize,
@@ -49,17 +55,26 @@ fn main() -> Result<(), Exception> {
     let arguments = Arguments::parse();
     start_logging();
     let event_loop = EventLoop::new()?;
-    let store = Rc::new(RefCell::new(Store::new(StoreLimits {
+    let mut store = Store::new(StoreLimits {
         mails: arguments.keep,
         bytes: arguments.keep_size.saturating_mul(MIB),
-    })));
+    });
+    let directory = arguments.store.map(Directory::open).transpose()?.map(Arc::new);
+    if let Some(directory) = &directory {
+        let loaded = directory.load(&mut store)?;
+        log::info!("{loaded} mails were there before");
+    }
+    let store = Rc::new(RefCell::new(store));
 
     let settings =
         Rc::new(Settings { message: arguments.largest.saturating_mul(MIB), ..Settings::default() });
     let idle_limit = Duration::from_secs(arguments.idle_timeout);
-    let caught = store.clone();
+    let (caught, files) = (store.clone(), directory.clone());
     let smtp = event_loop.create_server(
-        move || SmtpProtocol::new(settings.clone(), caught.clone(), idle_limit),
+        move || {
+            let protocol = SmtpProtocol::new(settings.clone(), caught.clone(), idle_limit);
+            protocol.keeping_files(files.clone())
+        },
         ServerOptions::from((arguments.host.clone(), arguments.smtp_port)),
     );
 
@@ -67,9 +82,10 @@ fn main() -> Result<(), Exception> {
     let site = Rc::new(Site { host_names: arguments.host_name });
     let http = event_loop.create_server(
         move || {
-            let (site, store) = (site.clone(), store.clone());
+            let (site, store, directory) = (site.clone(), store.clone(), directory.clone());
             HttpProtocol::new(limits.clone(), move |request: &Request<'_>, reply: Reply<'_>| {
                 site.respond(&mut store.borrow_mut(), request).send(reply);
+                remove_files(store.borrow_mut().take_unwanted(), directory.as_ref());
             })
         },
         ServerOptions::from((arguments.host, arguments.http_port)),
@@ -78,4 +94,16 @@ fn main() -> Result<(), Exception> {
     let smtp = event_loop.run_until_complete(&smtp)?;
     let http = event_loop.run_until_complete(&http)?;
     serve_until_signal(&event_loop, &[("smtp: ", smtp), ("http: ", http)])
+}
+
+/// The files of mails that were removed on the page go too.
+fn remove_files(unwanted: Vec<PathBuf>, directory: Option<&Arc<Directory>>) {
+    if let Some(directory) = directory.filter(|_| !unwanted.is_empty()).cloned() {
+        let removing = current().run_in_executor(None, move || directory.remove(&unwanted));
+        removing.add_done_callback(|removing| {
+            if let Ok(Some(error)) = removing.exception() {
+                log::error!("files of removed mails are left: {error}");
+            }
+        });
+    }
 }

@@ -4,7 +4,7 @@ use crate::http::{Connection, Limits, Next, Reply, Request};
 use crate::idle::IdleTimeout;
 use std::rc::Rc;
 use std::time::Duration;
-use tulipa::{Protocol, Transport};
+use tulipa::{Bytes, Protocol, Transport};
 
 /// How long a client may take for the first byte, for a whole request, and between two requests.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -109,6 +109,10 @@ impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> Protocol for HttpProtocol<S> {
         if std::mem::take(&mut self.is_full) {
             self.feed(transport, &[]);
         }
+    }
+
+    fn memory_held(&self) -> Bytes {
+        Bytes(self.connection.memory() + self.output.capacity())
     }
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {

@@ -1,10 +1,11 @@
 //! Mail, caught: received by SMTP, kept for a while, shown over HTTP.
 //!
 //! [`Session`] speaks SMTP and hands out whole [`Mail`]s, [`Store`] keeps the newest of them, [`Site`]
-//! answers HTTP requests about what is kept. None of them knows a socket, a loop or the time.
+//! answers HTTP requests about what is kept; [`Directory`] keeps mails in files. None of them knows a socket, a loop or the time.
 
 mod address;
 mod contents;
+mod directory;
 mod line;
 mod protocol;
 mod site;
@@ -12,8 +13,9 @@ mod smtp;
 mod store;
 
 pub use address::{Address, AddressError};
+pub use directory::{Directory, DirectoryError};
 pub use line::{Line, LineSplitter};
 pub use protocol::SmtpProtocol;
 pub use site::Site;
-pub use smtp::{Mail, Next, Session, Settings, StoreFull};
+pub use smtp::{Mail, Next, NotKept, Session, Settings};
 pub use store::{CaughtMail, Store, StoreLimits};

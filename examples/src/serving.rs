@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
 use tulipa::prelude::*;
-use tulipa::{Server, signal};
+use tulipa::{CoreEnd, Cores, Server, signal, wrap_future};
 
 /// How long connections have to come to an end after the first signal.
 const SHUTDOWN: Duration = Duration::from_secs(10);
@@ -33,11 +33,7 @@ pub fn serve_until_signal(
     event_loop: &EventLoop,
     servers: &[(&str, Server)],
 ) -> Result<(), Exception> {
-    const ENDINGS: [i32; 2] = [signal::SIGINT, signal::SIGTERM];
-    for ending in ENDINGS {
-        let handle = event_loop.handle();
-        event_loop.add_signal_handler(ending, move || handle.stop())?;
-    }
+    stop_on_signals(event_loop)?;
     // Not before: whoever reads the line may send a signal.
     for (label, server) in servers {
         for address in server.addresses() {
@@ -45,13 +41,56 @@ pub fn serve_until_signal(
         }
     }
     event_loop.run_forever()?;
-    for ending in ENDINGS {
-        event_loop.remove_signal_handler(ending);
-    }
+    let_signals_end_it(event_loop);
     let ends: Vec<_> = servers.iter().map(|(_, server)| server.shutdown(SHUTDOWN)).collect();
     for end in ends {
         let report = event_loop.run_until_complete(&end)?;
         log::info!("{} connections ended, {} were cut", report.drained, report.aborted);
     }
     Ok(())
+}
+
+/// As [`serve_until_signal`], for a server on several cores, for which `event_loop` waits. It ends by
+/// itself, with an error, if a core fails.
+///
+/// # Errors
+/// As there; and what made a core fail.
+pub fn serve_cores_until_signal(event_loop: &EventLoop, cores: &Cores) -> Result<(), Exception> {
+    stop_on_signals(event_loop)?;
+    let ended = wrap_future(&cores.ended(), &***event_loop);
+    let handle = event_loop.handle();
+    ended.add_done_callback(move |_| handle.stop());
+    for address in cores.addresses() {
+        announce(format_args!("listening on {address}"));
+    }
+    event_loop.run_forever()?;
+    let_signals_end_it(event_loop);
+    let end = wrap_future(&cores.shutdown(SHUTDOWN), &***event_loop);
+    let report = event_loop.run_until_complete(&end)?;
+    log::info!("{} connections ended, {} were cut", report.drained, report.aborted);
+    for (index, core) in report.cores.into_iter().enumerate() {
+        match core.end {
+            CoreEnd::Failed(exception) => return Err(exception),
+            CoreEnd::Stuck => log::error!("core {index} did not end"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+const ENDINGS: [i32; 2] = [signal::SIGINT, signal::SIGTERM];
+
+fn stop_on_signals(event_loop: &EventLoop) -> Result<(), Exception> {
+    for ending in ENDINGS {
+        let handle = event_loop.handle();
+        event_loop.add_signal_handler(ending, move || handle.stop())?;
+    }
+    Ok(())
+}
+
+/// From now on a signal does what it does to any program.
+fn let_signals_end_it(event_loop: &EventLoop) {
+    for ending in ENDINGS {
+        event_loop.remove_signal_handler(ending);
+    }
 }

@@ -113,6 +113,17 @@ impl Connection {
         self.held.is_empty() && matches!(self.state, State::Head { .. })
     }
 
+    /// What is kept of a request that is not whole, in bytes.
+    pub fn memory(&self) -> usize {
+        let of_body = match &self.state {
+            State::Body(incoming) => {
+                size_of::<Incoming>() + incoming.head.capacity() + incoming.body.capacity()
+            }
+            State::Head { .. } | State::Closed => 0,
+        };
+        self.held.bytes.capacity() + of_body
+    }
+
     /// Ends the connection because the client was silent for too long: 408 for half a request,
     /// nothing for none.
     pub fn time_out(&mut self, output: &mut Vec<u8>) -> Next {

@@ -30,6 +30,11 @@ pub enum Line<'a> {
 }
 
 impl LineSplitter {
+    /// What is kept of a line that is not whole, in bytes.
+    pub fn memory(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// The next line that `input` ends, which is moved behind it; `None` when the last bytes are part
     /// of a line that has not ended. `limit` counts the line end too.
     ///

@@ -1,21 +1,27 @@
 //! [`SmtpProtocol`]: carries bytes between a transport and an SMTP [`Session`].
 
-use super::{Next, Session, Settings, Store};
+use super::{Directory, Mail, Next, NotKept, Session, Settings, Store};
 use crate::idle::IdleTimeout;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tulipa::{Protocol, Transport};
+use tulipa::prelude::*;
+use tulipa::{Bytes, Protocol, Transport, current};
 
-/// A client's session: mails go into the store.
+/// A client's session: mails go into the store; where there is a directory, first into a file, and only
+/// then is the client told.
 ///
-/// A client that does not read its replies is not read from either.
+/// A client that does not read its replies is not read from either, nor one whose mail is being kept.
 pub struct SmtpProtocol {
     session: Session,
     store: Rc<RefCell<Store>>,
     output: Vec<u8>,
     idle: IdleTimeout,
     idle_limit: Duration,
+    directory: Option<Arc<Directory>>,
+    /// The client does not read.
+    is_paused: bool,
 }
 
 impl SmtpProtocol {
@@ -28,7 +34,16 @@ impl SmtpProtocol {
             output: Vec::new(),
             idle: IdleTimeout::default(),
             idle_limit,
+            directory: None,
+            is_paused: false,
         }
+    }
+
+    /// Has each mail kept in a file as well.
+    #[must_use]
+    pub fn keeping_files(mut self, directory: Option<Arc<Directory>>) -> Self {
+        self.directory = directory;
+        self
     }
 
     fn reply(&mut self, transport: &dyn Transport, next: Next) {
@@ -37,12 +52,72 @@ impl SmtpProtocol {
         if next == Next::Close {
             transport.close();
         }
+        self.review_reading(transport);
+    }
+
+    fn review_reading(&self, transport: &dyn Transport) {
+        match self.is_paused || self.session.is_delivering() {
+            true => transport.pause_reading(),
+            false => transport.resume_reading(),
+        }
+    }
+
+    /// The file of a mail is written, or is not.
+    fn delivered(&mut self, transport: &dyn Transport, outcome: Result<u64, NotKept>) {
+        let keeps = Keeps { store: &self.store, directory: self.directory.as_ref(), transport };
+        let next = self.session.delivered(outcome, &mut self.output, |mail| keeps.keep(mail));
+        self.reply(transport, next);
+        self.idle.restart(self.idle_limit);
     }
 
     fn timed_out(&mut self, transport: &dyn Transport) {
         let next = self.session.time_out(&mut self.output);
         self.reply(transport, next);
+        if next == Next::Wait {
+            // It is not the client who takes so long.
+            self.idle.start(transport, self.idle_limit, Self::timed_out);
+        }
     }
+}
+
+/// Where a mail goes.
+struct Keeps<'a> {
+    store: &'a Rc<RefCell<Store>>,
+    directory: Option<&'a Arc<Directory>>,
+    transport: &'a dyn Transport,
+}
+
+impl Keeps<'_> {
+    fn keep(&self, mail: Mail) -> Result<u64, NotKept> {
+        let received = SystemTime::now();
+        let Some(directory) = self.directory.cloned() else {
+            return caught(self.store.borrow_mut().add(mail, received));
+        };
+        let path = directory.new_path(received);
+        let mail = self.store.borrow().admit(mail, received, Some(path))?;
+        let writing = current().run_in_executor(None, move || {
+            let kept = directory.keep(&mail);
+            kept.map(|()| mail)
+        });
+        let (store, transport) = (self.store.clone(), self.transport.handle());
+        writing.add_done_callback(move |writing| {
+            // Without an executor that takes it, nothing was written.
+            let kept = writing.take().unwrap_or(Err(NotKept::Failed));
+            let outcome = kept.and_then(|mail| caught(store.borrow_mut().keep(mail)));
+            // A client that is gone is not told, but the mail is there.
+            let _ = transport.with_protocol(|protocol: &mut SmtpProtocol, transport| {
+                protocol.delivered(transport, outcome);
+            });
+        });
+        Err(NotKept::NotYet)
+    }
+}
+
+fn caught(outcome: Result<u64, NotKept>) -> Result<u64, NotKept> {
+    if let Ok(id) = outcome {
+        log::info!("caught message {id}");
+    }
+    outcome
 }
 
 impl Protocol for SmtpProtocol {
@@ -53,12 +128,8 @@ impl Protocol for SmtpProtocol {
     }
 
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
-        let store = &self.store;
-        let next = self.session.receive(data, &mut self.output, |mail| {
-            let id = store.borrow_mut().add(mail, SystemTime::now())?;
-            log::info!("caught message {id}");
-            Ok(id)
-        });
+        let keeps = Keeps { store: &self.store, directory: self.directory.as_ref(), transport };
+        let next = self.session.receive(data, &mut self.output, |mail| keeps.keep(mail));
         self.reply(transport, next);
         // Sending a line byte by byte does not buy more time.
         if data.contains(&b'\n') {
@@ -67,11 +138,17 @@ impl Protocol for SmtpProtocol {
     }
 
     fn pause_writing(&mut self, transport: &dyn Transport) {
-        transport.pause_reading();
+        self.is_paused = true;
+        self.review_reading(transport);
     }
 
     fn resume_writing(&mut self, transport: &dyn Transport) {
-        transport.resume_reading();
+        self.is_paused = false;
+        self.review_reading(transport);
+    }
+
+    fn memory_held(&self) -> Bytes {
+        Bytes(self.session.memory() + self.output.capacity())
     }
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
@@ -90,6 +167,136 @@ mod tests {
     struct Client;
     impl Protocol for Client {
         fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    }
+
+    /// Remembers what it was told.
+    struct Told(Rc<RefCell<String>>);
+    impl Protocol for Told {
+        fn data_received(&mut self, _: &dyn Transport, data: &[u8]) {
+            self.0.borrow_mut().push_str(std::str::from_utf8(data).unwrap());
+        }
+    }
+
+    struct Scene {
+        event_loop: TestLoop,
+        place: tempfile::TempDir,
+        store: Rc<RefCell<Store>>,
+        told: Rc<RefCell<String>>,
+        pair: tulipa::testing::MemoryPair,
+    }
+
+    fn scene() -> Scene {
+        let event_loop = TestLoop::new();
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open(place.path().join("mails")).unwrap();
+        let store = Rc::new(RefCell::new(Store::new(StoreLimits::default())));
+        let idle = Duration::from_secs(10);
+        let server = SmtpProtocol::new(Rc::default(), store.clone(), idle)
+            .keeping_files(Some(Arc::new(directory)));
+        let told = Rc::default();
+        let client = Told(Rc::clone(&told));
+        let pair = event_loop.memory_pair(server, client, MemoryOptions::default());
+        event_loop.run_ready_now();
+        Scene { event_loop, place, store, told, pair }
+    }
+
+    impl Scene {
+        fn says(&self, lines: &str) {
+            self.pair.right.write(lines.as_bytes());
+        }
+
+        /// Until the executor's thread has answered.
+        fn run_until(&self, is_so: impl Fn() -> bool) {
+            let begin = std::time::Instant::now();
+            while !is_so() {
+                assert!(begin.elapsed() < Duration::from_secs(20), "{}", self.told.borrow());
+                self.event_loop.run_ready_now();
+                std::thread::yield_now();
+            }
+        }
+
+        fn files(&self) -> usize {
+            std::fs::read_dir(self.place.path().join("mails")).map_or(0, Iterator::count)
+        }
+
+        fn end(self) {
+            self.pair.left.abort();
+            self.pair.right.abort();
+            self.event_loop.run_ready_now();
+        }
+    }
+
+    const MAIL: &str =
+        "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n";
+
+    #[test]
+    fn what_comes_behind_a_mail_waits_until_it_is_on_the_disk() {
+        let scene = scene();
+        scene.says(&format!("EHLO me\r\n{MAIL}{MAIL}NOOP\r\nQUIT\r\n"));
+        scene.run_until(|| scene.pair.right.is_closing());
+        let told = scene.told.borrow().clone();
+        let ends: Vec<&str> = told.lines().rev().take(4).collect();
+        assert_eq!(ends[0], "221 2.0.0 goodbye");
+        assert_eq!(ends[1], "250 2.0.0 done");
+        assert_eq!(ends[2], "250 2.0.0 caught as message 2");
+        assert_eq!((scene.store.borrow().len(), scene.files()), (2, 2));
+        scene.end();
+    }
+
+    #[test]
+    fn a_mail_that_cannot_be_kept_is_answered_so_and_the_next_is_taken() {
+        let scene = scene();
+        let mails = scene.place.path().join("mails");
+        std::fs::remove_dir(&mails).unwrap();
+        scene.says(&format!("EHLO me\r\n{MAIL}"));
+        scene.run_until(|| scene.told.borrow().contains("\r\n451 4.3.0 "));
+        assert!(scene.store.borrow().is_empty());
+        std::fs::create_dir(&mails).unwrap();
+        scene.says(MAIL);
+        // The directory that was locked is another one, which cannot be forced to the disk any more by
+        // its path; what counts is that the answer and the file agree.
+        let answered = |code: &str| scene.told.borrow().matches(code).count();
+        scene.run_until(|| answered("\r\n451 ") == 2 || answered("caught as message 1") == 1);
+        assert_eq!(scene.files(), answered("caught as message 1"));
+        scene.end();
+    }
+
+    #[test]
+    fn a_client_that_leaves_meanwhile_loses_nothing_but_the_answer() {
+        let scene = scene();
+        scene.says(&format!("EHLO me\r\n{MAIL}"));
+        scene.run_until(|| scene.told.borrow().contains("\r\n354 "));
+        scene.pair.right.abort();
+        scene.pair.left.abort();
+        scene.run_until(|| scene.store.borrow().len() == 1);
+        assert_eq!(scene.files(), 1);
+        scene.end();
+    }
+
+    #[test]
+    fn neither_the_clock_nor_a_shutdown_cuts_a_mail_that_is_being_kept() {
+        let scene = scene();
+        scene.says(&format!("EHLO me\r\n{MAIL}"));
+        scene.run_until(|| {
+            let delivers =
+                |smtp: &mut SmtpProtocol, _: &dyn Transport| smtp.session.is_delivering();
+            let delivering = scene.pair.left.with_protocol(delivers).unwrap_or(false);
+            delivering || scene.store.borrow().len() == 1
+        });
+        if scene.store.borrow().is_empty() {
+            let out =
+                |smtp: &mut SmtpProtocol, transport: &dyn Transport| smtp.timed_out(transport);
+            let left = scene.pair.left.clone();
+            scene.event_loop.call_soon(move || left.with_protocol(out).unwrap());
+            scene.event_loop.run_once(Some(Duration::ZERO)).unwrap();
+            assert!(!scene.pair.left.is_closing());
+        }
+        scene.pair.request_shutdown_of_left();
+        scene.run_until(|| scene.pair.right.is_closing());
+        let told = scene.told.borrow().clone();
+        let caught = told.find("caught as message 1").expect("it is answered first");
+        assert!(told[caught..].contains("\r\n421 4.3.2 "), "{told}");
+        scene.end();
     }
 
     #[test]

@@ -69,17 +69,16 @@ pub struct Mail {
     pub content: Vec<u8>,
 }
 
-/// The mail cannot be kept: the client is told 452, and to try again later.
+/// Why a mail has no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreFull;
-
-impl std::fmt::Display for StoreFull {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("there is no room for the mail")
-    }
+pub enum NotKept {
+    /// There is no room for it: the client is told 452, and to try again later.
+    NoRoom,
+    /// It cannot be kept for another reason of ours: the client is told 451.
+    Failed,
+    /// It is not decided yet: [`Session::delivered`] will say, and until then the client is told nothing.
+    NotYet,
 }
-
-impl std::error::Error for StoreFull {}
 
 /// What to do with the connection once the output has been written.
 #[must_use]
@@ -87,6 +86,8 @@ impl std::error::Error for StoreFull {}
 pub enum Next {
     /// Read on.
     Continue,
+    /// Stop reading until [`Session::delivered`] has said what became of a mail.
+    Wait,
     /// Close, after the output has been flushed. Whatever else arrives is ignored.
     Close,
 }
@@ -115,6 +116,8 @@ pub enum Next {
 pub struct Session {
     settings: Rc<Settings>,
     lines: LineSplitter,
+    /// What came behind a mail that is being kept.
+    held: Vec<u8>,
     state: State,
     /// Who says to be there; `None` before EHLO or HELO.
     client: Option<Client>,
@@ -137,6 +140,8 @@ enum State {
     Envelope { sender: Option<Address>, recipients: Vec<Address> },
     /// DATA was accepted: lines are content.
     Content { sender: Option<Address>, recipients: Vec<Address>, content: Content },
+    /// A mail is whole, and being kept somewhere.
+    Delivering,
     /// The last reply has been written.
     Closed,
 }
@@ -147,6 +152,7 @@ impl Session {
         Session {
             settings,
             lines: LineSplitter::default(),
+            held: Vec::new(),
             state: State::Ready,
             client: None,
             bad_commands: 0,
@@ -162,17 +168,24 @@ impl Session {
     /// Takes `data`, appends replies to `output`, and calls `deliver` with each mail that is whole.
     ///
     /// `deliver` answers with the number under which the mail is kept; only then is the client told 250.
+    /// If it answers [`NotKept::NotYet`], nothing more is looked at until
+    /// [`delivered`](Session::delivered) is called; what is received meanwhile is held.
     pub fn receive(
         &mut self,
         data: &[u8],
         output: &mut Vec<u8>,
-        mut deliver: impl FnMut(Mail) -> Result<u64, StoreFull>,
+        mut deliver: impl FnMut(Mail) -> Result<u64, NotKept>,
     ) -> Next {
         let mut lines = mem::take(&mut self.lines);
         let mut input = data;
         loop {
             let limit = match self.state {
                 State::Closed => return Next::Close,
+                State::Delivering => {
+                    self.held.extend_from_slice(input);
+                    self.lines = lines;
+                    return Next::Wait;
+                }
                 State::Content { .. } => self.settings.text_line,
                 State::Ready | State::Envelope { .. } => self.settings.command_line,
             };
@@ -183,7 +196,7 @@ impl Session {
                         self.end_mail(output, &mut deliver);
                     }
                 }
-                State::Ready | State::Envelope { .. } | State::Closed => {
+                State::Ready | State::Envelope { .. } | State::Delivering | State::Closed => {
                     self.command(line, output);
                 }
             }
@@ -192,8 +205,41 @@ impl Session {
         Next::Continue
     }
 
-    /// Ends the session because the client was silent for too long.
+    /// Says what became of the mail that was being kept, and goes on with what came behind it. Does nothing
+    /// if there is none.
+    pub fn delivered(
+        &mut self,
+        outcome: Result<u64, NotKept>,
+        output: &mut Vec<u8>,
+        deliver: impl FnMut(Mail) -> Result<u64, NotKept>,
+    ) -> Next {
+        if let State::Delivering = self.state {
+            self.state = State::Ready;
+            self.answer(outcome, output);
+        }
+        let held = mem::take(&mut self.held);
+        self.receive(&held, output, deliver)
+    }
+
+    /// Whether a mail is being kept.
+    pub fn is_delivering(&self) -> bool {
+        matches!(self.state, State::Delivering)
+    }
+
+    /// What is kept of what is not whole, in bytes.
+    pub fn memory(&self) -> usize {
+        let of_mail = match &self.state {
+            State::Content { content, .. } => content.memory(),
+            State::Ready | State::Envelope { .. } | State::Delivering | State::Closed => 0,
+        };
+        self.lines.memory() + self.held.capacity() + of_mail
+    }
+
+    /// Ends the session because the client was silent for too long; not while it waits for us.
     pub fn time_out(&mut self, output: &mut Vec<u8>) -> Next {
+        if let State::Delivering = self.state {
+            return Next::Wait;
+        }
         self.end(Reply::Idle, output)
     }
 
@@ -203,6 +249,10 @@ impl Session {
             self.shutting_down = true;
             return Next::Continue;
         }
+        if let State::Delivering = self.state {
+            self.shutting_down = true;
+            return Next::Wait;
+        }
         self.end(Reply::ShuttingDown, output)
     }
 
@@ -211,6 +261,7 @@ impl Session {
             reply.write(&self.settings, output);
             self.state = State::Closed;
             self.lines = LineSplitter::default();
+            self.held = Vec::new();
         }
         Next::Close
     }
@@ -311,7 +362,7 @@ impl Session {
     fn end_mail(
         &mut self,
         output: &mut Vec<u8>,
-        deliver: &mut impl FnMut(Mail) -> Result<u64, StoreFull>,
+        deliver: &mut impl FnMut(Mail) -> Result<u64, NotKept>,
     ) {
         let State::Content { sender, recipients, content } =
             mem::replace(&mut self.state, State::Ready)
@@ -319,16 +370,34 @@ impl Session {
             return;
         };
         let client = self.client.as_ref().map_or("".into(), |client| client.name.clone());
-        let reply = match content.into_bytes() {
-            Ok(content) => match deliver(Mail { client, sender, recipients, content }) {
-                Ok(number) => {
-                    self.bad_commands = 0;
-                    Reply::Caught(number)
-                }
-                Err(StoreFull) => Reply::NoRoom,
-            },
-            Err(problem) => problem.reply(),
+        match content.into_bytes() {
+            Ok(content) => {
+                let outcome = deliver(Mail { client, sender, recipients, content });
+                self.answer(outcome, output);
+            }
+            Err(problem) => self.end_with(problem.reply(), output),
+        }
+    }
+
+    /// What became of a mail is known, or is not.
+    fn answer(&mut self, outcome: Result<u64, NotKept>, output: &mut Vec<u8>) {
+        let reply = match outcome {
+            Ok(number) => {
+                self.bad_commands = 0;
+                Reply::Caught(number)
+            }
+            Err(NotKept::NoRoom) => Reply::NoRoom,
+            Err(NotKept::Failed) => Reply::CannotKeep,
+            Err(NotKept::NotYet) => {
+                self.state = State::Delivering;
+                return;
+            }
         };
+        self.end_with(reply, output);
+    }
+
+    /// The last word on a mail.
+    fn end_with(&mut self, reply: Reply, output: &mut Vec<u8>) {
         reply.write(&self.settings, output);
         if self.shutting_down {
             let _ = self.end(Reply::ShuttingDown, output); // the caller's loop sees it

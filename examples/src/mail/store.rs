@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use super::contents;
-use super::smtp::{Mail, StoreFull};
+use super::smtp::{Mail, NotKept};
+use std::path::PathBuf;
 
 /// How much a [`Store`] keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct CaughtMail {
     pub subject: String,
     /// The mail itself.
     pub mail: Mail,
+    /// The file that it is kept in, if there is one.
+    pub file: Option<PathBuf>,
 }
 
 /// The newest mails; older ones are dropped when a limit is reached.
@@ -45,6 +48,8 @@ pub struct Store {
     bytes: usize,
     last_id: u64,
     dropped: u64,
+    /// The files of mails that were removed.
+    unwanted: Vec<PathBuf>,
 }
 
 impl Store {
@@ -57,13 +62,41 @@ impl Store {
     ///
     /// # Errors
     /// When the mail would not fit an empty store: then nothing is dropped for it.
-    pub fn add(&mut self, mut mail: Mail, received: SystemTime) -> Result<u64, StoreFull> {
+    pub fn add(&mut self, mail: Mail, received: SystemTime) -> Result<u64, NotKept> {
+        let mail = self.admit(mail, received, None)?;
+        self.keep(mail)
+    }
+
+    /// Looks whether `mail` can be kept, with the file that it is to be kept in; [`keep`](Store::keep)
+    /// gives it its number.
+    ///
+    /// # Errors
+    /// When it would not fit an empty store.
+    pub fn admit(
+        &self,
+        mut mail: Mail,
+        received: SystemTime,
+        file: Option<PathBuf>,
+    ) -> Result<CaughtMail, NotKept> {
         mail.content.shrink_to_fit();
         let subject = contents::subject(&mail.content);
-        let caught = CaughtMail { id: self.last_id + 1, received, subject, mail };
+        let caught = CaughtMail { id: 0, received, subject, mail, file };
+        match self.limits.mails == 0 || caught.cost() > self.limits.bytes {
+            true => Err(NotKept::NoRoom),
+            false => Ok(caught),
+        }
+    }
+
+    /// Keeps a mail that was admitted. Drops old ones as far as needed; their files, if they have any,
+    /// stay where they are.
+    ///
+    /// # Errors
+    /// As [`admit`](Store::admit).
+    pub fn keep(&mut self, mut caught: CaughtMail) -> Result<u64, NotKept> {
+        caught.id = self.last_id + 1;
         let cost = caught.cost();
         if self.limits.mails == 0 || cost > self.limits.bytes {
-            return Err(StoreFull);
+            return Err(NotKept::NoRoom);
         }
         while self.mails.len() >= self.limits.mails || cost > self.limits.bytes - self.bytes {
             let oldest = self.mails.pop_front().expect("a mail that fits alone needs dropping");
@@ -74,6 +107,16 @@ impl Store {
         self.last_id = caught.id;
         self.mails.push_back(caught);
         Ok(self.last_id)
+    }
+
+    /// The files of mails that were removed since this was last asked: nobody wants them any more.
+    pub fn take_unwanted(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.unwanted)
+    }
+
+    /// How much it keeps.
+    pub fn limits(&self) -> StoreLimits {
+        self.limits
     }
 
     /// The mail with this number.
@@ -91,6 +134,7 @@ impl Store {
         match self.position(id).and_then(|position| self.mails.remove(position)) {
             Some(removed) => {
                 self.bytes -= removed.cost();
+                self.unwanted.extend(removed.file);
                 true
             }
             None => false,
@@ -99,7 +143,8 @@ impl Store {
 
     /// Removes all mails. The count of dropped ones begins anew.
     pub fn clear(&mut self) {
-        self.mails = VecDeque::new();
+        let removed = std::mem::take(&mut self.mails);
+        self.unwanted.extend(removed.into_iter().filter_map(|caught| caught.file));
         self.bytes = 0;
         self.dropped = 0;
     }
@@ -141,6 +186,7 @@ impl CaughtMail {
             + mail.sender.as_ref().map_or(0, |from| address(from.as_str()))
             + recipients
             + mail.content.len()
+            + self.file.as_ref().map_or(0, |path| path.as_os_str().len())
     }
 }
 
@@ -196,13 +242,13 @@ mod tests {
         for _ in 0..3 {
             store.add(mail(10), SystemTime::UNIX_EPOCH).unwrap();
         }
-        assert_eq!(store.add(mail(1001), SystemTime::UNIX_EPOCH), Err(StoreFull));
+        assert_eq!(store.add(mail(1001), SystemTime::UNIX_EPOCH), Err(NotKept::NoRoom));
         let before = ids(&store);
         assert_eq!(store.add(mail(1000), SystemTime::UNIX_EPOCH), Ok(4));
         assert_eq!(ids(&store), [4]);
         assert_eq!(store.dropped(), 3, "{before:?}");
         let nothing = StoreLimits { mails: 0, ..limits };
-        assert_eq!(Store::new(nothing).add(mail(1), SystemTime::UNIX_EPOCH), Err(StoreFull));
+        assert_eq!(Store::new(nothing).add(mail(1), SystemTime::UNIX_EPOCH), Err(NotKept::NoRoom));
     }
 
     #[test]

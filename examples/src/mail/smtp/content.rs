@@ -34,6 +34,11 @@ impl Problem {
 }
 
 impl Content {
+    /// What is kept of it, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Adds a line, without the dot it was stuffed with. True when it was the last, the dot alone.
     pub(super) fn add(&mut self, line: Line<'_>, settings: &Settings) -> bool {
         let problem = match line {

@@ -28,6 +28,7 @@ pub(super) enum Reply {
     NotHttp,
     TooManyRecipients,
     NoRoom,
+    CannotKeep,
     LineTooLong,
     BareLineEnd,
     UnknownCommand,
@@ -73,6 +74,7 @@ impl Reply {
             Reply::ShuttingDown => write!(output, "421 4.3.2 {host} is shutting down"),
             Reply::TooManyErrors => write!(output, "421 4.7.0 {host} saw too many errors"),
             Reply::NotHttp => write!(output, "421 4.7.0 {host} speaks SMTP here, not HTTP"),
+            Reply::CannotKeep => write!(output, "451 4.3.0 this mail cannot be kept now"),
             Reply::NoRoom => write!(output, "452 4.3.1 no room for this mail"),
             Reply::TooManyRecipients => {
                 write!(output, "452 4.5.3 {} recipients are the most", settings.recipients)
@@ -138,7 +140,8 @@ impl Reply {
             | Reply::TooManyErrors
             | Reply::NotHttp
             | Reply::TooManyRecipients
-            | Reply::NoRoom => false,
+            | Reply::NoRoom
+            | Reply::CannotKeep => false,
         }
     }
 

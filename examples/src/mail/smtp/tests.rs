@@ -286,7 +286,7 @@ fn a_full_store_is_a_452_and_the_session_goes_on() {
     let mut session = Session::new(Rc::default());
     let mut output = Vec::new();
     let lines = b"HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\n.\r\nMAIL FROM:<a@b>\r\n";
-    assert_eq!(session.receive(lines, &mut output, |_| Err(StoreFull)), Next::Continue);
+    assert_eq!(session.receive(lines, &mut output, |_| Err(NotKept::NoRoom)), Next::Continue);
     let output = String::from_utf8(output).unwrap();
     assert!(output.ends_with("452 4.3.1 no room for this mail\r\n250 2.1.0 sender taken\r\n"));
 }
