@@ -8,11 +8,14 @@ use crate::loop_shared::add_waiting;
 use crate::{Address, CapPolicy};
 use eventloop::Direction;
 use futures::{Future, SchedulerExt};
+use rustix::io::Errno;
 use std::io;
 use std::rc::Rc;
 
 /// So many queued datagrams are sent in one turn.
 const SENDS_A_TURN: usize = 64;
+/// So many errors of earlier datagrams may come in the way of one.
+const EARLIER_ERRORS: usize = 8;
 
 impl Endpoint {
     /// Every datagram comes through here: one place for limits and counts.
@@ -57,7 +60,7 @@ impl Endpoint {
 
     fn send_or_queue(self: &Rc<Self>, data: &[u8], to: Option<&Address>) -> SendState {
         if !self.machine.borrow().must_wait(to) {
-            match self.socket.send(data, to) {
+            match self.try_to_send(data, to) {
                 Ok(()) => return SendState::Sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
@@ -72,6 +75,37 @@ impl Endpoint {
         }
         self.with_machine(|machine| machine.push(data, to));
         SendState::Queued { over_high_mark: self.machine.borrow().is_over_high_mark() }
+    }
+
+    /// Sends one datagram. The system reports what came back for an earlier one in place of sending
+    /// this one; that is told, and this one tried again.
+    fn try_to_send(&self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
+        for _ in 0..EARLIER_ERRORS {
+            match self.socket.send(data, to) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) => match self.whose_error(&error) {
+                    None => return Err(error),
+                    Some(earlier) => self.push_error(DatagramOperation::Receive, earlier, error),
+                },
+                Ok(()) => return Ok(()),
+            }
+        }
+        self.socket.send(data, to)
+    }
+
+    /// Whom an error of sending concerns, if it is that of an earlier datagram.
+    fn whose_error(&self, error: &io::Error) -> Option<Option<Address>> {
+        if self.socket.is_unix() || error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) {
+            return None;
+        }
+        match self.socket.take_queued_error() {
+            Some(concerned) => Some(concerned.as_ip().map(Address::Ip)),
+            // Nothing that is sent by UDP is refused at once.
+            None if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Some(self.socket.peer().address().cloned())
+            }
+            None => None,
+        }
     }
 
     /// Whether one more datagram may be queued; acts on the limits.
@@ -135,12 +169,19 @@ impl Endpoint {
                 self.socket.send(&next.data, next.to.as_ref())
             };
             match outcome {
+                Ok(()) => {
+                    moved += 1;
+                    self.popped(None);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.with_machine(|machine| machine.block());
                 }
-                outcome => {
+                Err(error) => {
                     moved += 1;
-                    self.popped(outcome);
+                    match self.whose_error(&error) {
+                        Some(whose) => self.push_error(DatagramOperation::Receive, whose, error),
+                        None => self.popped(Some(error)),
+                    }
                 }
             }
         }
@@ -155,9 +196,9 @@ impl Endpoint {
     }
 
     /// The first of the queue is sent, or lost.
-    fn popped(&self, outcome: io::Result<()>) {
+    fn popped(&self, failure: Option<io::Error>) {
         // Its error before it leaves: an endpoint that is closing ends with its last datagram.
-        if let Err(error) = outcome {
+        if let Some(error) = failure {
             let to = self.machine.borrow().next().and_then(|next| next.to.clone());
             self.count(|stats| stats.dropped += 1);
             self.sending_failed(error, to.as_ref());

@@ -1,0 +1,160 @@
+//! Errors of the system: told, and not fatal (X-34, P-18, R-3).
+
+use crate::raw::queue_errors;
+use crate::support::*;
+use eventloop::TestLoop;
+use std::io::ErrorKind;
+use std::net::UdpSocket;
+use tulipa_transports::{DatagramOperation, DatagramOptions, SendRefusal, SendState};
+
+#[test]
+fn p18_x34_n36_a_refused_peer_is_told_and_the_endpoint_lives() {
+    let event_loop = TestLoop::new();
+    let operations: Slot<Vec<(DatagramOperation, String)>> = Slot::new();
+    let seen = operations.clone();
+    let hooks = Hooks::new().error(move |_, error| {
+        seen.update(|all| all.push((error.operation(), error.to_string())));
+    });
+    let gone = nobody();
+    let (client, log) = open(&event_loop, hooks, DatagramOptions::to(gone));
+    assert_eq!(client.send(b"anybody?"), SendState::Sent);
+    run_until(&event_loop, || log.count("error") == 1);
+    assert_eq!(log.errors(), [(ErrorKind::ConnectionRefused, Some(ip(gone)))]);
+    let told = (DatagramOperation::Receive, format!("receiving from {gone} failed"));
+    assert_eq!(operations.take(), [told]);
+
+    // Somebody comes, and is heard.
+    let peer = UdpSocket::bind(gone).unwrap();
+    assert_eq!(client.send(b"now?"), SendState::Sent);
+    let (_, address) = peer.recv_from(&mut [0; 8]).unwrap();
+    peer.send_to(b"yes", address).unwrap();
+    run_until(&event_loop, || log.data() == [b"yes"]);
+    assert_eq!(client.stats().errors, 1);
+    close(&event_loop, &client, &log);
+}
+
+#[test]
+fn x34_an_error_of_an_earlier_datagram_does_not_cost_the_next_one() {
+    let event_loop = TestLoop::new();
+    let gone = nobody();
+    let (client, log) = open(&event_loop, Hooks::new(), DatagramOptions::to(gone));
+    assert_eq!(client.send(b"anybody?"), SendState::Sent);
+    let peer = UdpSocket::bind(gone).unwrap();
+    assert_eq!(client.send(b"now?"), SendState::Sent);
+    assert_eq!(peer.recv_from(&mut [0; 8]).unwrap().0, 4);
+    event_loop.run_ready_now();
+    assert_eq!(log.errors(), [(ErrorKind::ConnectionRefused, Some(ip(gone)))]);
+    assert_eq!((client.stats().sent, client.stats().dropped), (2, 0));
+    close(&event_loop, &client, &log);
+}
+
+#[test]
+fn x34_too_large_a_datagram_is_lost_and_the_endpoint_lives() {
+    let event_loop = TestLoop::new();
+    let (server, _, log) = udp(&event_loop, Hooks::new());
+    let (peer, peer_address) = plain();
+    let to = ip(peer_address);
+    let state = server.sendto(&[0; 70_000], Some(&to));
+    assert!(matches!(state, SendState::Dropped(SendRefusal::Failed(_))), "{state:?}");
+    assert_eq!(log.count("error"), 0, "not from inside the call");
+    event_loop.run_ready_now();
+    assert_eq!(log.errors().len(), 1);
+    assert_eq!(log.errors()[0].1, Some(to.clone()));
+    assert_eq!(server.sendto(b"small", Some(&to)), SendState::Sent);
+    assert_eq!(peer.recv_from(&mut [0; 8]).unwrap().0, 5);
+    assert_eq!((server.stats().sent, server.stats().dropped), (1, 1));
+    close(&event_loop, &server, &log);
+}
+
+#[test]
+fn x34_r4_a_burst_of_failing_sends_is_told_up_to_a_bound_and_counted() {
+    let event_loop = TestLoop::new();
+    let (server, _, log) = udp(&event_loop, Hooks::new());
+    let to = ip("0.0.0.1:0".parse().unwrap()); // port 0 is nobody's
+    for _ in 0..10_000 {
+        assert!(!server.sendto(b"x", Some(&to)).is_taken());
+    }
+    event_loop.run_ready_now();
+    assert_eq!(log.count("error"), 64);
+    assert_eq!((server.stats().errors, server.stats().dropped), (10_000, 10_000));
+    server.sendto(b"x", Some(&to));
+    server.close(); // what is owed is told before the end
+    event_loop.run_ready_now();
+    assert_eq!(log.count("error"), 65);
+    assert!(log.is_lost());
+}
+
+#[test]
+fn x34_an_address_of_the_other_family_is_an_error_of_that_datagram() {
+    let event_loop = TestLoop::new();
+    let (server, _, log) = udp(&event_loop, Hooks::new());
+    let six = ip("[::1]:9".parse().unwrap());
+    assert!(!server.sendto(b"x", Some(&six)).is_taken());
+    event_loop.run_ready_now();
+    assert_eq!(log.errors().len(), 1);
+    close(&event_loop, &server, &log);
+}
+
+#[test]
+fn r3_p18_a_queue_of_errors_is_read_and_does_not_keep_the_loop_busy() {
+    let event_loop = TestLoop::new();
+    let (socket, _) = plain();
+    queue_errors(&socket);
+    // It is not connected: without the queue no error would come back at all.
+    let (server, log) = open(&event_loop, Hooks::new(), socket);
+    let gone = [nobody(), nobody(), nobody()];
+    for address in gone {
+        assert!(server.sendto(b"anybody?", Some(&ip(address))).is_taken());
+    }
+    run_until(&event_loop, || log.count("error") == gone.len());
+    let told: Vec<_> =
+        log.errors().into_iter().map(|(kind, address)| (kind, address.unwrap())).collect();
+    assert_eq!(told, gone.map(|address| (ErrorKind::ConnectionRefused, ip(address))));
+    assert_idle(&event_loop);
+    close(&event_loop, &server, &log);
+}
+
+#[test]
+fn r3_errors_that_come_while_reading_is_paused_do_not_keep_the_loop_busy() {
+    let event_loop = TestLoop::new();
+    let (socket, _) = plain();
+    queue_errors(&socket);
+    let (server, log) = open(&event_loop, Hooks::new(), socket);
+    server.pause_reading();
+    server.sendto(b"anybody?", Some(&ip(nobody())));
+    assert_idle(&event_loop);
+    server.resume_reading();
+    run_until(&event_loop, || log.count("error") == 1);
+    assert_idle(&event_loop);
+    close(&event_loop, &server, &log);
+}
+
+#[test]
+fn r3_readiness_that_never_leads_to_anything_is_looked_at_ever_less_often() {
+    let event_loop = TestLoop::new();
+    let (socket, _) = plain();
+    let (_peer, peer_address) = plain();
+    socket.connect(peer_address).unwrap();
+    let twin = socket.try_clone().unwrap();
+    let (server, log) = open(&event_loop, Hooks::new(), socket);
+    // Somebody who shares the socket ends it: it is readable for ever, and there is nothing.
+    socket2::SockRef::from(&twin).shutdown(std::net::Shutdown::Read).unwrap();
+    for _ in 0..20 {
+        event_loop.run_ready_now();
+    }
+    assert_idle(&event_loop);
+    server.abort();
+    event_loop.run_ready_now();
+    assert!(log.is_lost());
+}
+
+/// With nothing due, the loop has nothing to do.
+#[track_caller]
+fn assert_idle(event_loop: &TestLoop) {
+    event_loop.run_ready_now();
+    let before = event_loop.stats().callbacks;
+    for _ in 0..50 {
+        event_loop.run_ready_now();
+    }
+    assert_eq!(event_loop.stats().callbacks, before, "it is busy with nothing");
+}
