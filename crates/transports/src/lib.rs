@@ -61,6 +61,7 @@ mod report_limit;
 mod resolve;
 mod scope;
 mod server;
+pub mod sock;
 mod stream_machine;
 mod stream_socket;
 mod stream_transport;
@@ -78,6 +79,7 @@ pub use resolve::{Family, ResolveError};
 pub use server::{
     BindError, Server, ServerOptions, ServerStats, ShutdownReport, UnixServerOptions,
 };
+pub use sock::{SockError, SockOperation, SockTarget, SocketLoop};
 pub use stream_socket::StreamSocket;
 pub use transport::{
     BaseTransport, ProtocolUnavailable, ReadTransport, Transport, TransportExt, WriteRefusal,
@@ -89,6 +91,6 @@ pub mod prelude {
     pub use crate::streams::StreamLoop;
     pub use crate::{
         BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol, ReadTransport,
-        Server, Transport, TransportExt, WriteTransport,
+        Server, SocketLoop, Transport, TransportExt, WriteTransport,
     };
 }
