@@ -3,15 +3,18 @@
 //! A back end moves bytes and reports what the system says; it decides nothing. No method blocks, and
 //! none calls user code.
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod sigpipe;
 mod socket;
 pub(crate) mod system;
 
-pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress};
+pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress, send_file};
 
 use crate::ExtraInfo;
 use crate::stream_transport::StreamTransport;
 use eventloop::Interest;
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 /// The I/O under a stream transport.
@@ -24,6 +27,13 @@ pub(crate) trait Backend: Sized + 'static {
 
     /// As [`send`](Backend::send), from several parts in order.
     fn send_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Has the system copy at most `count` bytes of `file` from `offset` on. Zero is the end of the
+    /// file; `Unsupported` that it cannot.
+    fn send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
+        let _ = (file, offset, count);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Tells the peer that nothing more will be sent.
     fn shutdown_write(&self) -> io::Result<()>;

@@ -45,7 +45,7 @@
 //!   `tokio`, `hyper`.
 //! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod backend;
 mod connect;
@@ -60,6 +60,7 @@ mod protocol;
 mod report_limit;
 mod resolve;
 mod scope;
+mod send_file;
 mod server;
 pub mod sock;
 mod stream_machine;
@@ -76,6 +77,7 @@ pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLim
 pub use network_loop::NetworkLoop;
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
 pub use resolve::{Family, ResolveError};
+pub use send_file::{SendFile, SendFileError};
 pub use server::{
     BindError, Server, ServerOptions, ServerStats, ShutdownReport, UnixServerOptions,
 };

@@ -7,6 +7,7 @@ mod error;
 mod operation;
 mod receiving;
 mod sending;
+mod sending_file;
 mod target;
 
 pub use error::SockError;
@@ -18,11 +19,16 @@ pub mod works {
     pub use super::connecting::Connect;
     pub use super::receiving::{Accept, Recv, RecvFrom, RecvFromInto, RecvInto};
     pub use super::sending::{SendAll, SendTo};
+    pub use super::sending_file::SendFileWork;
 }
 
+use crate::{SendFile, Transport};
 use eventloop::AbstractEventLoop;
+use futures::Future;
 use std::os::fd::AsFd;
-use works::{Accept, Connect, Recv, RecvFrom, RecvFromInto, RecvInto, SendAll, SendTo};
+use works::{
+    Accept, Connect, Recv, RecvFrom, RecvFromInto, RecvInto, SendAll, SendFileWork, SendTo,
+};
 
 /// Operations on non-blocking sockets that stay the caller's, on every [`AbstractEventLoop`]: the PEP's
 /// `sock_…` calls.
@@ -146,6 +152,47 @@ pub trait SocketLoop: AbstractEventLoop {
         target: impl Into<SockTarget>,
     ) -> SockOperation<Connect> {
         SockOperation::new(self.to_event_loop(), socket, Connect::new(target.into()))
+    }
+
+    /// Sends a file over the socket, which must be a non-blocking stream (N-53): as
+    /// [`sendfile`](SocketLoop::sendfile) does over a transport. Gives how many bytes were sent.
+    ///
+    /// Awaited again after a cancellation, it goes on with the rest. After an error it does not: see
+    /// [`SendFileError`](crate::SendFileError) for how much was sent.
+    fn sock_sendfile<S: AsFd + Clone + 'static>(
+        &self,
+        socket: &S,
+        file: impl Into<SendFile>,
+    ) -> SockOperation<SendFileWork> {
+        SockOperation::new(self.to_event_loop(), socket, SendFileWork::new(file.into()))
+    }
+
+    /// Sends a file over a transport: [`WriteTransport::send_file`](crate::WriteTransport::send_file) by
+    /// the PEP's name.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventloop::{EventLoop, prelude::*};
+    /// use std::{fs::File, io::Read, net::{TcpListener, TcpStream}};
+    /// use tulipa_transports::{SendFile, prelude::*};
+    /// # struct Quiet;
+    /// # impl Protocol for Quiet {
+    /// #     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    /// # }
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let ours = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (mut peer, _) = listener.accept()?;
+    /// let event_loop = EventLoop::new()?;
+    /// let opening = event_loop.connect_accepted_socket(|| Quiet, ours);
+    /// let transport = event_loop.run_until_complete(&opening)?;
+    /// let file = SendFile::from(File::open(std::env::current_exe()?)?).count(1000);
+    /// let sending = event_loop.sendfile(&*transport, file);
+    /// assert_eq!(event_loop.run_until_complete(&sending)?, 1000);
+    /// peer.read_exact(&mut [0; 1000])?;
+    /// # Ok::<(), futures::Exception>(())
+    /// ```
+    fn sendfile(&self, transport: &dyn Transport, file: impl Into<SendFile>) -> Future<u64> {
+        transport.send_file(file.into())
     }
 
     /// Accepts a connection. Its socket does not block, is not inherited by children, and is the

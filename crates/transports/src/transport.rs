@@ -5,12 +5,14 @@
 //! gone they do nothing, or say so.
 
 use crate::{
-    Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, WriteBufferCap, WriteBufferLimits,
+    Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, SendFile, SendFileError, WriteBufferCap,
+    WriteBufferLimits,
 };
-use futures::{Exception, Future};
+use futures::{Exception, Future, SchedulerExt};
 use std::any::{Any, type_name};
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::rc::Rc;
 
 /// What every transport offers.
@@ -84,6 +86,34 @@ pub trait WriteTransport: BaseTransport {
     /// A future that is done when all that was written so far and since is sent: at the next moment
     /// at which nothing waits. It fails if the connection is lost first.
     fn drained(&self) -> Future<()>;
+
+    /// Sends a file behind what was written, without having it in memory: where it can, the system
+    /// copies; else blocks are read by a worker (N-49). Gives how many bytes were sent: fewer than were
+    /// asked for if the file has no more (N-52).
+    ///
+    /// Meanwhile nothing is delivered, writes are refused, and the protocol is not told of the marks
+    /// (N-51). Closing waits for the file; `abort` does not. If the future is cancelled, or fails, what
+    /// was sent is sent: where the file's position is then says how much, and so does
+    /// [`SendFileError::sent`]. Dropping the future does not stop it.
+    ///
+    /// At most 256 KiB are sent in one turn of the loop. Copying waits for the disk where a part of the
+    /// file is in no cache.
+    ///
+    /// # Errors
+    /// The future fails with an `io::Error` around a [`SendFileError`]: if the offset and the count make
+    /// no sense (N-50), the transport is closing, has ended its direction, or sends a file already, or
+    /// is of a kind that sends none; if the file cannot be read; if the connection is lost.
+    ///
+    /// # Panics
+    /// A kind of transport that sends no files panics outside of a loop.
+    fn send_file(&self, file: SendFile) -> Future<u64> {
+        drop(file);
+        let future = futures::current().create_future();
+        let error = io::Error::new(io::ErrorKind::Unsupported, "this transport sends no files");
+        // It is new, hence pending.
+        let _ = future.set_exception(SendFileError::wrap(0, error.into()));
+        future
+    }
 
     /// Sets the water marks. Whether writing is paused is decided anew at once.
     ///
@@ -221,6 +251,8 @@ pub enum WriteRefusal {
     AfterEof,
     /// The output has reached its hard limit.
     OverCap,
+    /// A file is being sent.
+    SendingFile,
 }
 
 impl fmt::Display for WriteRefusal {
@@ -228,6 +260,7 @@ impl fmt::Display for WriteRefusal {
         f.write_str(match self {
             WriteRefusal::Closed => "the transport is closed",
             WriteRefusal::AfterEof => "write after write_eof",
+            WriteRefusal::SendingFile => "a file is being sent",
             WriteRefusal::OverCap => "the output that waits has reached its hard limit",
         })
     }

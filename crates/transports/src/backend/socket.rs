@@ -74,6 +74,10 @@ impl Backend for SocketBackend {
         Ok(sent)
     }
 
+    fn send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
+        send_file(self.socket.as_fd(), file, offset, count)
+    }
+
     fn shutdown_write(&self) -> io::Result<()> {
         Ok(rustix::net::shutdown(&self.socket, Shutdown::Write)?)
     }
@@ -161,4 +165,32 @@ impl Source for StreamTransport<SocketBackend> {
 pub(crate) fn is_in_progress(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code == Some(Errno::INPROGRESS.raw_os_error()) || code == Some(Errno::INTR.raw_os_error())
+}
+
+/// Has the system copy a part of a file to a socket, as [`Backend::send_file`] does.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn send_file(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    super::sigpipe::without_sigpipe(|| {
+        let sent = retry_on_intr(|| {
+            let mut offset = offset;
+            rustix::fs::sendfile(socket, file, Some(&mut offset), count)
+        });
+        Ok(sent?)
+    })
+}
+
+/// Other systems' calls differ, and rustix has none of them.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn send_file(
+    _socket: BorrowedFd<'_>,
+    _file: BorrowedFd<'_>,
+    _offset: u64,
+    _count: usize,
+) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,11 +1,12 @@
 //! `sock_connect`.
 
 use super::operation::{Attempt, Base, sealed::Work};
+use super::sending_file::when_done;
 use super::target::{Place, SockTarget, sock_addr};
 use crate::resolve::resolve;
 use crate::{Address, Family};
-use eventloop::{AbstractEventLoop, Direction};
-use futures::{Exception, Future, SchedulerExt};
+use eventloop::Direction;
+use futures::{Exception, Future};
 use rustix::io::Errno;
 use socket2::{Domain, SockRef};
 use std::io;
@@ -91,7 +92,7 @@ impl Work for Connect {
         match std::mem::replace(&mut self.stage, Stage::New) {
             Stage::New => match self.begin(base) {
                 Ok(Stage::LookUp(look_up)) => {
-                    let found = when_done(&*base.event_loop, &look_up);
+                    let found = when_done(base, &look_up);
                     self.stage = Stage::LookUp(look_up);
                     Attempt::After(found)
                 }
@@ -103,7 +104,7 @@ impl Work for Connect {
             },
             Stage::LookUp(look_up) if !look_up.done() => {
                 // It was cancelled, and is awaited again.
-                let found = when_done(&*base.event_loop, &look_up);
+                let found = when_done(base, &look_up);
                 self.stage = Stage::LookUp(look_up);
                 Attempt::After(found)
             }
@@ -143,15 +144,4 @@ impl Drop for Connect {
 fn is_connected(error: &Exception) -> bool {
     let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
     code == Some(Errno::ISCONN.raw_os_error())
-}
-
-/// Done when `future` is, however it ended.
-fn when_done<T: 'static>(event_loop: &dyn AbstractEventLoop, future: &Future<T>) -> Future<()> {
-    let done: Future<()> = event_loop.create_future();
-    let target = done.clone();
-    future.add_done_callback(move |_| {
-        // If it was cancelled, nobody waits.
-        let _ = target.set_result(());
-    });
-    done
 }

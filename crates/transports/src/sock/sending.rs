@@ -13,7 +13,7 @@ use std::io;
 const BYTES_A_TURN: usize = 256 * 1024;
 
 /// Never waits, whatever the socket's own flag says: it is the loop that would stand still.
-fn flags() -> SendFlags {
+pub(super) fn flags() -> SendFlags {
     SEND_FLAGS | SendFlags::DONTWAIT
 }
 

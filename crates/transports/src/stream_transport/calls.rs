@@ -32,6 +32,7 @@ impl<B: Backend> StreamTransport<B> {
             may_end &= turn == Turn::WriteReady;
         }
         self.complete_drained();
+        self.complete_files();
         self.follow_up();
     }
 

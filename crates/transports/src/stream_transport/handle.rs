@@ -7,7 +7,8 @@ use super::writing::warn_of_dropped_writes;
 use crate::backend::Backend;
 use crate::{
     BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable, ReadTransport,
-    Transport, WriteBufferCap, WriteBufferLimits, WriteRefusal, WriteState, WriteTransport,
+    SendFile, SendFileError, Transport, WriteBufferCap, WriteBufferLimits, WriteRefusal,
+    WriteState, WriteTransport,
 };
 use futures::{Exception, Future, Scheduler, SchedulerExt};
 use std::cell::OnceCell;
@@ -156,6 +157,17 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
         let error = io::Error::new(io::ErrorKind::NotConnected, "the connection is over");
         // It is new, hence pending.
         let _ = future.set_exception(error);
+        future
+    }
+
+    fn send_file(&self, file: SendFile) -> Future<u64> {
+        if let Some(connection) = self.connection() {
+            return connection.send_file(file);
+        }
+        let future = self.scheduler_afterwards().create_future();
+        let error = io::Error::new(io::ErrorKind::NotConnected, "the connection is over");
+        // It is new, hence pending.
+        let _ = future.set_exception(SendFileError::wrap(0, error.into()));
         future
     }
 

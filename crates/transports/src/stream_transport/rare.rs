@@ -1,6 +1,7 @@
 //! [`Rare`]: what most connections never need, or only for a moment. It is made on demand, and freed
 //! when nothing is left in it.
 
+use super::file::{FileJob, FileOutcome};
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
 use crate::{Address, Protocol, WriteBufferLimits};
@@ -29,6 +30,10 @@ pub(super) struct Rare<B: Backend> {
     /// A connect is under way.
     pub(super) connecting: Option<OnConnect<B>>,
     pub(super) dropped_writes: u64,
+    /// The file that is being sent.
+    pub(super) file: Option<Box<FileJob>>,
+    /// Files whose end is to be told.
+    pub(super) file_outcomes: Vec<FileOutcome>,
     /// It was ended with something left to send.
     pub(super) thrown_away: bool,
 }
@@ -45,6 +50,8 @@ impl<B: Backend> Default for Rare<B> {
             opened: None,
             connecting: None,
             dropped_writes: 0,
+            file: None,
+            file_outcomes: Vec::new(),
             thrown_away: false,
         }
     }
@@ -61,6 +68,8 @@ impl<B: Backend> Rare<B> {
             && self.opened.is_none()
             && self.connecting.is_none()
             && self.dropped_writes == 0
+            && self.file.is_none()
+            && self.file_outcomes.is_empty()
             && !self.thrown_away
     }
 }

@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::loop_shared::{Waiting, add_waiting};
 use crate::stream_machine::End;
 use crate::{CapPolicy, WriteRefusal, WriteState};
-use futures::{Future, SchedulerExt, TimeoutError};
+use futures::{Exception, Future, SchedulerExt, TimeoutError};
 use std::io::{self, IoSlice};
 use std::rc::{Rc, Weak};
 
@@ -62,6 +62,7 @@ impl<B: Backend> StreamTransport<B> {
 
     /// Whether a write of `size` bytes is taken; acts on the limits.
     fn admit(self: &Rc<Self>, size: usize) -> Result<(), WriteRefusal> {
+        self.drop_called_off_file();
         if size > 0 && self.shared().is_over_budget() {
             self.shared().cut_largest();
         }
@@ -74,7 +75,7 @@ impl<B: Backend> StreamTransport<B> {
             Err(refusal) => refusal,
         };
         match refusal {
-            WriteRefusal::AfterEof => {}
+            WriteRefusal::AfterEof | WriteRefusal::SendingFile => {}
             WriteRefusal::Closed => self.count_dropped_write(),
             WriteRefusal::OverCap => {
                 let policy = self.machine.borrow().limits().cap.policy;
@@ -169,6 +170,9 @@ impl<B: Backend> StreamTransport<B> {
             let spare = self.with_machine(|machine| machine.after_sending());
             self.after_sending(spare);
         }
+        if self.machine.borrow().may_send_file() {
+            self.send_file_part();
+        }
         if self.machine.borrow().may_shut() {
             match self.backend.shutdown_write() {
                 Ok(()) => self.with_machine(|machine| machine.shut()),
@@ -200,10 +204,12 @@ impl<B: Backend> StreamTransport<B> {
 
     /// The system's own errors are told to the protocol, and not reported. What was received
     /// before is delivered first.
-    fn sending_failed(self: &Rc<Self>, error: io::Error) {
+    pub(super) fn sending_failed(self: &Rc<Self>, error: io::Error) {
         log::debug!(target: "tulipa", "{}: sending failed: {error}", self.backend.describe());
+        let reason = Exception::from(error);
+        self.fail_file(Some(&reason));
         if self.with_machine(|machine| machine.fail_sending()) {
-            self.rare(|rare| rare.reason = Some(error.into()));
+            self.rare(|rare| rare.reason = Some(reason));
         }
         self.leave_waiting();
         self.fail_drained();
@@ -241,7 +247,7 @@ impl<B: Backend> StreamTransport<B> {
         }
         let dirty = {
             let machine = self.machine.borrow();
-            machine.may_send() || machine.may_shut()
+            machine.may_send() || machine.may_shut() || machine.may_send_file()
         };
         if dirty && !self.is(DIRTY) {
             self.set(DIRTY, true);

@@ -101,8 +101,9 @@ impl StreamWriter {
             return WriteState::Refused(refusal);
         }
         let state = write(&*self.transport);
-        if let WriteState::Refused(refusal @ (WriteRefusal::OverCap | WriteRefusal::AfterEof)) =
-            state
+        if let WriteState::Refused(
+            refusal @ (WriteRefusal::OverCap | WriteRefusal::AfterEof | WriteRefusal::SendingFile),
+        ) = state
         {
             self.refused.set(Some(refusal)); // a loss is told in any case
         }

@@ -4,4 +4,5 @@
 mod cancelling;
 mod operations;
 mod refusals;
+mod sending_files;
 mod support;

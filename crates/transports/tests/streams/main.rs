@@ -14,6 +14,7 @@ mod protocols;
 mod reading;
 mod reentrancy;
 mod scopes;
+mod send_file;
 mod servers;
 mod shutdown;
 mod support;
