@@ -65,14 +65,14 @@ impl<B: Backend> StreamTransport<B> {
     pub(super) fn send_file_part(self: &Rc<Self>) {
         let Some(mut job) = self.if_rare(|rare| rare.file.take()) else { return };
         if job.future.done() {
-            return self.end_file(job, None);
+            return self.end_file(*job, None);
         }
         let step = job.transfer.step(&self.backend);
         self.account_file(&mut job);
         match step {
             Step::Ended => {
                 let sent = job.transfer.sent();
-                self.end_file(job, Some(Ok(sent)));
+                self.end_file(*job, Some(Ok(sent)));
             }
             Step::Blocked | Step::TurnEnded => {
                 self.with_machine(|machine| machine.block());
@@ -81,7 +81,7 @@ impl<B: Backend> StreamTransport<B> {
             Step::Wanted(block) => self.read_block(job, block),
             Step::FileFailed(error) => {
                 let error = SendFileError::wrap(job.transfer.sent(), error.into());
-                self.end_file(job, Some(Err(error)));
+                self.end_file(*job, Some(Err(error)));
             }
             Step::SinkFailed(error) => {
                 let kind = error.kind();
@@ -90,7 +90,7 @@ impl<B: Backend> StreamTransport<B> {
                     None => kind.into(),
                 };
                 let told = SendFileError::wrap(job.transfer.sent(), error.into());
-                self.end_file(job, Some(Err(told)));
+                self.end_file(*job, Some(Err(told)));
                 self.sending_failed(reason);
             }
         }
@@ -125,7 +125,7 @@ impl<B: Backend> StreamTransport<B> {
             }
             Err(exception) => {
                 let error = SendFileError::wrap(job.transfer.sent(), exception);
-                self.end_file(job, Some(Err(error)));
+                self.end_file(*job, Some(Err(error)));
             }
         }
         self.requested();
@@ -133,11 +133,10 @@ impl<B: Backend> StreamTransport<B> {
 
     /// The job has ended: everything is as before (N-51). Who waits is told in a turn of our own; a
     /// job that was called off has nobody to tell.
-    fn end_file(self: &Rc<Self>, mut job: Box<FileJob>, outcome: Option<Result<u64, Exception>>) {
+    fn end_file(self: &Rc<Self>, job: FileJob, outcome: Option<Result<u64, Exception>>) {
         self.shared().account(job.accounted, 0);
-        job.accounted = 0;
         self.with_machine(|machine| machine.end_file());
-        let FileJob { transfer, future, reading, .. } = *job;
+        let FileJob { transfer, future, reading, .. } = job;
         drop(transfer); // which sets the file's position
         if let Some(reading) = reading {
             reading.cancel();
@@ -153,7 +152,7 @@ impl<B: Backend> StreamTransport<B> {
         let Some(job) = self.if_rare(|rare| rare.file.take()) else { return };
         let reason = reason.cloned().unwrap_or_else(closed_meanwhile);
         let error = SendFileError::wrap(job.transfer.sent(), reason);
-        self.end_file(job, Some(Err(error)));
+        self.end_file(*job, Some(Err(error)));
     }
 
     /// Whoever wanted the file sent does not want it any more.
@@ -161,7 +160,7 @@ impl<B: Backend> StreamTransport<B> {
         let called_off = |job: &mut Box<FileJob>| job.future.cancelled();
         let job = self.if_rare(|rare| rare.file.take_if(called_off));
         if let Some(job) = job {
-            self.end_file(job, None);
+            self.end_file(*job, None);
             self.requested();
         }
     }
