@@ -3,18 +3,20 @@
 //! A back end moves bytes and reports what the system says; it decides nothing. No method blocks, and
 //! none calls user code.
 
+pub(crate) mod descriptors;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod sigpipe;
 mod socket;
 pub(crate) mod system;
 
+pub(crate) use descriptors::MOST_AT_ONCE as MOST_DESCRIPTORS_AT_ONCE;
 pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress, send_file};
 
 use crate::ExtraInfo;
 use crate::stream_transport::StreamTransport;
 use eventloop::Interest;
 use std::io::{self, IoSlice};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// The I/O under a stream transport.
@@ -33,6 +35,27 @@ pub(crate) trait Backend: Sized + 'static {
     fn send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
         let _ = (file, offset, count);
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether descriptors can travel along with bytes.
+    fn passes_descriptors(&self) -> bool {
+        false
+    }
+
+    /// As [`send`](Backend::send), with descriptors that go along with the first byte.
+    fn send_with_descriptors(&self, data: &[u8], descriptors: &[OwnedFd]) -> io::Result<usize> {
+        let _ = (data, descriptors);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// As [`recv`](Backend::recv), with the descriptors that came along.
+    fn recv_with_descriptors(
+        &self,
+        buffer: &mut [u8],
+        found: &mut Vec<OwnedFd>,
+    ) -> io::Result<usize> {
+        let _ = found;
+        self.recv(buffer)
     }
 
     /// Tells the peer that nothing more will be sent.

@@ -49,6 +49,7 @@
 
 mod backend;
 mod connect;
+mod descriptors;
 mod extra_info;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
@@ -71,6 +72,7 @@ pub mod testing;
 mod transport;
 
 pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
+pub use descriptors::DescriptorsRefused;
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};

@@ -11,6 +11,7 @@
 //! [`settle`]: StreamTransport::settle
 
 mod calls;
+mod descriptors;
 mod file;
 mod handle;
 mod rare;
@@ -248,6 +249,9 @@ impl<B: Backend> StreamTransport<B> {
         self.fail_file(reason.as_ref());
         if self.with_machine(|machine| machine.abort(end)) && reason.is_some() {
             self.rare(|rare| rare.reason = reason);
+        }
+        if self.machine.borrow().is_over() {
+            self.drop_outgoing_descriptors();
         }
         if unsent {
             self.rare(|rare| rare.thrown_away = true);

@@ -4,6 +4,7 @@
 //! back before it returns, and each is defined in every state: on a transport that is closing or
 //! gone they do nothing, or say so.
 
+use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
     Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, SendFile, SendFileError, WriteBufferCap,
     WriteBufferLimits,
@@ -13,6 +14,7 @@ use std::any::{Any, type_name};
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// What every transport offers.
@@ -54,6 +56,47 @@ pub trait ReadTransport: BaseTransport {
 
     /// Goes on delivering. Idempotent.
     fn resume_reading(&self);
+
+    /// From now on takes descriptors that the peer passes, over a Unix socket (SCM_RIGHTS): at most
+    /// `most` that nobody has taken. A peer that passes more loses the connection. By default, and with
+    /// zero, none are taken: the system closes those that come.
+    ///
+    /// To miss none, call it in `connection_made`.
+    ///
+    /// # Errors
+    /// `Unsupported`, if this is not a Unix socket.
+    fn receive_descriptors(&self, most: usize) -> io::Result<()> {
+        let _ = most;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "only Unix sockets pass descriptors"))
+    }
+
+    /// The descriptors that came and were not taken yet, in order: those that the peer passed along with
+    /// bytes that were delivered, or are being delivered. They are closed on exec. What is not taken by the
+    /// end of `connection_lost` is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use tulipa_transports::{Protocol, Transport};
+    ///
+    /// /// Is given files by another process.
+    /// struct Files;
+    ///
+    /// impl Protocol for Files {
+    ///     fn connection_made(&mut self, transport: &dyn Transport) {
+    ///         if let Err(error) = transport.receive_descriptors(16) {
+    ///             transport.abort_with(error.into());
+    ///         }
+    ///     }
+    ///     fn data_received(&mut self, transport: &dyn Transport, _names: &[u8]) {
+    ///         for descriptor in transport.take_descriptors() {
+    ///             let _file = std::fs::File::from(descriptor);
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn take_descriptors(&self) -> Vec<OwnedFd> {
+        Vec::new()
+    }
 }
 
 /// A transport that takes bytes.
@@ -69,6 +112,24 @@ pub trait WriteTransport: BaseTransport {
     /// As [`write`](WriteTransport::write); a large buffer that has to wait is kept, not copied.
     fn write_vec(&self, data: Vec<u8>) -> WriteState {
         self.write(&data)
+    }
+
+    /// As [`write`](WriteTransport::write), with descriptors that the peer is given along with the first
+    /// byte, over a Unix socket (SCM_RIGHTS). Ours are closed once they are on their way.
+    ///
+    /// The peer has to want them: see [`ReadTransport::receive_descriptors`].
+    ///
+    /// # Errors
+    /// [`DescriptorsRefused`], which has them: if this is not a Unix socket, if there is no data for them
+    /// to go along with, if there are more than 253, if about a thousand wait already, or if no write
+    /// would be taken.
+    fn write_with_descriptors(
+        &self,
+        data: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<WriteState, DescriptorsRefused> {
+        let _ = data;
+        Err(DescriptorsRefused::new(descriptors, Reason::Unsupported))
     }
 
     /// As one write of all the parts joined (X-16), without joining them.

@@ -7,7 +7,7 @@ use crate::stream_transport::StreamTransport;
 use crate::{Address, ExtraInfo, SocketView};
 use eventloop::{Direction, Interest, Source, SourceKind};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -76,6 +76,22 @@ impl Backend for SocketBackend {
 
     fn send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
         send_file(self.socket.as_fd(), file, offset, count)
+    }
+
+    fn passes_descriptors(&self) -> bool {
+        self.kind == SocketKind::Unix
+    }
+
+    fn send_with_descriptors(&self, data: &[u8], descriptors: &[OwnedFd]) -> io::Result<usize> {
+        super::descriptors::send(self.socket.as_fd(), data, descriptors, SendFlags::empty())
+    }
+
+    fn recv_with_descriptors(
+        &self,
+        buffer: &mut [u8],
+        found: &mut Vec<OwnedFd>,
+    ) -> io::Result<usize> {
+        super::descriptors::recv(self.socket.as_fd(), buffer, found, RecvFlags::empty())
     }
 
     fn shutdown_write(&self) -> io::Result<()> {

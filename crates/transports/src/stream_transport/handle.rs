@@ -5,6 +5,7 @@ use super::StreamTransport;
 use super::rare::Ended;
 use super::writing::warn_of_dropped_writes;
 use crate::backend::Backend;
+use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
     BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable, ReadTransport,
     SendFile, SendFileError, Transport, WriteBufferCap, WriteBufferLimits, WriteRefusal,
@@ -14,6 +15,7 @@ use futures::{Exception, Future, Scheduler, SchedulerExt};
 use std::cell::OnceCell;
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 
 /// A stream transport as its users see it.
@@ -115,9 +117,35 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
             connection.resume_reading();
         }
     }
+
+    fn receive_descriptors(&self, most: usize) -> io::Result<()> {
+        match self.connection() {
+            Some(connection) => connection.receive_descriptors(most),
+            None => Ok(()),
+        }
+    }
+
+    fn take_descriptors(&self) -> Vec<OwnedFd> {
+        self.connection().map_or_else(Vec::new, |connection| connection.take_descriptors())
+    }
 }
 
 impl<B: Backend> WriteTransport for StreamHandle<B> {
+    fn write_with_descriptors(
+        &self,
+        data: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<WriteState, DescriptorsRefused> {
+        match self.connection() {
+            Some(connection) => connection.write_with_descriptors(data, descriptors),
+            None => {
+                self.drop_write();
+                let reason = Reason::Write(WriteRefusal::Closed);
+                Err(DescriptorsRefused::new(descriptors, reason))
+            }
+        }
+    }
+
     fn write(&self, data: &[u8]) -> WriteState {
         match self.connection() {
             Some(connection) => connection.write_parts(&[data]),

@@ -98,7 +98,7 @@ impl<B: Backend> StreamTransport<B> {
             return self.read_into_protocol();
         }
         let size = buffer.len();
-        match self.backend.recv(buffer) {
+        match self.recv(buffer) {
             Ok(0) => Read::Eof,
             Ok(count) => {
                 let data = &buffer[..count];
@@ -123,7 +123,7 @@ impl<B: Backend> StreamTransport<B> {
             if size == 0 {
                 return Read::NoSpace;
             }
-            match self.backend.recv(&mut space[..size]) {
+            match self.recv(&mut space[..size]) {
                 Ok(0) => Read::Eof,
                 Ok(count) => {
                     method.set("buffer_updated");

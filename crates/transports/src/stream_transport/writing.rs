@@ -23,7 +23,8 @@ impl<B: Backend> StreamTransport<B> {
         if let Err(refusal) = self.admit(total) {
             return WriteState::Refused(refusal);
         }
-        if total > 0 && self.machine.borrow().passes_high_mark(total) {
+        let passes = total > 0 && self.machine.borrow().passes_high_mark(total);
+        if passes && !self.has_outgoing_descriptors() {
             self.send_through(parts, total);
         } else {
             self.with_machine(|machine| {
@@ -53,7 +54,7 @@ impl<B: Backend> StreamTransport<B> {
         self.write_state()
     }
 
-    fn write_state(&self) -> WriteState {
+    pub(super) fn write_state(&self) -> WriteState {
         match self.machine.borrow().is_over_high_mark() {
             true => WriteState::OverHighMark,
             false => WriteState::Taken,
@@ -61,7 +62,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Whether a write of `size` bytes is taken; acts on the limits.
-    fn admit(self: &Rc<Self>, size: usize) -> Result<(), WriteRefusal> {
+    pub(super) fn admit(self: &Rc<Self>, size: usize) -> Result<(), WriteRefusal> {
         self.drop_called_off_file();
         if size > 0 && self.shared().is_over_budget() {
             self.shared().cut_largest();
@@ -148,17 +149,17 @@ impl<B: Backend> StreamTransport<B> {
     /// Sends what waits, as far as the system takes it, then shuts our direction if that is due.
     pub(super) fn flush(self: &Rc<Self>) {
         loop {
-            let outcome = {
+            let (tried, outcome) = {
                 let machine = self.machine.borrow();
                 if !machine.may_send() {
                     break;
                 }
-                self.backend.send(machine.unsent())
+                self.send_front(machine.unsent())
             };
             match outcome {
                 Ok(sent) => self.with_machine(|machine| {
                     machine.sent(sent);
-                    if machine.size() > 0 {
+                    if sent < tried {
                         machine.block();
                     }
                 }),
@@ -211,6 +212,7 @@ impl<B: Backend> StreamTransport<B> {
         if self.with_machine(|machine| machine.fail_sending()) {
             self.rare(|rare| rare.reason = Some(reason));
         }
+        self.drop_outgoing_descriptors();
         self.leave_waiting();
         self.fail_drained();
     }

@@ -6,6 +6,7 @@
 mod apart;
 mod chaos;
 mod clients;
+mod descriptors;
 mod flow_control;
 mod half_close;
 mod life;
