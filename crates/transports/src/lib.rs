@@ -47,6 +47,7 @@
 
 #![deny(unsafe_code)]
 
+mod activation;
 mod backend;
 mod connect;
 mod descriptors;
@@ -71,6 +72,7 @@ pub mod streams;
 pub mod testing;
 mod transport;
 
+pub use activation::{PassedSocket, PassedSocketError, listen_fds};
 pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
 pub use descriptors::DescriptorsRefused;
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};

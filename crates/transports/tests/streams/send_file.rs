@@ -32,20 +32,20 @@ fn n49_what_was_written_before_goes_first_then_the_file_then_what_follows() {
     let event_loop = TestLoop::new();
     let (protocol, log) = Hooks::new().recorded();
     let (transport, mut peer) = narrow_tcp(&event_loop, protocol);
-    let contents = pattern(3 << 20);
+    let contents = pattern(3 << 17);
     let file = file_of(&contents);
-    let before = vec![b'<'; 1 << 20];
+    let before = vec![b'<'; 1 << 17];
     transport.write(&before);
     let sending = event_loop.sendfile(&*transport, &file);
     let handle = transport.clone();
     sending.add_done_callback(move |sent| {
-        assert_eq!(sent.result().unwrap(), 3 << 20);
+        assert_eq!(sent.result().unwrap(), 3 << 17);
         handle.write(b">");
         handle.close();
     });
     let received = read_to_end(&event_loop, &mut peer);
     assert!(received == [&before[..], &contents, b">"].concat(), "{} bytes", received.len());
-    assert_eq!(position(&file), 3 << 20);
+    assert_eq!(position(&file), 3 << 17);
     event_loop.run_until_complete(&transport.wait_closed()).unwrap();
     log.check_ended();
 }
@@ -132,7 +132,7 @@ fn n51_meanwhile_nothing_is_delivered_and_writes_are_refused_and_afterwards_all_
     let hooks = Hooks::new().data(move |_, data| seen.update(|all| all.extend_from_slice(data)));
     let (protocol, log) = hooks.recorded();
     let (transport, mut peer) = narrow_tcp(&event_loop, protocol);
-    let file = file_of(&pattern(8 << 20));
+    let file = file_of(&pattern(8 << 17));
     let sending = event_loop.sendfile(&*transport, &file);
     send(&mut peer, b"early");
     event_loop.run_ready_now();
@@ -143,9 +143,9 @@ fn n51_meanwhile_nothing_is_delivered_and_writes_are_refused_and_afterwards_all_
     let second = event_loop.sendfile(&*transport, &file).result().unwrap_err();
     assert!(format!("{second:?}").contains("a file is being sent"), "{second:?}");
     assert_eq!(received.get(), b"");
-    let all = read_while(&event_loop, &mut peer, |all| all.len() < 8 << 20);
-    assert!(all == pattern(8 << 20));
-    assert_eq!(event_loop.run_until_complete(&sending).unwrap(), 8 << 20);
+    let all = read_while(&event_loop, &mut peer, |all| all.len() < 8 << 17);
+    assert!(all == pattern(8 << 17));
+    assert_eq!(event_loop.run_until_complete(&sending).unwrap(), 8 << 17);
     assert!(transport.is_reading());
     run_until(&event_loop, || received.get() == b"early");
     assert!(transport.write(b"x").is_taken());
@@ -191,18 +191,18 @@ fn n51_the_protocol_hears_of_the_marks_afterwards_only() {
     );
     let (protocol, log) = hooks.recorded();
     let (transport, mut peer) = narrow_tcp(&event_loop, protocol);
-    transport.write(&vec![b'<'; 8 << 20]);
+    transport.write(&vec![b'<'; 8 << 17]);
     event_loop.run_ready_now();
     assert_eq!(calls.get(), ["pause"]);
-    let file = file_of(&pattern(8 << 20));
+    let file = file_of(&pattern(8 << 17));
     let sending = transport.send_file((&file).into());
-    let halfway = read_while(&event_loop, &mut peer, |all| all.len() < 9 << 20);
+    let halfway = read_while(&event_loop, &mut peer, |all| all.len() < 9 << 17);
     assert!(!sending.done());
     assert_eq!(calls.get(), ["pause"], "the output is gone, the file is not");
     let rest = read_to_end(&event_loop, &mut peer);
-    assert_eq!(halfway.len() + rest.len(), (16 << 20) + 1);
+    assert_eq!(halfway.len() + rest.len(), (16 << 17) + 1);
     assert_eq!(calls.get(), ["pause", "resume"]);
-    assert_eq!(sending.result().unwrap(), 8 << 20);
+    assert_eq!(sending.result().unwrap(), 8 << 17);
     event_loop.run_until_complete(&transport.wait_closed()).unwrap();
     log.check_ended();
 }
@@ -211,7 +211,7 @@ fn n51_the_protocol_hears_of_the_marks_afterwards_only() {
 fn n51_cancelling_stops_it_and_restores_everything() {
     let event_loop = TestLoop::new();
     let (transport, mut peer) = narrow_tcp(&event_loop, Hooks::echo());
-    let contents = pattern(8 << 20);
+    let contents = pattern(8 << 17);
     let file = file_of(&contents);
     let sending = transport.send_file(SendFile::from(&file).offset(5));
     event_loop.run_ready_now();
@@ -221,7 +221,7 @@ fn n51_cancelling_stops_it_and_restores_everything() {
     assert!(transport.write(b">").is_taken());
     assert!(transport.is_reading());
     let sent = position(&file) - 5;
-    assert!(sent > 0 && sent < 8 << 20, "{sent}");
+    assert!(sent > 0 && sent < 8 << 17, "{sent}");
     event_loop.run_ready_now();
     transport.close();
     let received = read_to_end(&event_loop, &mut peer);
@@ -284,7 +284,7 @@ fn n52_a_file_that_is_shorter_sends_what_there_is() {
 fn n52_a_file_that_is_cut_meanwhile_ends_earlier() {
     let event_loop = TestLoop::new();
     let (transport, mut peer) = narrow_tcp(&event_loop, Hooks::new());
-    let file = file_of(&pattern(8 << 20));
+    let file = file_of(&pattern(8 << 17));
     let sending = transport.send_file((&file).into());
     event_loop.run_ready_now();
     assert!(!sending.done());
@@ -305,7 +305,7 @@ fn n52_a_peer_that_leaves_is_an_error_with_the_number_of_bytes() {
             .lost(move |_, reason| seen.set(reason.and_then(|reason| reason.io_kind())));
         let (protocol, log) = hooks.recorded();
         let (transport, mut peer) = narrow_tcp(&event_loop, protocol);
-        let file = file_of(&pattern(8 << 20));
+        let file = file_of(&pattern(8 << 17));
         let sending = transport.send_file((&file).into());
         event_loop.run_ready_now();
         peer.read_exact(&mut [0; 1000]).unwrap();
@@ -318,7 +318,7 @@ fn n52_a_peer_that_leaves_is_an_error_with_the_number_of_bytes() {
         let kind = error.io_kind().unwrap();
         assert!(matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{kind}");
         let sent = SendFileError::of(&error).unwrap().sent();
-        assert!((1000..8 << 20).contains(&sent), "{sent}");
+        assert!((1000..8 << 17).contains(&sent), "{sent}");
         assert_eq!(position(&file), sent);
         event_loop.run_until_complete(&transport.wait_closed()).unwrap();
         assert_eq!(reason.get(), Some(kind));
@@ -355,7 +355,7 @@ fn n52_x32_a_peer_that_is_gone_raises_no_signal() {
 #[test]
 fn n49_closing_waits_for_the_file_and_aborting_does_not() {
     let event_loop = TestLoop::new();
-    let contents = pattern(4 << 20);
+    let contents = pattern(4 << 17);
     let (protocol, log) = Hooks::new().recorded();
     let (transport, mut peer) = narrow_tcp(&event_loop, protocol);
     let sending = transport.send_file(file_of(&contents).into());
@@ -364,7 +364,7 @@ fn n49_closing_waits_for_the_file_and_aborting_does_not() {
     let late = transport.send_file(file_of(b"x").into()).result().unwrap_err();
     assert_eq!(late.io_kind(), Some(ErrorKind::NotConnected));
     assert!(read_to_end(&event_loop, &mut peer) == contents);
-    assert_eq!(event_loop.run_until_complete(&sending).unwrap(), 4 << 20);
+    assert_eq!(event_loop.run_until_complete(&sending).unwrap(), 4 << 17);
     event_loop.run_until_complete(&transport.wait_closed()).unwrap();
     log.check_ended();
 
@@ -384,11 +384,11 @@ fn n49_closing_waits_for_the_file_and_aborting_does_not() {
 fn n49_ending_our_direction_waits_for_the_file() {
     let event_loop = TestLoop::new();
     let (transport, mut peer) = narrow_tcp(&event_loop, Hooks::new().keep_open());
-    let contents = pattern(4 << 20);
+    let contents = pattern(4 << 17);
     let sending = transport.send_file(file_of(&contents).into());
     transport.write_eof();
     assert!(read_to_end(&event_loop, &mut peer) == contents);
-    assert_eq!(event_loop.run_until_complete(&sending).unwrap(), 4 << 20);
+    assert_eq!(event_loop.run_until_complete(&sending).unwrap(), 4 << 17);
     let late = transport.send_file(file_of(b"x").into()).result().unwrap_err();
     assert!(format!("{late:?}").contains("write_eof"), "{late:?}");
     drop(peer);
@@ -400,7 +400,7 @@ fn x5_n49_a_peer_that_takes_nothing_of_the_file_does_not_hold_up_the_close_for_e
     let event_loop = TestLoop::new();
     let (protocol, log) = Hooks::new().recorded();
     let (transport, _peer) = narrow_tcp(&event_loop, protocol); // with a server's limits
-    let sending = transport.send_file(file_of(&pattern(8 << 20)).into());
+    let sending = transport.send_file(file_of(&pattern(8 << 17)).into());
     event_loop.run_ready_now();
     transport.close();
     event_loop.advance(Duration::from_secs(30));
@@ -446,16 +446,16 @@ fn r5_n49_one_large_file_leaves_the_others_their_turns() {
         peer.read_to_end(&mut all).map(|_| all.len())
     });
     let file = tempfile::tempfile().unwrap();
-    file.set_len(64 << 20).unwrap();
+    file.set_len(64 << 17).unwrap();
     let polls = Rc::new(Cell::new(event_loop.stats().polls));
     let before = polls.get();
     let sending = transport.send_file(file.into());
     event_loop.run_until_complete(&sending).unwrap();
     let rounds = event_loop.stats().polls - before;
-    assert!(rounds >= (64 << 20) / (256 << 10), "only {rounds} looks at the others");
+    assert!(rounds >= (64 << 17) / (256 << 10), "only {rounds} looks at the others");
     transport.close();
     event_loop.run_until_complete(&transport.wait_closed()).unwrap();
-    assert_eq!(reader.join().unwrap().unwrap(), 64 << 20);
+    assert_eq!(reader.join().unwrap().unwrap(), 64 << 17);
 }
 
 #[test]
@@ -463,7 +463,7 @@ fn l30_n49_a_loop_that_closes_ends_it_silently() {
     let mut event_loop = TestLoop::new();
     event_loop.allow_leftovers();
     let (transport, _peer) = narrow_tcp(&event_loop, Hooks::new());
-    let file = file_of(&pattern(8 << 20));
+    let file = file_of(&pattern(8 << 17));
     let sending = transport.send_file((&file).into());
     event_loop.run_ready_now();
     event_loop.close().unwrap();
