@@ -24,6 +24,12 @@ pub trait Source: Any {
     /// user code may be called here (L-30).
     fn loop_closed(self: Rc<Self>) {}
 
+    /// Whether everything that waited for it was called off, though nobody has taken it out yet: whoever
+    /// wants to watch its descriptor may have it. No user code may be called here.
+    fn is_called_off(&self) -> bool {
+        false
+    }
+
     /// Which kind of source this is.
     fn kind(&self) -> SourceKind;
 
@@ -46,6 +52,8 @@ pub enum SourceKind {
     Transport,
     /// A listening socket.
     Listener,
+    /// An operation that waits for somebody else's socket: `sock_recv` and its like.
+    Operation,
 }
 
 /// What a descriptor may be ready for.

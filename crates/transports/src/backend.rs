@@ -3,10 +3,13 @@
 //! A back end moves bytes and reports what the system says; it decides nothing. No method blocks, and
 //! none calls user code.
 
+pub(crate) mod descriptors;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod socket;
 pub(crate) mod system;
 
-pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress};
+pub(crate) use descriptors::MOST_AT_ONCE as MOST_DESCRIPTORS_AT_ONCE;
+pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress, send_file};
 
 use crate::ExtraInfo;
 use crate::limits::OutputLimits;
@@ -14,6 +17,7 @@ use crate::stream_machine::StreamMachine;
 use crate::stream_transport::StreamTransport;
 use eventloop::Interest;
 use std::io::{self, IoSlice};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// The I/O under a stream transport.
@@ -41,6 +45,34 @@ pub(crate) trait Backend: Sized + 'static {
 
     /// As [`send`](Backend::send), from several parts in order.
     fn send_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Has the system copy at most `count` bytes of `file` from `offset` on. Zero is the end of the
+    /// file; `Unsupported` that it cannot.
+    fn send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
+        let _ = (file, offset, count);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether descriptors can travel along with bytes.
+    fn passes_descriptors(&self) -> bool {
+        false
+    }
+
+    /// As [`send`](Backend::send), with descriptors that go along with the first byte.
+    fn send_with_descriptors(&self, data: &[u8], descriptors: &[OwnedFd]) -> io::Result<usize> {
+        let _ = (data, descriptors);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// As [`recv`](Backend::recv), with the descriptors that came along.
+    fn recv_with_descriptors(
+        &self,
+        buffer: &mut [u8],
+        found: &mut Vec<OwnedFd>,
+    ) -> io::Result<usize> {
+        let _ = found;
+        self.recv(buffer)
+    }
 
     /// Tells the peer that nothing more will be sent.
     fn shutdown_write(&self) -> io::Result<()>;

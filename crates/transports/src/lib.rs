@@ -51,11 +51,13 @@
 #![deny(unsafe_code)]
 
 mod accept_loop;
+mod activation;
 mod backend;
 mod budget;
 mod connect;
 mod cores;
 mod datagram;
+mod descriptors;
 mod extra_info;
 pub mod files;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
@@ -69,7 +71,10 @@ mod protocol;
 mod report_limit;
 mod resolve;
 mod scope;
+mod send_file;
 mod server;
+mod sigpipe;
+pub mod sock;
 mod stream_machine;
 mod stream_socket;
 mod stream_transport;
@@ -78,6 +83,7 @@ pub mod testing;
 mod transport;
 
 pub use accept_loop::AcceptLoop;
+pub use activation::{PassedSocket, PassedSocketError, listen_fds};
 pub use budget::{BudgetExceeded, BudgetPolicy, ConnectionBudget};
 pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
 pub use cores::{
@@ -89,6 +95,7 @@ pub use datagram::{
     DatagramSocket, DatagramStats, DatagramTransport, DatagramTransportExt, EndpointError,
     IntoDatagramProtocol, SendRefusal, SendState,
 };
+pub use descriptors::DescriptorsRefused;
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
@@ -99,10 +106,12 @@ pub use resolve::{
     AddressInfo, AddressQuery, BlockingResolver, Family, NameQuery, ResolveError, Resolver,
     ResolverLoop, Service, SocketType, SystemResolver, ThreadedResolver, ThreadedResolverOptions,
 };
+pub use send_file::{SendFile, SendFileError};
 pub use server::{
     BindError, GiveError, Intake, Server, ServerOptions, ServerStats, ShutdownReport,
     UnixServerOptions,
 };
+pub use sock::{SockError, SockOperation, SockTarget, SocketLoop};
 pub use stream_socket::StreamSocket;
 pub use transport::{
     BaseTransport, ProtocolUnavailable, ReadTransport, Transport, TransportExt, WriteRefusal,
@@ -116,6 +125,6 @@ pub mod prelude {
     pub use crate::{
         AcceptLoop, BaseTransport, Buffered, BufferedProtocol, DatagramProtocol, DatagramTransport,
         DatagramTransportExt, Eof, NetworkLoop, Protocol, ReadTransport, ResolverLoop, Server,
-        Transport, TransportExt, WriteTransport,
+        SocketLoop, Transport, TransportExt, WriteTransport,
     };
 }

@@ -8,7 +8,6 @@ mod backend;
 mod descriptor;
 mod error;
 mod options;
-mod sigpipe;
 mod view;
 
 pub use error::PipeError;

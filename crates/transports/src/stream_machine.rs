@@ -31,6 +31,7 @@ pub(crate) struct StreamMachine {
     blocked: bool,
     /// Why reading waits, although nobody asked for it: a bit for each [`Hold`].
     held: u8,
+    file: FileState,
     /// What waits to be sent; `None` when nothing does, so that idle connections hold no buffer.
     output: Option<Box<Output>>,
     /// `None`: those that all share.
@@ -102,6 +103,16 @@ pub(crate) enum Hold {
     Time = 4,
 }
 
+/// A file that follows what waits to be sent. Meanwhile nothing is read, and nothing is written (N-51).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileState {
+    None,
+    /// It is sent as the system takes it.
+    Sending,
+    /// Its next part is being read.
+    Reading,
+}
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -133,6 +144,7 @@ impl StreamMachine {
             flow: Flow::Open,
             blocked: false,
             held: 0,
+            file: FileState::None,
             output: None,
             limits,
         }
@@ -188,9 +200,25 @@ impl StreamMachine {
         }
     }
 
-    /// As the user sees it: not while paused, not when closing, not after the end of file.
+    /// As the user sees it: not while paused or while a file is sent, not when closing, not after
+    /// the end of file.
     pub(crate) fn is_reading(&self) -> bool {
-        matches!(self.phase, Phase::Open { input: Input::Flowing, .. })
+        matches!(self.phase, Phase::Open { input: Input::Flowing, .. }) && !self.has_file()
+    }
+
+    /// Whether a file is being sent.
+    pub(crate) fn has_file(&self) -> bool {
+        self.file != FileState::None
+    }
+
+    /// Whether something was taken and is not sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.size() > 0 || self.has_file()
+    }
+
+    /// Whether what was written is sent, so that the file may be.
+    pub(crate) fn may_send_file(&self) -> bool {
+        self.made && !self.blocked && self.size() == 0 && self.file == FileState::Sending
     }
 
     /// Whether bytes may be read and delivered now (P-20, X-12).
@@ -206,14 +234,15 @@ impl StreamMachine {
     /// Whether our direction is to be shut now: `write_eof` was called and nothing waits.
     pub(crate) fn may_shut(&self) -> bool {
         let finishing = matches!(self.phase, Phase::Open { writing: Writing::Finishing, .. });
-        self.made && finishing && self.size() == 0
+        self.made && finishing && self.size() == 0 && !self.has_file()
     }
 
     /// What is to be watched.
     pub(crate) fn interest(&self) -> Interest {
         let reading = self.held == 0 && self.is_reading();
         let readable = self.made && (reading || self.is_watching_reader());
-        Interest { readable, writable: self.blocked && self.size() > 0 }
+        let waits = self.size() > 0 || self.file == FileState::Sending;
+        Interest { readable, writable: self.blocked && waits }
     }
 
     fn is_watching_reader(&self) -> bool {
@@ -271,6 +300,9 @@ impl StreamMachine {
     /// Whether a write is taken now. Every way to write asks here first.
     pub(crate) fn admit(&mut self) -> Result<(), WriteRefusal> {
         match self.phase {
+            Phase::Open { .. } | Phase::Draining { .. } if self.has_file() => {
+                return Err(WriteRefusal::SendingFile);
+            }
             Phase::Open { writing: Writing::Absent, .. } => return Err(WriteRefusal::ReadOnly),
             Phase::Open { writing: Writing::Finishing | Writing::Shut, .. } => {
                 return Err(WriteRefusal::AfterEof);
@@ -354,7 +386,7 @@ impl StreamMachine {
     /// Ends what was closed once nothing is left to be sent. A `resume_writing` that is owed comes
     /// before, and may write more: then this is called again after it.
     pub(crate) fn finish_draining(&mut self) {
-        if self.is_draining() && self.size() == 0 && self.flow == Flow::Open {
+        if self.is_draining() && self.size() == 0 && !self.has_file() && self.flow == Flow::Open {
             self.phase = Phase::Ending(End::Orderly);
         }
     }
@@ -388,6 +420,40 @@ impl StreamMachine {
             Flow::PauseOwed if size <= marks.low.0 => Flow::Open,
             unchanged => unchanged,
         };
+    }
+
+    // A file
+
+    /// A file is to follow what waits.
+    pub(crate) fn begin_file(&mut self) -> Result<(), WriteRefusal> {
+        match self.phase {
+            Phase::Open { .. } if self.has_file() => Err(WriteRefusal::SendingFile),
+            Phase::Open { writing: Writing::Open, .. } => {
+                self.file = FileState::Sending;
+                Ok(())
+            }
+            Phase::Open { writing: Writing::Absent, .. } => Err(WriteRefusal::ReadOnly),
+            Phase::Open { .. } => Err(WriteRefusal::AfterEof),
+            Phase::Draining { .. } | Phase::Salvaging | Phase::Ending(_) | Phase::Lost => {
+                Err(WriteRefusal::Closed)
+            }
+        }
+    }
+
+    /// The file's next part is being read, or is there.
+    pub(crate) fn set_file_reading(&mut self, reading: bool) {
+        if self.has_file() {
+            self.file = if reading { FileState::Reading } else { FileState::Sending };
+        }
+    }
+
+    /// The file was sent, or is given up.
+    pub(crate) fn end_file(&mut self) {
+        self.file = FileState::None;
+        if self.size() == 0 {
+            self.blocked = false;
+        }
+        self.finish_draining();
     }
 
     // Requests of the user
@@ -428,10 +494,10 @@ impl StreamMachine {
 
     pub(crate) fn close(&mut self) {
         self.phase = match self.phase {
-            Phase::Open { input: Input::Absent { .. }, .. } if self.size() > 0 => {
+            Phase::Open { input: Input::Absent { .. }, .. } if self.has_unsent() => {
                 Phase::Draining { writing: Writing::Finishing } // nothing more is taken
             }
-            Phase::Open { writing, .. } if self.size() > 0 => Phase::Draining { writing },
+            Phase::Open { writing, .. } if self.has_unsent() => Phase::Draining { writing },
             Phase::Open { .. } => Phase::Ending(End::Orderly),
             Phase::Salvaging => Phase::Ending(End::Failed),
             same @ (Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost) => same,
@@ -549,8 +615,10 @@ impl StreamMachine {
         };
     }
 
+    /// While a file is sent nobody could heed it.
     fn owed_flow(&self) -> Option<Call> {
         match self.flow {
+            _ if self.has_file() => None,
             Flow::PauseOwed => Some(Call::PauseWriting),
             Flow::ResumeOwed => Some(Call::ResumeWriting),
             Flow::Open | Flow::Paused => None,
@@ -559,6 +627,7 @@ impl StreamMachine {
 
     fn drop_output(&mut self) {
         self.output = None;
+        self.file = FileState::None;
         self.blocked = false;
     }
 }

@@ -12,6 +12,8 @@
 
 mod budget;
 mod calls;
+mod descriptors;
+mod file;
 mod handle;
 mod rare;
 mod reading;
@@ -249,8 +251,12 @@ impl<B: Backend> StreamTransport<B> {
     /// Ends it now, dropping the output. The first end counts.
     fn end(self: &Rc<Self>, end: End, reason: Option<Exception>) {
         let unsent = self.machine.borrow().size() > 0;
+        self.fail_file(reason.as_ref());
         if self.with_machine(|machine| machine.abort(end)) && reason.is_some() {
             self.rare(|rare| rare.reason = reason);
+        }
+        if self.machine.borrow().is_over() {
+            self.drop_outgoing_descriptors();
         }
         if unsent {
             self.rare(|rare| rare.thrown_away = true);
@@ -303,7 +309,7 @@ impl<B: Backend> Drop for StreamTransport<B> {
             self.drop_protocol(protocol);
         }
         let size = self.machine.get_mut().size();
-        self.shared().account(size, 0);
+        self.shared().account(size + self.accounted_of_file(), 0);
         if self.is(WAITING) {
             self.shared().remove_waiting(self.address());
         }

@@ -4,13 +4,17 @@
 //! back before it returns, and each is defined in every state: on a transport that is closing or
 //! gone they do nothing, or say so.
 
+use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
-    Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, WriteBufferCap, WriteBufferLimits,
+    Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, SendFile, SendFileError, WriteBufferCap,
+    WriteBufferLimits,
 };
-use futures::{Exception, Future};
+use futures::{Exception, Future, SchedulerExt};
 use std::any::{Any, type_name};
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 /// What every transport offers.
@@ -52,6 +56,47 @@ pub trait ReadTransport: BaseTransport {
 
     /// Goes on delivering. Idempotent.
     fn resume_reading(&self);
+
+    /// From now on takes descriptors that the peer passes, over a Unix socket (SCM_RIGHTS): at most
+    /// `most` that nobody has taken. A peer that passes more loses the connection. By default, and with
+    /// zero, none are taken: the system closes those that come.
+    ///
+    /// To miss none, call it in `connection_made`.
+    ///
+    /// # Errors
+    /// `Unsupported`, if this is not a Unix socket.
+    fn receive_descriptors(&self, most: usize) -> io::Result<()> {
+        let _ = most;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "only Unix sockets pass descriptors"))
+    }
+
+    /// The descriptors that came and were not taken yet, in order: those that the peer passed along with
+    /// bytes that were delivered, or are being delivered. They are closed on exec. What is not taken by the
+    /// end of `connection_lost` is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use tulipa_transports::{Protocol, Transport};
+    ///
+    /// /// Is given files by another process.
+    /// struct Files;
+    ///
+    /// impl Protocol for Files {
+    ///     fn connection_made(&mut self, transport: &dyn Transport) {
+    ///         if let Err(error) = transport.receive_descriptors(16) {
+    ///             transport.abort_with(error.into());
+    ///         }
+    ///     }
+    ///     fn data_received(&mut self, transport: &dyn Transport, _names: &[u8]) {
+    ///         for descriptor in transport.take_descriptors() {
+    ///             let _file = std::fs::File::from(descriptor);
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn take_descriptors(&self) -> Vec<OwnedFd> {
+        Vec::new()
+    }
 }
 
 /// A transport that takes bytes.
@@ -69,6 +114,24 @@ pub trait WriteTransport: BaseTransport {
         self.write(&data)
     }
 
+    /// As [`write`](WriteTransport::write), with descriptors that the peer is given along with the first
+    /// byte, over a Unix socket (SCM_RIGHTS). Ours are closed once they are on their way.
+    ///
+    /// The peer has to want them: see [`ReadTransport::receive_descriptors`].
+    ///
+    /// # Errors
+    /// [`DescriptorsRefused`], which has them: if this is not a Unix socket, if there is no data for them
+    /// to go along with, if there are more than 253, if about a thousand wait already, or if no write
+    /// would be taken.
+    fn write_with_descriptors(
+        &self,
+        data: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<WriteState, DescriptorsRefused> {
+        let _ = data;
+        Err(DescriptorsRefused::new(descriptors, Reason::Unsupported))
+    }
+
     /// As one write of all the parts joined (X-16), without joining them.
     fn writelines(&self, parts: &[&[u8]]) -> WriteState;
 
@@ -84,6 +147,34 @@ pub trait WriteTransport: BaseTransport {
     /// A future that is done when all that was written so far and since is sent: at the next moment
     /// at which nothing waits. It fails if the connection is lost first.
     fn drained(&self) -> Future<()>;
+
+    /// Sends a file behind what was written, without having it in memory: where it can, the system
+    /// copies; else blocks are read by a worker (N-49). Gives how many bytes were sent: fewer than were
+    /// asked for if the file has no more (N-52).
+    ///
+    /// Meanwhile nothing is delivered, writes are refused, and the protocol is not told of the marks
+    /// (N-51). Closing waits for the file; `abort` does not. If the future is cancelled, or fails, what
+    /// was sent is sent: where the file's position is then says how much, and so does
+    /// [`SendFileError::sent`]. Dropping the future does not stop it.
+    ///
+    /// At most 256 KiB are sent in one turn of the loop. Copying waits for the disk where a part of the
+    /// file is in no cache.
+    ///
+    /// # Errors
+    /// The future fails with an `io::Error` around a [`SendFileError`]: if the offset and the count make
+    /// no sense (N-50), the transport is closing, has ended its direction, or sends a file already, or
+    /// is of a kind that sends none; if the file cannot be read; if the connection is lost.
+    ///
+    /// # Panics
+    /// A kind of transport that sends no files panics outside of a loop.
+    fn send_file(&self, file: SendFile) -> Future<u64> {
+        drop(file);
+        let future = futures::current().create_future();
+        let error = io::Error::new(io::ErrorKind::Unsupported, "this transport sends no files");
+        // It is new, hence pending.
+        let _ = future.set_exception(SendFileError::wrap(0, error.into()));
+        future
+    }
 
     /// Sets the water marks. Whether writing is paused is decided anew at once (X-22).
     ///
@@ -223,6 +314,8 @@ pub enum WriteRefusal {
     ReadOnly,
     /// The output has reached its hard limit.
     OverCap,
+    /// A file is being sent (X-18).
+    SendingFile,
 }
 
 impl fmt::Display for WriteRefusal {
@@ -231,6 +324,7 @@ impl fmt::Display for WriteRefusal {
             WriteRefusal::Closed => "the transport is closed",
             WriteRefusal::AfterEof => "write after write_eof",
             WriteRefusal::ReadOnly => "the transport only reads",
+            WriteRefusal::SendingFile => "a file is being sent",
             WriteRefusal::OverCap => "the output that waits has reached its hard limit",
         })
     }

@@ -19,6 +19,7 @@ impl LoopCore {
     ) -> io::Result<SourceKey> {
         let driver = self.open_driver()?;
         let (kind, descriptor) = (source.kind(), source.descriptor().as_raw_fd());
+        self.unwatch_called_off(descriptor);
         if let Some((owner, ..)) = self.source_of(descriptor) {
             let owner = owner.describe();
             let message = format!("descriptor {descriptor} is watched already: {owner}");
@@ -79,6 +80,7 @@ impl LoopCore {
     ) -> io::Result<()> {
         self.open_driver()?;
         let number = descriptor.as_fd().as_raw_fd();
+        self.unwatch_called_off(number);
         let Some((known, key, interest)) = self.io_callbacks_of(number)? else {
             let source = IoCallbacks::new(descriptor, number);
             source.set(direction, closure);
@@ -132,6 +134,16 @@ impl LoopCore {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         Ok(IoCallbacks::of(source).map(|known| (known, key, interest)))
+    }
+
+    /// Takes out the source of a descriptor that nobody waits for any more.
+    fn unwatch_called_off(&self, descriptor: RawFd) {
+        if let Some((source, key, _)) = self.source_of(descriptor)
+            && source.is_called_off()
+        {
+            drop(self.unwatch_source(key)); // `source` is left
+            self.drop_contained(source);
+        }
     }
 
     /// The driver of a loop that is not closed, nor about to be.

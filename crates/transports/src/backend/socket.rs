@@ -3,11 +3,12 @@
 use super::Backend;
 use super::system::{SEND_FLAGS, never_signal};
 use crate::extra_info::PeerName;
+use crate::sigpipe::{is_deadly, without_sigpipe};
 use crate::stream_transport::StreamTransport;
 use crate::{Address, ExtraInfo, SocketView, StreamSocket};
 use eventloop::{Direction, Interest, Source, SourceKind};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -78,6 +79,26 @@ impl Backend for SocketBackend {
         let sent =
             retry_on_intr(|| rustix::net::sendmsg(&self.socket, parts, &mut control, SEND_FLAGS))?;
         Ok(sent)
+    }
+
+    fn send_file(&self, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
+        send_file(self.socket.as_fd(), file, offset, count)
+    }
+
+    fn passes_descriptors(&self) -> bool {
+        self.kind == SocketKind::Unix
+    }
+
+    fn send_with_descriptors(&self, data: &[u8], descriptors: &[OwnedFd]) -> io::Result<usize> {
+        super::descriptors::send(self.socket.as_fd(), data, descriptors, SendFlags::empty())
+    }
+
+    fn recv_with_descriptors(
+        &self,
+        buffer: &mut [u8],
+        found: &mut Vec<OwnedFd>,
+    ) -> io::Result<usize> {
+        super::descriptors::recv(self.socket.as_fd(), buffer, found, RecvFlags::empty())
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
@@ -168,4 +189,33 @@ impl Source for StreamTransport<SocketBackend> {
 pub(crate) fn is_in_progress(error: &io::Error) -> bool {
     let code = error.raw_os_error();
     code == Some(Errno::INPROGRESS.raw_os_error()) || code == Some(Errno::INTR.raw_os_error())
+}
+
+/// Has the system copy a part of a file to a socket, as [`Backend::send_file`] does.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn send_file(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    let send = || {
+        let sent = retry_on_intr(|| {
+            let mut offset = offset;
+            rustix::fs::sendfile(socket, file, Some(&mut offset), count)
+        });
+        Ok(sent?)
+    };
+    if is_deadly() { without_sigpipe(send) } else { send() }
+}
+
+/// Other systems' calls differ, and rustix has none of them.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn send_file(
+    _socket: BorrowedFd<'_>,
+    _file: BorrowedFd<'_>,
+    _offset: u64,
+    _count: usize,
+) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
 }

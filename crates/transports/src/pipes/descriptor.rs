@@ -16,9 +16,9 @@
 
 use super::backend::PipeEnd;
 use super::error::{PipeError, Problem};
-use super::sigpipe::{is_deadly, without_sigpipe};
 use super::view::PipeKind;
 use crate::backend::system::SEND_FLAGS;
+use crate::sigpipe::{is_deadly, without_sigpipe};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::{Errno, retry_on_intr};
@@ -177,7 +177,7 @@ impl PipeDescriptor {
 
     /// Runs `write`; a reader that is gone must not end the process.
     fn guard(&self, write: impl FnOnce() -> Result<usize, Errno>) -> io::Result<usize> {
-        Ok(if self.guarded { without_sigpipe(write)? } else { write()? })
+        if self.guarded { without_sigpipe(|| Ok(write()?)) } else { Ok(write()?) }
     }
 
     fn write_if_ready(&self, data: &[u8]) -> Result<usize, Errno> {

@@ -28,6 +28,11 @@ enum Event {
     SetLimits(usize, usize),
     ReaderGone,
     WatchesInVain,
+    BeginFile,
+    /// So much of the file is taken, and then perhaps no more.
+    SendOfFile(usize, bool),
+    FileReads(bool),
+    FileEnds,
     Deliver,
 }
 
@@ -53,6 +58,10 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => (0..50usize, 0..50usize).prop_map(|(a, b)| Event::SetLimits(a.max(b), a.min(b))),
         1 => Just(Event::ReaderGone),
         1 => Just(Event::WatchesInVain),
+        1 => Just(Event::BeginFile),
+        3 => (0..40usize, any::<bool>()).prop_map(|(count, all)| Event::SendOfFile(count, all)),
+        1 => any::<bool>().prop_map(Event::FileReads),
+        1 => Just(Event::FileEnds),
         8 => Just(Event::Deliver),
     ]
 }
@@ -112,6 +121,7 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
                 Err(WriteRefusal::Closed) => assert!(closing),
                 Err(WriteRefusal::AfterEof) => assert!(!closing && !model.only_writes),
                 Err(WriteRefusal::ReadOnly) => assert!(model.only_reads),
+                Err(WriteRefusal::SendingFile) => assert!(machine.has_file()),
             }
         }
         Event::Send(count) => {
@@ -177,7 +187,7 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
             // As the driver does it, when it is told what was watched.
             if machine.is_watching_reader() && machine.interest().readable {
                 assert!(model.only_writes && machine.made);
-                let end = if machine.size() > 0 { End::Failed } else { End::Orderly };
+                let end = if machine.has_unsent() { End::Failed } else { End::Orderly };
                 model.cut |= machine.abort(end);
                 assert!(machine.is_over());
             }
@@ -187,6 +197,33 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
             assert!(!model.only_writes || !machine.interest().readable);
         }
         Event::SetLimits(high, low) => machine.set_limits(limits(high, low)),
+        Event::BeginFile => {
+            let closing = machine.is_closing();
+            match machine.begin_file() {
+                Ok(()) => assert!(!closing && machine.admit() == Err(WriteRefusal::SendingFile)),
+                Err(WriteRefusal::SendingFile) => assert!(machine.has_file()),
+                Err(WriteRefusal::ReadOnly) => assert!(model.only_reads),
+                Err(WriteRefusal::AfterEof) => assert!(!closing),
+                Err(refusal) => assert!(closing && refusal == WriteRefusal::Closed),
+            }
+        }
+        Event::SendOfFile(count, all) => {
+            if machine.may_send_file() {
+                assert_eq!(model.sent, model.taken, "the file overtook what was written");
+                let data = model.bytes(count);
+                model.taken.extend(&data);
+                model.sent.extend(&data);
+                if !all {
+                    machine.block();
+                }
+            }
+        }
+        Event::FileReads(reading) => machine.set_file_reading(reading),
+        Event::FileEnds => {
+            if machine.has_file() {
+                machine.end_file();
+            }
+        }
         Event::Deliver => deliver(machine, model),
     }
     machine.finish_draining();
@@ -231,6 +268,13 @@ fn check(machine: &StreamMachine, model: &Model) {
         assert!(model.received == 0 && !model.shut && !machine.is_reading() && !machine.may_read());
         assert!(!model.calls.contains(&Call::EofReceived), "there is no such direction");
     }
+    if machine.has_file() {
+        assert!(!machine.is_over(), "the end left a file behind");
+        assert!(!machine.may_read() && !machine.is_reading());
+        assert!(!machine.interest().readable || machine.is_watching_reader());
+        let owed = machine.owed_call();
+        assert!(!matches!(owed, Some(Call::PauseWriting | Call::ResumeWriting)), "{owed:?}");
+    }
     let marks = machine.limits().marks;
     if machine.blocked && machine.size() > marks.high.0 {
         assert!(matches!(machine.flow, Flow::PauseOwed | Flow::Paused), "the mark was missed");
@@ -266,7 +310,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn p1_p5_p6_p7_p8_x17_r2_random_events_keep_grammar_and_bytes(
+    fn p1_p5_p6_p7_p8_x17_n51_r2_random_events_keep_grammar_and_bytes(
         kind in 0..4,
         events in vec(any_event(), 0..120),
     ) {
@@ -286,6 +330,10 @@ proptest! {
 
         // Then it is closed, the peer takes everything, and all calls are delivered.
         machine.close();
+        if machine.has_file() {
+            prop_assert!(!machine.is_over());
+            machine.end_file();
+        }
         while machine.size() > 0 {
             machine.unblock();
             apply(&mut machine, &mut model, &Event::Send(40));

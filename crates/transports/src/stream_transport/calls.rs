@@ -35,6 +35,7 @@ impl<B: Backend> StreamTransport<B> {
             self.review_memory();
         }
         self.complete_drained();
+        self.complete_files();
         self.follow_up();
     }
 
@@ -219,6 +220,7 @@ impl<B: Backend> StreamTransport<B> {
                 p.connection_lost(transport, reason.clone())
             });
         }
+        self.drop_descriptors();
         if let Some(opened) = self.if_rare(|rare| rare.opened.take()) {
             // If it was called off, nobody waits for this.
             let _ = opened.set_exception(reason.unwrap_or_else(closed_too_early));

@@ -5,14 +5,17 @@ use super::StreamTransport;
 use super::rare::Ended;
 use super::writing::warn_of_dropped_writes;
 use crate::backend::Backend;
+use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
     BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable, ReadTransport,
-    Transport, WriteBufferCap, WriteBufferLimits, WriteRefusal, WriteState, WriteTransport,
+    SendFile, SendFileError, Transport, WriteBufferCap, WriteBufferLimits, WriteRefusal,
+    WriteState, WriteTransport,
 };
 use futures::{Exception, Future, Scheduler, SchedulerExt};
 use std::cell::OnceCell;
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 
 /// A stream transport as its users see it.
@@ -114,9 +117,35 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
             connection.resume_reading();
         }
     }
+
+    fn receive_descriptors(&self, most: usize) -> io::Result<()> {
+        match self.connection() {
+            Some(connection) => connection.receive_descriptors(most),
+            None => Ok(()),
+        }
+    }
+
+    fn take_descriptors(&self) -> Vec<OwnedFd> {
+        self.connection().map_or_else(Vec::new, |connection| connection.take_descriptors())
+    }
 }
 
 impl<B: Backend> WriteTransport for StreamHandle<B> {
+    fn write_with_descriptors(
+        &self,
+        data: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<WriteState, DescriptorsRefused> {
+        match self.connection() {
+            Some(connection) => connection.write_with_descriptors(data, descriptors),
+            None => {
+                self.drop_write();
+                let reason = Reason::Write(WriteRefusal::Closed);
+                Err(DescriptorsRefused::new(descriptors, reason))
+            }
+        }
+    }
+
     fn write(&self, data: &[u8]) -> WriteState {
         match self.connection() {
             Some(connection) => connection.write_parts(&[data]),
@@ -156,6 +185,17 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
         let error = io::Error::new(io::ErrorKind::NotConnected, "the connection is over");
         // It is new, hence pending.
         let _ = future.set_exception(error);
+        future
+    }
+
+    fn send_file(&self, file: SendFile) -> Future<u64> {
+        if let Some(connection) = self.connection() {
+            return connection.send_file(file);
+        }
+        let future = self.scheduler_afterwards().create_future();
+        let error = io::Error::new(io::ErrorKind::NotConnected, "the connection is over");
+        // It is new, hence pending.
+        let _ = future.set_exception(SendFileError::wrap(0, error.into()));
         future
     }
 

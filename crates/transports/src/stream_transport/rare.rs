@@ -2,6 +2,8 @@
 //! when nothing is left in it.
 
 use super::budget::Watched;
+use super::descriptors::Descriptors;
+use super::file::{FileJob, FileOutcome};
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
 use crate::{Address, Protocol, WriteBufferLimits};
@@ -32,6 +34,11 @@ pub(super) struct Rare<B: Backend> {
     /// A connect is under way.
     pub(super) connecting: Option<OnConnect<B>>,
     pub(super) dropped_writes: u64,
+    pub(super) descriptors: Option<Box<Descriptors>>,
+    /// The file that is being sent.
+    pub(super) file: Option<Box<FileJob>>,
+    /// Files whose end is to be told.
+    pub(super) file_outcomes: Vec<FileOutcome>,
     /// It was ended with something left to send.
     pub(super) thrown_away: bool,
 }
@@ -49,6 +56,9 @@ impl<B: Backend> Default for Rare<B> {
             opened: None,
             connecting: None,
             dropped_writes: 0,
+            descriptors: None,
+            file: None,
+            file_outcomes: Vec::new(),
             thrown_away: false,
         }
     }
@@ -66,6 +76,9 @@ impl<B: Backend> Rare<B> {
             && self.opened.is_none()
             && self.connecting.is_none()
             && self.dropped_writes == 0
+            && self.descriptors.as_ref().is_none_or(|descriptors| descriptors.is_empty())
+            && self.file.is_none()
+            && self.file_outcomes.is_empty()
             && !self.thrown_away
     }
 }

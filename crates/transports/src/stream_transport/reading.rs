@@ -40,7 +40,7 @@ impl<B: Backend> StreamTransport<B> {
     /// gone. If it is not, there is nothing to be learned by watching, and what is ready would
     /// be so for ever.
     pub(crate) fn ready_to_learn_of_reader(self: &Rc<Self>, gone: bool) {
-        let unsent = self.machine.borrow().size() > 0;
+        let unsent = self.machine.borrow().has_unsent();
         if !gone {
             self.with_machine(|machine| machine.stop_watching_reader());
         } else if unsent {
@@ -114,7 +114,7 @@ impl<B: Backend> StreamTransport<B> {
             return self.read_into_protocol();
         }
         let size = buffer.len();
-        match self.backend.recv(buffer) {
+        match self.recv(buffer) {
             Ok(0) => Read::Eof,
             Ok(count) => {
                 let data = &buffer[..count];
@@ -139,7 +139,7 @@ impl<B: Backend> StreamTransport<B> {
             if size == 0 {
                 return Read::NoSpace;
             }
-            match self.backend.recv(&mut space[..size]) {
+            match self.recv(&mut space[..size]) {
                 Ok(0) => Read::Eof,
                 Ok(count) => {
                     method.set("buffer_updated");

@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::loop_shared::{Waiting, add_waiting};
 use crate::stream_machine::End;
 use crate::{CapPolicy, WriteRefusal, WriteState};
-use futures::{Future, SchedulerExt, TimeoutError};
+use futures::{Exception, Future, SchedulerExt, TimeoutError};
 use std::io::{self, IoSlice};
 use std::rc::{Rc, Weak};
 
@@ -23,7 +23,8 @@ impl<B: Backend> StreamTransport<B> {
         if let Err(refusal) = self.admit(total) {
             return WriteState::Refused(refusal);
         }
-        if total > 0 && self.machine.borrow().passes_high_mark(total) {
+        let passes = total > 0 && self.machine.borrow().passes_high_mark(total);
+        if passes && !self.has_outgoing_descriptors() {
             self.send_through(parts, total);
         } else {
             self.with_machine(|machine| {
@@ -53,7 +54,7 @@ impl<B: Backend> StreamTransport<B> {
         self.write_state()
     }
 
-    fn write_state(&self) -> WriteState {
+    pub(super) fn write_state(&self) -> WriteState {
         match self.machine.borrow().is_over_high_mark() {
             true => WriteState::OverHighMark,
             false => WriteState::Taken,
@@ -61,7 +62,8 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Whether a write of `size` bytes is taken; acts on the limits.
-    fn admit(self: &Rc<Self>, size: usize) -> Result<(), WriteRefusal> {
+    pub(super) fn admit(self: &Rc<Self>, size: usize) -> Result<(), WriteRefusal> {
+        self.drop_called_off_file();
         if size > 0 && self.shared().is_over_budget() {
             self.shared().cut_largest();
         }
@@ -74,7 +76,7 @@ impl<B: Backend> StreamTransport<B> {
             Err(refusal) => refusal,
         };
         match refusal {
-            WriteRefusal::AfterEof | WriteRefusal::ReadOnly => {}
+            WriteRefusal::AfterEof | WriteRefusal::ReadOnly | WriteRefusal::SendingFile => {}
             WriteRefusal::Closed => self.count_dropped_write(),
             WriteRefusal::OverCap => {
                 let policy = self.machine.borrow().limits().cap.policy;
@@ -147,17 +149,17 @@ impl<B: Backend> StreamTransport<B> {
     /// Sends what waits, as far as the system takes it, then shuts our direction if that is due.
     pub(super) fn flush(self: &Rc<Self>) {
         loop {
-            let outcome = {
+            let (tried, outcome) = {
                 let machine = self.machine.borrow();
                 if !machine.may_send() {
                     break;
                 }
-                self.backend.send(machine.unsent())
+                self.send_front(machine.unsent())
             };
             match outcome {
                 Ok(sent) => self.with_machine(|machine| {
                     machine.sent(sent);
-                    if machine.size() > 0 {
+                    if sent < tried {
                         machine.block();
                     }
                 }),
@@ -168,6 +170,9 @@ impl<B: Backend> StreamTransport<B> {
             }
             let spare = self.with_machine(|machine| machine.after_sending());
             self.after_sending(spare);
+        }
+        if self.machine.borrow().may_send_file() {
+            self.send_file_part();
         }
         if self.machine.borrow().may_shut() {
             match self.backend.shutdown_write() {
@@ -200,11 +205,14 @@ impl<B: Backend> StreamTransport<B> {
 
     /// The system's own errors are told to the protocol, and not reported. What was received
     /// before is delivered first.
-    fn sending_failed(self: &Rc<Self>, error: io::Error) {
+    pub(super) fn sending_failed(self: &Rc<Self>, error: io::Error) {
         log::debug!(target: "tulipa", "{}: sending failed: {error}", self.backend.describe());
+        let reason = Exception::from(error);
+        self.fail_file(Some(&reason));
         if self.with_machine(|machine| machine.fail_sending()) {
-            self.rare(|rare| rare.reason = Some(error.into()));
+            self.rare(|rare| rare.reason = Some(reason));
         }
+        self.drop_outgoing_descriptors();
         self.leave_waiting();
         self.fail_drained();
     }
@@ -241,7 +249,7 @@ impl<B: Backend> StreamTransport<B> {
         }
         let dirty = {
             let machine = self.machine.borrow();
-            machine.may_send() || machine.may_shut()
+            machine.may_send() || machine.may_shut() || machine.may_send_file()
         };
         if dirty && !self.is(DIRTY) {
             self.set(DIRTY, true);

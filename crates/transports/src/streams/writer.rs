@@ -102,7 +102,10 @@ impl StreamWriter {
         }
         let state = write(&*self.transport);
         if let WriteState::Refused(
-            refusal @ (WriteRefusal::OverCap | WriteRefusal::AfterEof | WriteRefusal::ReadOnly),
+            refusal @ (WriteRefusal::OverCap
+            | WriteRefusal::AfterEof
+            | WriteRefusal::ReadOnly
+            | WriteRefusal::SendingFile),
         ) = state
         {
             self.refused.set(Some(refusal)); // a loss is told in any case
