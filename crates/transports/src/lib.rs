@@ -45,7 +45,7 @@
 //!   `tokio`, `hyper`.
 //! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // allowed in `subprocess/system.rs` alone
 
 mod backend;
 mod connect;
@@ -66,6 +66,7 @@ mod stream_machine;
 mod stream_socket;
 mod stream_transport;
 pub mod streams;
+pub mod subprocess;
 pub mod testing;
 mod transport;
 
@@ -89,6 +90,7 @@ pub use transport::{
 /// What most programs need.
 pub mod prelude {
     pub use crate::streams::StreamLoop;
+    pub use crate::subprocess::{SubprocessLoop, SubprocessTransportExt};
     pub use crate::{
         BaseTransport, Buffered, BufferedProtocol, Eof, NetworkLoop, Protocol, ReadTransport,
         Server, Transport, TransportExt, WriteTransport,
