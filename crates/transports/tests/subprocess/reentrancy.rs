@@ -116,7 +116,8 @@ fn p14_r8_a_panic_in_any_method_kills_this_child_and_is_reported() {
             }
         });
         let starting = event_loop.subprocess_exec(|| recorder, lively());
-        let started = event_loop.run_until_complete(&starting);
+        run_until(&event_loop, || starting.done());
+        let started = starting.result();
         assert_eq!(started.is_err(), wanted == "connection_made", "{wanted}");
         if let Ok(child) = &started {
             child.get_pipe_transport(0).unwrap().write(b"three\n");
@@ -183,7 +184,9 @@ fn p20_a_protocol_that_replaces_itself_is_told_nothing_more() {
         }
     }
     let (first, first_log) = Recorder::with(move |seen, child| {
-        if let (Seen::Data(..), Some(next)) = (seen, second.take()) {
+        if let Seen::Data(..) = seen
+            && let Some(next) = second.take()
+        {
             child.set_protocol(After(Vec::new(), next));
             child.get_pipe_transport(0).unwrap().write(b"go\n");
         }
@@ -198,7 +201,7 @@ fn p20_a_protocol_that_replaces_itself_is_told_nothing_more() {
 
 #[test]
 fn r6_a_protocol_that_keeps_its_own_handle_is_freed_at_the_end() {
-    struct Keeps(Option<Rc<dyn SubprocessTransport>>, Rc<()>);
+    struct Keeps(Option<Rc<dyn SubprocessTransport>>, #[allow(dead_code)] Rc<()>);
     impl SubprocessProtocol for Keeps {
         fn connection_made(&mut self, child: &dyn SubprocessTransport) {
             self.0 = Some(child.handle());
