@@ -79,6 +79,7 @@ mod stream_machine;
 mod stream_socket;
 mod stream_transport;
 pub mod streams;
+pub mod subprocess;
 pub mod testing;
 mod transport;
 
@@ -122,6 +123,7 @@ pub use transport::{
 pub mod prelude {
     pub use crate::files::FileLoop;
     pub use crate::streams::StreamLoop;
+    pub use crate::subprocess::{SubprocessLoop, SubprocessTransportExt};
     pub use crate::{
         AcceptLoop, BaseTransport, Buffered, BufferedProtocol, DatagramProtocol, DatagramTransport,
         DatagramTransportExt, Eof, NetworkLoop, Protocol, ReadTransport, ResolverLoop, Server,

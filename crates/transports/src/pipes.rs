@@ -76,7 +76,6 @@ fn attach(
 ///
 /// # Errors
 /// What the system says, or that the loop is closed; the descriptor and the protocol are dropped.
-#[allow(dead_code, reason = "for pipes that we make ourselves")]
 pub(crate) fn open_read_end(
     event_loop: &dyn AbstractEventLoop,
     pipe: OwnedFd,
@@ -89,7 +88,6 @@ pub(crate) fn open_read_end(
 ///
 /// # Errors
 /// As there.
-#[allow(dead_code, reason = "for pipes that we make ourselves")]
 pub(crate) fn open_write_end(
     event_loop: &dyn AbstractEventLoop,
     pipe: OwnedFd,

@@ -63,6 +63,7 @@ pub(crate) use reader::DEFAULT_LIMIT;
 pub use reader::{Lines, StreamReader};
 use shared::StreamShared;
 pub use stream::Stream;
+pub(crate) use stream_loop::running_loop;
 pub use stream_loop::{
     Coroutine, StreamLoop, open_connection, open_unix_connection, start_server, start_unix_server,
 };

@@ -8,7 +8,7 @@ use super::exceptions::Turn;
 use super::{LoopCore, Phase};
 use crate::driver::ReadyEvent;
 use crate::ready_queue::{Entry, Other};
-use crate::{Direction, RunError, Source, SourceKey};
+use crate::{Clock, Direction, MonotonicClock, RunError, Source, SourceKey};
 use futures::{Instant, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
@@ -174,10 +174,13 @@ impl LoopCore {
                 return Ok(());
             }
             let longest = limit.unwrap_or(LONGEST_OUTSIDE_WAIT).min(LONGEST_OUTSIDE_WAIT);
+            let outside = MonotonicClock::new();
             let slept = wait(Some(longest), events);
             self.calls.inbox().woke_up();
             slept?;
-            let nothing_came = events.is_empty() && !self.calls.inbox().has_news();
+            // A signal that is not for this loop ends the wait early, and means nothing.
+            let in_full = outside.now() - Instant::ZERO >= longest / 2;
+            let nothing_came = in_full && events.is_empty() && !self.calls.inbox().has_news();
             return match limit {
                 None if nothing_came => Err(RunError::WouldSleepForEver),
                 _ => Ok(()),

@@ -42,6 +42,11 @@ impl StreamReaderProtocol {
         Self { shared: reader.shared().clone(), role: Role::Client }
     }
 
+    /// Whether somebody holds the reader, so that what comes may still be read.
+    pub(crate) fn has_reader(&self) -> bool {
+        self.shared.has_reader()
+    }
+
     /// The protocol of a connection that is given to `handler` once it is made.
     pub(super) fn serving(reader: StreamReader, handler: Rc<ConnectionHandler>) -> Self {
         Self { shared: reader.shared().clone(), role: Role::Server { reader, handler } }

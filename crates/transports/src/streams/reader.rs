@@ -149,6 +149,11 @@ impl StreamReader {
         self.when(|reader| reader.has_ended().then(|| Ok(reader.take(usize::MAX)))).await
     }
 
+    /// Waits until the end has come, and takes nothing out.
+    pub(crate) async fn wait_for_end(&mut self) -> Result<(), Exception> {
+        self.when(|reader| reader.has_ended().then_some(Ok(()))).await
+    }
+
     /// Exactly `count` bytes, also more than the limit (Y-8).
     ///
     /// # Errors

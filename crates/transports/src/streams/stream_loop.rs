@@ -212,7 +212,7 @@ where
     })
 }
 
-pub(super) fn running_loop() -> Result<Rc<dyn AbstractEventLoop>, Exception> {
+pub(crate) fn running_loop() -> Result<Rc<dyn AbstractEventLoop>, Exception> {
     eventloop::try_current()
         .ok_or_else(|| InvalidStateError::new("no event loop is running on this thread").into())
 }

@@ -14,8 +14,6 @@ mod life;
 mod panics;
 mod protocols;
 mod reading;
-#[path = "../real_time/mod.rs"]
-mod real_time;
 mod reentrancy;
 mod scopes;
 mod send_file;

@@ -1,6 +1,9 @@
 //! What the tests share: a protocol made of closures, and connections to play with.
 
-pub(crate) use crate::real_time::run_until;
+#[path = "../real_time/mod.rs"]
+mod real_time;
+
+pub(crate) use real_time::run_until;
 
 use eventloop::TestLoop;
 use futures::{Exception, ExceptionContext, PanicError};

@@ -1,0 +1,601 @@
+//! [`Subprocess`]: one child with its pipes and its protocol: the machine, and what happens because of
+//! it. [`SubprocessHandle`] is what users see of it.
+//!
+//! Invariants: as for stream transports, the protocol is out of its slot while one of its methods
+//! runs, so it is never re-entered; no borrow is held meanwhile; `connection_lost` comes in a turn of
+//! its own. The registry of the loop owns the child until then; a handle that a protocol keeps of
+//! itself is a circle, which ends when the protocol is dropped: at `connection_lost`, or with the loop.
+
+use super::child::{Child, end_now};
+use super::children::{ChildWatcher, Children};
+use super::machine::{Call, SubprocessMachine};
+use super::pidfd::Pidfd;
+use super::pipe::PipeLink;
+use super::spawn::{Spawned, spawn};
+use super::{ExitStatus, SubprocessOptions, SubprocessProtocol, SubprocessTransport};
+use crate::loop_shared::add_waiting;
+use crate::pipes::{open_read_end, open_write_end};
+use crate::{Protocol, ProtocolUnavailable, Transport};
+use eventloop::{AbstractEventLoop, Direction, Interest, Source, SourceKey, SourceKind};
+use futures::{Callback, ClosedError, Exception, ExceptionContext, Future, SchedulerExt, catch};
+use rustix::process::Pid;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::{Rc, Weak};
+
+/// The future that a creator gives its caller.
+pub(super) type Opened = Future<Rc<dyn SubprocessTransport>>;
+
+/// Makes the protocol of one of the pipes.
+pub(super) type MakePipe<'a> = &'a mut dyn FnMut(PipeLink) -> Box<dyn Protocol>;
+
+pub(super) struct Subprocess {
+    children: Rc<Children>,
+    child: Child,
+    /// The program, for people.
+    program: String,
+    machine: RefCell<SubprocessMachine>,
+    /// `None` while one of its methods runs, and after its time.
+    protocol: Cell<Option<Box<dyn SubprocessProtocol>>>,
+    /// What follows the protocol that is running.
+    successor: Cell<Option<Box<dyn SubprocessProtocol>>>,
+    running: Cell<bool>,
+    turn_queued: Cell<bool>,
+    closing: Cell<bool>,
+    /// The watch of its descriptor.
+    key: Cell<Option<SourceKey>>,
+    place: Cell<u64>,
+    pipes: RefCell<[Option<Rc<dyn Transport>>; 3]>,
+    /// Why pipes were lost, until that is told.
+    losses: RefCell<[Option<Exception>; 3]>,
+    /// Why it was ended.
+    reason: RefCell<Option<Exception>>,
+    opened: RefCell<Option<Opened>>,
+    exit_waiters: RefCell<Vec<Future<ExitStatus>>>,
+    close_waiters: RefCell<Vec<Future<()>>>,
+}
+
+impl Subprocess {
+    /// Starts a child. `connection_made` comes in a turn of its own, then the future is done.
+    ///
+    /// # Errors
+    /// That it cannot be started or watched; nothing is left of it then.
+    pub(super) fn start(
+        event_loop: &dyn AbstractEventLoop,
+        options: SubprocessOptions,
+        protocol: Box<dyn SubprocessProtocol>,
+        make_pipe: MakePipe<'_>,
+    ) -> Result<(Rc<Self>, Opened), Exception> {
+        if event_loop.is_closed() {
+            return Err(ClosedError.into());
+        }
+        let children = Children::of(event_loop);
+        let watcher = children.watcher();
+        if watcher == ChildWatcher::Signal {
+            children.listen()?;
+        }
+        let program = options.program.to_string_lossy().into_owned();
+        let started = Self::spawn_watched(&children, watcher, options, program, protocol);
+        children.stop_listening_if_idle();
+        let (this, ends) = started?;
+        let opened: Opened = event_loop.create_future();
+        this.opened.replace(Some(opened.clone()));
+        this.queue_turn(); // before those of the pipes
+        if let Err(error) = this.open_pipes(event_loop, ends, make_pipe) {
+            this.opened.take();
+            this.machine.borrow_mut().call_off();
+            this.end(None);
+            return Err(error.into());
+        }
+        Ok((this, opened))
+    }
+
+    /// Starts the child, and sees to it that its end is noticed.
+    fn spawn_watched(
+        children: &Rc<Children>,
+        watcher: ChildWatcher,
+        options: SubprocessOptions,
+        program: String,
+        protocol: Box<dyn SubprocessProtocol>,
+    ) -> io::Result<(Rc<Self>, [Option<std::os::fd::OwnedFd>; 3])> {
+        let Spawned { pid, ends } = spawn(options)?;
+        let child = match watcher {
+            ChildWatcher::Signal => Child::by_number(pid),
+            ChildWatcher::Pidfd => Child::by_descriptor(pid)?,
+        };
+        let piped = [0, 1, 2].map(|fd: usize| ends[fd].is_some());
+        let this = Rc::new(Self {
+            children: children.clone(),
+            child,
+            program,
+            machine: RefCell::new(SubprocessMachine::new(piped)),
+            protocol: Cell::new(Some(protocol)),
+            successor: Cell::new(None),
+            running: Cell::new(false),
+            turn_queued: Cell::new(false),
+            closing: Cell::new(false),
+            key: Cell::new(None),
+            place: Cell::new(0),
+            pipes: RefCell::default(),
+            losses: RefCell::default(),
+            reason: RefCell::default(),
+            opened: RefCell::default(),
+            exit_waiters: RefCell::default(),
+            close_waiters: RefCell::default(),
+        });
+        match (this.child.pidfd(), this.child.status()) {
+            (_, Some(_)) => drop(this.machine.borrow_mut().exited()),
+            (None, None) => children.add_unreaped(pid, &this),
+            (Some(pidfd), None) => {
+                let source = Rc::new(ExitSource { pidfd, subprocess: Rc::downgrade(&this) });
+                match children.event_loop().watch(source, Interest::READ) {
+                    Ok(key) => this.key.set(Some(key)),
+                    Err(error) => {
+                        end_now(pid);
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        this.place.set(children.add(&this));
+        Ok((this, ends))
+    }
+
+    fn open_pipes(
+        self: &Rc<Self>,
+        event_loop: &dyn AbstractEventLoop,
+        ends: [Option<std::os::fd::OwnedFd>; 3],
+        make_pipe: MakePipe<'_>,
+    ) -> io::Result<()> {
+        for (fd, end) in ends.into_iter().enumerate() {
+            let Some(end) = end else { continue };
+            let protocol = make_pipe(PipeLink::new(self, fd));
+            let pipe = match fd {
+                0 => open_write_end(event_loop, end, protocol)?,
+                _ => open_read_end(event_loop, end, protocol)?,
+            };
+            self.pipes.borrow_mut()[fd] = Some(pipe);
+        }
+        Ok(())
+    }
+
+    // Events
+
+    /// The child may have ended.
+    pub(super) fn look_at_child(self: &Rc<Self>) {
+        if self.child.status().is_some() {
+            return;
+        }
+        let Some(status) = self.child.reap() else { return };
+        self.unwatch();
+        self.children.remove_unreaped(self.child.pid());
+        log::debug!(target: "tulipa", "{self:?} has ended: {status}");
+        for waiter in self.exit_waiters.take() {
+            // One that was cancelled waits no more.
+            let _ = waiter.set_result(status);
+        }
+        self.machine.borrow_mut().exited();
+        self.settle(false);
+    }
+
+    fn unwatch(&self) {
+        if let Some(key) = self.key.take() {
+            drop(self.children.event_loop().unwatch(key));
+        }
+    }
+
+    /// Something came out of the child.
+    pub(super) fn pipe_data(self: &Rc<Self>, fd: usize, data: &[u8]) {
+        self.settle(false);
+        if !self.closing.get() && self.machine.borrow().may_deliver(fd) {
+            self.run("pipe_data_received", |protocol, transport| {
+                protocol.pipe_data_received(transport, fd as i32, data);
+            });
+        }
+        self.settle(false);
+    }
+
+    /// A pipe has ended; that is told now.
+    pub(super) fn pipe_lost(self: &Rc<Self>, fd: usize, reason: Option<Exception>) {
+        self.note_loss(fd, reason);
+        self.settle(false);
+    }
+
+    /// A pipe is not ours any more; that is told in a turn of its own.
+    pub(super) fn pipe_gone(self: &Rc<Self>, fd: usize) {
+        if self.note_loss(fd, None) {
+            self.queue_turn();
+        }
+    }
+
+    fn note_loss(&self, fd: usize, reason: Option<Exception>) -> bool {
+        let news = self.machine.borrow_mut().pipe_lost(fd);
+        if news {
+            self.losses.borrow_mut()[fd] = reason;
+        }
+        news
+    }
+
+    /// What waits for the child's input has passed a mark.
+    pub(super) fn writing_paused(self: &Rc<Self>, paused: bool) {
+        self.machine.borrow_mut().writing_paused(paused);
+        self.settle(false);
+    }
+
+    // Calls
+
+    /// Has [`settle`](Subprocess::settle) called in the next batch.
+    fn queue_turn(self: &Rc<Self>) {
+        if self.turn_queued.replace(true) {
+            return;
+        }
+        let this = self.clone();
+        let queued = self.children.event_loop().schedule(Callback::new(move || {
+            this.turn_queued.set(false);
+            this.settle(true);
+        }));
+        // A closed loop calls nothing: the callback is dropped, and with it this count (L-30).
+        drop(queued);
+    }
+
+    /// Makes the calls that are owed. The end is told in a turn in which nothing else was.
+    fn settle(self: &Rc<Self>, mut own_turn: bool) {
+        loop {
+            let owed = self.machine.borrow().owed_call();
+            match owed {
+                None => break,
+                Some(_) if self.running.get() => return self.queue_turn(),
+                Some(Call::ConnectionMade) if !own_turn => break, // its turn is queued
+                Some(Call::ConnectionMade) if self.was_called_off() => {
+                    self.machine.borrow_mut().call_off();
+                    self.end(None);
+                }
+                Some(Call::ConnectionLost | Call::Vanished) if !own_turn => {
+                    return self.queue_turn();
+                }
+                Some(_) => {
+                    self.call_next();
+                    own_turn = false;
+                }
+            }
+        }
+    }
+
+    /// Whether whoever asked for the child does not want it any more (C-9).
+    fn was_called_off(&self) -> bool {
+        self.opened.borrow().as_ref().is_some_and(|opened| opened.cancelled())
+    }
+
+    fn call_next(self: &Rc<Self>) {
+        let call = self.machine.borrow_mut().next_call();
+        match call {
+            None => {}
+            Some(Call::ConnectionMade) => {
+                let made = self.run("connection_made", |p, transport| p.connection_made(transport));
+                self.report_opened(made.is_some());
+            }
+            Some(Call::PauseWriting) => {
+                self.run("pause_writing", |p, transport| p.pause_writing(transport));
+            }
+            Some(Call::ResumeWriting) => {
+                self.run("resume_writing", |p, transport| p.resume_writing(transport));
+            }
+            Some(Call::PipeConnectionLost(fd)) => {
+                let reason = self.losses.borrow_mut()[fd].take();
+                self.run("pipe_connection_lost", |p, transport| {
+                    p.pipe_connection_lost(transport, fd as i32, reason);
+                });
+            }
+            Some(Call::ProcessExited) => {
+                self.run("process_exited", |p, transport| p.process_exited(transport));
+            }
+            Some(Call::ConnectionLost) => {
+                let reason = self.reason.borrow().clone();
+                self.run("connection_lost", |p, transport| p.connection_lost(transport, reason));
+                self.finish();
+            }
+            Some(Call::Vanished) => self.finish(),
+        }
+    }
+
+    fn report_opened(self: &Rc<Self>, made: bool) {
+        let Some(opened) = self.opened.take() else { return };
+        let delivered = if made {
+            opened.set_result(self.handle())
+        } else {
+            let reason = self.reason.borrow().clone();
+            opened.set_exception(reason.unwrap_or_else(closed_too_early))
+        };
+        if delivered.is_err() {
+            self.end(None); // called off from inside connection_made
+        }
+    }
+
+    /// Runs one method of the protocol; `None` if it panicked, or if there is no protocol.
+    fn run<R>(
+        self: &Rc<Self>,
+        method: &'static str,
+        function: impl FnOnce(&mut dyn SubprocessProtocol, &dyn SubprocessTransport) -> R,
+    ) -> Option<R> {
+        let mut protocol = self.protocol.take()?;
+        self.running.set(true);
+        let transport = SubprocessHandle(self.clone());
+        let outcome = catch(|| function(&mut *protocol, &transport));
+        let name = protocol.type_name();
+        self.put_back(protocol);
+        match outcome {
+            Ok(value) => Some(value),
+            Err(exception) => {
+                self.report(format!("protocol.{method}() panicked"), &exception, name);
+                self.end(Some(exception));
+                None
+            }
+        }
+    }
+
+    fn put_back(&self, protocol: Box<dyn SubprocessProtocol>) {
+        self.running.set(false);
+        match self.successor.take() {
+            None => self.protocol.set(Some(protocol)),
+            Some(successor) => {
+                self.protocol.set(Some(successor));
+                self.drop_protocol(protocol);
+            }
+        }
+    }
+
+    /// Drops a protocol, whose destructor is user code too.
+    fn drop_protocol(&self, protocol: Box<dyn SubprocessProtocol>) {
+        let name = protocol.type_name();
+        if let Err(exception) = catch(move || drop(protocol)) {
+            self.report("the protocol's destructor panicked".to_owned(), &exception, name);
+        }
+    }
+
+    fn report(&self, message: String, exception: &Exception, protocol: &'static str) {
+        let mut context = ExceptionContext::with_exception(message, exception.clone());
+        context.protocol = Some(protocol);
+        context.transport = Some(format!("{self:?}"));
+        self.children.event_loop().call_exception_handler(context);
+    }
+
+    /// All is over: everything is let go.
+    fn finish(self: &Rc<Self>) {
+        self.closing.set(true);
+        if let Some(opened) = self.opened.take() {
+            let reason = self.reason.borrow().clone();
+            // If it was cancelled, nobody waits for this.
+            let _ = opened.set_exception(reason.unwrap_or_else(closed_too_early));
+        }
+        if let Some(protocol) = self.protocol.take() {
+            self.drop_protocol(protocol);
+        }
+        for waiter in self.close_waiters.take() {
+            // One that was cancelled waits no more.
+            let _ = waiter.set_result(());
+        }
+        self.children.remove(self.place.get());
+    }
+
+    /// Closes the pipes, and kills the child if it runs. The first reason counts.
+    fn end(self: &Rc<Self>, reason: Option<Exception>) {
+        if self.closing.replace(true) {
+            return;
+        }
+        let before = self.reason.replace(reason);
+        drop(before);
+        if self.child.status().is_none() {
+            self.kill_for_good();
+        }
+        let pipes = self.pipes.borrow().clone();
+        for pipe in pipes.iter().flatten() {
+            pipe.abort();
+        }
+    }
+
+    /// Kills a child that nobody wants any more. Says whether that can be done.
+    fn kill_for_good(&self) -> bool {
+        let killed = self.child.send_signal(rustix::process::Signal::KILL.as_raw());
+        if let Err(error) = &killed {
+            log::warn!(target: "tulipa", "{self:?} cannot be killed: {error}");
+        }
+        killed.is_ok()
+    }
+
+    // The end of the loop
+
+    /// Kills the child if it runs; says whether its end is to be waited for.
+    pub(super) fn end_with_loop(&self) -> bool {
+        self.key.set(None);
+        if self.child.reap().is_some() {
+            return false;
+        }
+        log::warn!(target: "tulipa", "{self:?} was running when its event loop closed: it is killed");
+        self.kill_for_good()
+    }
+
+    /// Whether its status was taken, by now.
+    pub(super) fn is_reaped(&self) -> bool {
+        self.child.reap().is_some()
+    }
+
+    /// Nobody will be told anything. Circles through the protocol end here.
+    pub(super) fn forget_loop(&self) {
+        self.closing.set(true);
+        drop(self.opened.take());
+        drop(self.pipes.take());
+        for protocol in [self.protocol.take(), self.successor.take()].into_iter().flatten() {
+            self.drop_protocol(protocol);
+        }
+    }
+
+    // What users ask
+
+    pub(super) fn handle(self: &Rc<Self>) -> Rc<dyn SubprocessTransport> {
+        Rc::new(SubprocessHandle(self.clone()))
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        self.child.pid()
+    }
+
+    fn is_over(&self) -> bool {
+        let machine = self.machine.borrow();
+        machine.is_over() || self.children.event_loop().is_closed()
+    }
+
+    fn replace_protocol(&self, protocol: Box<dyn SubprocessProtocol>) {
+        let before = if self.is_over() {
+            Some(protocol) // nobody will call it any more
+        } else if self.running.get() {
+            self.successor.replace(Some(protocol))
+        } else {
+            self.protocol.replace(Some(protocol))
+        };
+        if let Some(before) = before {
+            self.drop_protocol(before);
+        }
+    }
+
+    fn run_for_user(
+        self: &Rc<Self>,
+        function: &mut dyn FnMut(&mut dyn SubprocessProtocol, &dyn SubprocessTransport),
+    ) -> Result<(), ProtocolUnavailable> {
+        let Some(mut protocol) = self.protocol.take() else {
+            return Err(match self.running.get() {
+                true => ProtocolUnavailable::Running,
+                false => ProtocolUnavailable::Gone,
+            });
+        };
+        self.running.set(true);
+        let transport = SubprocessHandle(self.clone());
+        // The panic is the caller's own, and goes on to them once all is in its place again.
+        let outcome = catch_unwind(AssertUnwindSafe(|| function(&mut *protocol, &transport)));
+        self.put_back(protocol);
+        self.settle(false);
+        outcome.map_err(|payload| resume_unwind(payload))
+    }
+}
+
+impl fmt::Debug for Subprocess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "child {} ({})", self.child.number(), self.program)
+    }
+}
+
+fn closed_too_early() -> Exception {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the child was closed").into()
+}
+
+/// What the loop watches of a child.
+struct ExitSource {
+    pidfd: Rc<Pidfd>,
+    subprocess: Weak<Subprocess>,
+}
+
+impl Source for ExitSource {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    fn ready(self: Rc<Self>, _: Direction) {
+        if let Some(subprocess) = self.subprocess.upgrade() {
+            subprocess.look_at_child();
+        }
+    }
+
+    fn kind(&self) -> SourceKind {
+        SourceKind::Transport
+    }
+
+    fn describe(&self) -> String {
+        let child = self.subprocess.upgrade();
+        child.map_or_else(|| "watch for a child".to_owned(), |child| format!("{child:?}"))
+    }
+}
+
+/// A child as its users see it.
+struct SubprocessHandle(Rc<Subprocess>);
+
+impl SubprocessTransport for SubprocessHandle {
+    fn get_pid(&self) -> u32 {
+        self.0.child.number()
+    }
+
+    fn status(&self) -> Option<ExitStatus> {
+        self.0.child.status()
+    }
+
+    fn get_pipe_transport(&self, fd: i32) -> Option<Rc<dyn Transport>> {
+        let pipes = self.0.pipes.borrow();
+        usize::try_from(fd).ok().and_then(|fd| pipes.get(fd)?.clone())
+    }
+
+    fn send_signal(&self, signal: i32) -> io::Result<()> {
+        self.0.child.send_signal(signal)
+    }
+
+    fn terminate(&self) -> io::Result<()> {
+        self.send_signal(rustix::process::Signal::TERM.as_raw())
+    }
+
+    fn kill(&self) -> io::Result<()> {
+        self.send_signal(rustix::process::Signal::KILL.as_raw())
+    }
+
+    fn is_closing(&self) -> bool {
+        self.0.closing.get()
+    }
+
+    fn close(&self) {
+        self.0.end(None);
+    }
+
+    fn wait(&self) -> Future<ExitStatus> {
+        let future = self.0.children.event_loop().create_future();
+        if let Some(status) = self.0.child.status() {
+            // It is new, hence pending.
+            let _ = future.set_result(status);
+        } else {
+            let given_up = add_waiting(&mut self.0.exit_waiters.borrow_mut(), &future);
+            drop(given_up); // what they hold is the user's
+        }
+        future
+    }
+
+    fn wait_closed(&self) -> Future<()> {
+        let future = self.0.children.event_loop().create_future();
+        if self.0.is_over() {
+            // It is new, hence pending.
+            let _ = future.set_result(());
+        } else {
+            let given_up = add_waiting(&mut self.0.close_waiters.borrow_mut(), &future);
+            drop(given_up); // what they hold is the user's
+        }
+        future
+    }
+
+    fn handle(&self) -> Rc<dyn SubprocessTransport> {
+        self.0.handle()
+    }
+
+    fn set_boxed_protocol(&self, protocol: Box<dyn SubprocessProtocol>) {
+        self.0.replace_protocol(protocol);
+    }
+
+    fn with_boxed_protocol(
+        &self,
+        function: &mut dyn FnMut(&mut dyn SubprocessProtocol, &dyn SubprocessTransport),
+    ) -> Result<(), ProtocolUnavailable> {
+        self.0.run_for_user(function)
+    }
+}
+
+impl fmt::Debug for SubprocessHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,133 @@
+//! What a child gets: exactly what it was given.
+
+use crate::support::*;
+use eventloop::TestLoop;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use tulipa_transports::subprocess::*;
+
+/// What a child prints.
+fn output_of(event_loop: &TestLoop, options: SubprocessOptions) -> String {
+    let (child, log) = start(event_loop, options.stdin(Stdio::Null));
+    run_to_end(event_loop, &child);
+    assert_eq!(String::from_utf8(log.data(2)).unwrap(), "");
+    String::from_utf8(log.data(1)).unwrap()
+}
+
+#[test]
+fn c1_arguments_reach_the_program_as_they_are() {
+    let event_loop = new_loop();
+    let echo = SubprocessOptions::from(("printf", ["%s|", "a b", "$HOME", "'\"", ""]));
+    assert_eq!(output_of(&event_loop, echo), "a b|$HOME|'\"||");
+}
+
+#[test]
+fn c1_r11_the_environment_is_what_was_asked_for() {
+    let event_loop = new_loop();
+    let env = || SubprocessOptions::new("/usr/bin/env");
+    let only = env().env("LOST", "1").env_clear().env("KEPT", "2").envs([("MORE", "3")]);
+    assert_eq!(output_of(&event_loop, only), "KEPT=2\nMORE=3\n");
+    let ours = output_of(&event_loop, env().env("NEW", "1").env_remove("PATH"));
+    assert!(ours.contains("NEW=1\n") && !ours.contains("\nPATH=") && !ours.starts_with("PATH="));
+    let last = env().env_clear().env("A", "1").env_remove("A").env("A", "2");
+    assert_eq!(output_of(&event_loop, last), "A=2\n");
+}
+
+#[test]
+fn c1_the_directory_is_what_was_asked_for() {
+    let event_loop = new_loop();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let pwd = SubprocessOptions::new("pwd").current_dir(&folder);
+    assert_eq!(output_of(&event_loop, pwd).trim(), folder.to_str().unwrap());
+}
+
+#[test]
+fn c15_r11_a_child_has_its_three_streams_and_no_other_descriptor() {
+    let event_loop = new_loop();
+    let _one_of_ours = UnixStream::pair().unwrap();
+    // `ls` opens the folder itself, as 3.
+    let listing = SubprocessOptions::new("ls").arg("/proc/self/fd");
+    assert_eq!(output_of(&event_loop, listing), "0\n1\n2\n3\n");
+}
+
+#[test]
+fn c16_a_process_group_and_a_session_are_made_if_asked_for() {
+    let event_loop = new_loop();
+    let ours = rustix::process::getpgrp();
+    let group_of = |child: u32| {
+        let pid = rustix::process::Pid::from_raw(child as i32);
+        let group = rustix::process::getpgid(pid).unwrap();
+        (group, rustix::process::getsid(pid).unwrap(), pid.unwrap())
+    };
+    let (same, _) = start(&event_loop, "cat");
+    assert_eq!(group_of(same.get_pid()).0, ours);
+
+    let (leader, _) = start(&event_loop, SubprocessOptions::new("cat").process_group(0));
+    let (group, session, pid) = group_of(leader.get_pid());
+    assert_eq!((group, session), (pid, rustix::process::getsid(None).unwrap()));
+
+    let joins = SubprocessOptions::new("cat").process_group(leader.get_pid());
+    let (member, _) = start(&event_loop, joins);
+    assert_eq!(group_of(member.get_pid()).0, group);
+
+    let (session, _) = start(&event_loop, SubprocessOptions::new("cat").new_session());
+    let (group, its_session, pid) = group_of(session.get_pid());
+    assert_eq!((group, its_session), (pid, pid));
+
+    for child in [same, leader, member, session] {
+        child.close();
+        run_to_end(&event_loop, &child);
+    }
+}
+
+#[test]
+fn c16_a_group_that_is_none_is_an_error() {
+    let event_loop = new_loop();
+    for group in [u32::MAX, i32::MAX as u32] {
+        let (recorder, log) = Recorder::new();
+        let options = SubprocessOptions::new("cat").process_group(group);
+        let failed = event_loop.subprocess_exec(|| recorder, options);
+        assert!(failed.exception().unwrap().is_some());
+        assert!(log.all().is_empty());
+    }
+}
+
+#[test]
+fn r11_a_child_runs_as_the_user_and_with_the_groups_that_were_asked_for() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: it takes root to become somebody else");
+        return;
+    }
+    let event_loop = new_loop();
+    let who = || SubprocessOptions::shell("id -u; id -g; id -G");
+    let nobody = who().uid(65534).gid(65533);
+    assert_eq!(output_of(&event_loop, nobody), "65534\n65533\n65533\n");
+    let grouped = who().uid(65534).gid(65533).groups([1, 2]);
+    let printed = output_of(&event_loop, grouped);
+    assert!(printed.starts_with("65534\n65533\n"), "{printed}");
+    let mut groups: Vec<_> = printed.lines().nth(2).unwrap().split(' ').collect();
+    groups.sort_unstable();
+    assert_eq!(groups, ["1", "2", "65533"]);
+    let no_groups = who().groups([]);
+    assert_eq!(output_of(&event_loop, no_groups), "0\n0\n0\n");
+}
+
+#[test]
+fn c1_streams_may_be_sockets_and_files() {
+    let event_loop = new_loop();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let copy = theirs.try_clone().unwrap();
+    let options = SubprocessOptions::new("cat")
+        .stdin(std::os::fd::OwnedFd::from(theirs))
+        .stdout(std::os::fd::OwnedFd::from(copy));
+    let (child, log) = start(&event_loop, options);
+    assert!(child.get_pipe_transport(0).is_none() && child.get_pipe_transport(1).is_none());
+    (&ours).write_all(b"tulip").unwrap();
+    ours.shutdown(std::net::Shutdown::Write).unwrap();
+    run_to_end(&event_loop, &child);
+    let mut answer = String::new();
+    (&ours).read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "tulip", "and nobody else holds the other end");
+    assert_eq!(log.events().len(), 4, "{:?}", log.events());
+}
