@@ -3,7 +3,7 @@
 use super::Backend;
 use super::system::{SEND_FLAGS, never_signal};
 use crate::extra_info::PeerName;
-use crate::sigpipe::{is_deadly, without_sigpipe};
+use crate::sigpipe::{is_noticed, without_sigpipe};
 use crate::stream_transport::StreamTransport;
 use crate::{Address, ExtraInfo, SocketView, StreamSocket};
 use eventloop::{Direction, Interest, Source, SourceKind};
@@ -206,7 +206,7 @@ pub(crate) fn send_file(
         });
         Ok(sent?)
     };
-    if is_deadly() { without_sigpipe(send) } else { send() }
+    if is_noticed() { without_sigpipe(send) } else { send() }
 }
 
 /// Other systems' calls differ, and rustix has none of them.

@@ -18,7 +18,7 @@ use super::backend::PipeEnd;
 use super::error::{PipeError, Problem};
 use super::view::PipeKind;
 use crate::backend::system::SEND_FLAGS;
-use crate::sigpipe::{is_deadly, without_sigpipe};
+use crate::sigpipe::{is_noticed, without_sigpipe};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::{Errno, retry_on_intr};
@@ -34,7 +34,7 @@ pub(crate) struct PipeDescriptor {
     kind: PipeKind,
     access: OFlags,
     way: Way,
-    /// Whether a write could raise a signal that ends the process.
+    /// Whether a write could raise a signal that the process does not ignore.
     guarded: bool,
 }
 
@@ -95,7 +95,7 @@ impl PipeDescriptor {
 
     fn new(original: OwnedFd, kind: PipeKind, flags: OFlags, way: Way) -> Self {
         let access = flags & OFlags::RWMODE;
-        let guarded = kind == PipeKind::Pipe && access != OFlags::RDONLY && is_deadly();
+        let guarded = kind == PipeKind::Pipe && access != OFlags::RDONLY && is_noticed();
         Self { original, kind, access, way, guarded }
     }
 
