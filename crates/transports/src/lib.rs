@@ -40,6 +40,7 @@
 //! - [`Protocol`] and [`BufferedProtocol`] are the user's side; [`Transport`] is what they are given.
 //! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection` and
 //!   their Unix twins.
+//! - [`ResolverLoop`] looks names up: `getaddrinfo`, `getnameinfo`, and who is asked.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.

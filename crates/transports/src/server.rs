@@ -267,7 +267,12 @@ impl Start {
         mut found: Vec<SocketAddr>,
     ) {
         match look_up.take() {
-            Err(exception) => self.finish(Err(exception)),
+            Err(exception) => {
+                for look_up in others {
+                    look_up.cancel();
+                }
+                self.finish(Err(exception));
+            }
             Ok(addresses) => {
                 for address in addresses {
                     if !found.contains(&address) {

@@ -29,7 +29,7 @@ fn n14_families_take_turns_beginning_with_the_resolvers_first() {
     assert_eq!(order("464646", 0), [0, 1, 2, 3, 4, 5]);
     assert_eq!(order("4466", 0), [0, 1, 2, 3]);
     assert_eq!(order("44", 1), [0, 1]);
-    assert_eq!(order("", 1), []);
+    assert!(order("", 1).is_empty());
 }
 
 proptest! {
