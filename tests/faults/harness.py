@@ -176,7 +176,8 @@ class Program:
     def children(self):
         found = []
         for thread in self.threads():
-            found += Path(f"/proc/{self.pid}/task/{thread}/children").read_text().split()
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                found += Path(f"/proc/{self.pid}/task/{thread}/children").read_text().split()
         return found
 
     def connections(self):

@@ -40,7 +40,7 @@ pub(crate) fn create_connection(
     factory: FactoryOnce,
     options: ConnectOptions,
 ) -> Opened {
-    let ConnectOptions { target, family, local_addr, eyeballs, common } = options;
+    let ConnectOptions { target, family, local_addr, mut eyeballs, common } = options;
     match target {
         Target::Socket(socket) => over_socket(event_loop, factory, socket, common),
         Target::Address(address) => {
@@ -48,6 +48,9 @@ pub(crate) fn create_connection(
             connector.connect_from(local_addr).try_all(address.to_string(), [Address::Ip(address)])
         }
         Target::Host { host, port } => {
+            if local_addr.is_some_and(|local| local.port() != 0) {
+                eyeballs.delay = None; // only one attempt at a time can have that port
+            }
             let connector = Connector::new(event_loop, factory, common);
             let name = format!("{host}:{port}");
             let found = resolve(event_loop, &host, port, family);

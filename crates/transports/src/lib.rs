@@ -43,6 +43,7 @@
 //! - [`DatagramProtocol`] and [`DatagramTransport`] are the same for UDP and Unix datagrams.
 //! - [`files`] are read and written by threads, as futures; `files::Watcher` (feature `inotify`) tells
 //!   of their changes.
+//! - [`ResolverLoop`] looks names up: `getaddrinfo`, `getnameinfo`, and who is asked.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.

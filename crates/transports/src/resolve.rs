@@ -20,7 +20,6 @@ pub use resolver_loop::ResolverLoop;
 pub use system::SystemResolver;
 pub use threaded::{BlockingResolver, ThreadedResolver, ThreadedResolverOptions};
 
-use error::asked_for_host;
 use eventloop::AbstractEventLoop;
 use futures::{Exception, Future, SchedulerExt};
 use known::{known_addresses, known_name};
@@ -64,41 +63,21 @@ fn look_up_addresses<U: 'static>(
     query: AddressQuery,
     finish: impl FnOnce(Vec<AddressInfo>) -> U + 'static,
 ) -> Future<U> {
-    let asked = asked_for_host(&query);
-    if let Some(known) = known_addresses(&query) {
-        let outcome = known.map_err(|error| ResolveError::exception(asked, error));
-        return finished(event_loop, outcome.map(finish));
+    match known_addresses(&query) {
+        Some(Ok(known)) => finished(event_loop, Ok(finish(known))),
+        Some(Err(refused)) => {
+            finished(event_loop, Err(ResolveError::exception(query.asked(), refused)))
+        }
+        None => begin(event_loop, query, finish),
     }
-    let question = Question {
-        asked,
-        ask: {
-            let query = query.clone();
-            Box::new(move |resolver, event_loop| resolver.look_up_addresses(event_loop, &query))
-        },
-        finish: {
-            let query = query.clone();
-            Box::new(move |answers| Ok(finish(usable(&query, answers)?)))
-        },
-        why_late: Box::new(move |resolver| resolver.why_late(&query)),
-    };
-    begin(event_loop, question)
 }
 
 /// See [`ResolverLoop::getnameinfo`].
 fn getnameinfo(event_loop: &dyn AbstractEventLoop, query: NameQuery) -> Future<(String, String)> {
-    if let Some(known) = known_name(&query) {
-        return finished(event_loop, Ok(known));
+    match known_name(&query) {
+        Some(known) => finished(event_loop, Ok(known)),
+        None => begin(event_loop, query, |names| names),
     }
-    let question = Question {
-        asked: query.address.to_string(),
-        ask: {
-            let query = query.clone();
-            Box::new(move |resolver, event_loop| resolver.look_up_name(event_loop, &query))
-        },
-        finish: Box::new(Ok),
-        why_late: Box::new(move |resolver| resolver.why_name_late(&query)),
-    };
-    begin(event_loop, question)
 }
 
 fn finished<T: 'static>(
@@ -111,22 +90,73 @@ fn finished<T: 'static>(
     future
 }
 
-/// The answers that are what was asked for, with the port that was; it is an error if there are none
-/// (N-3).
-fn usable(query: &AddressQuery, answers: Vec<AddressInfo>) -> io::Result<Vec<AddressInfo>> {
-    let fits =
-        |answer: &AddressInfo| query.family.is_none_or(|family| family.matches(&answer.address));
-    let mut usable: Vec<AddressInfo> = answers.into_iter().filter(fits).collect();
-    if usable.is_empty() {
-        let message = "no address of the wanted family";
-        return Err(io::Error::new(io::ErrorKind::NotFound, message));
-    }
-    if let Service::Port(port) = query.service {
-        for answer in &mut usable {
-            answer.address.set_port(port);
+impl Question for AddressQuery {
+    type Answer = Vec<AddressInfo>;
+
+    fn asked(&self) -> String {
+        match &self.service {
+            Service::Port(_) => self.host.clone(),
+            Service::Name(service) => format!("{}:{service}", self.host),
         }
     }
-    Ok(usable)
+
+    fn ask(
+        &self,
+        resolver: &dyn Resolver,
+        event_loop: &dyn AbstractEventLoop,
+    ) -> Future<Vec<AddressInfo>> {
+        resolver.look_up_addresses(event_loop, self)
+    }
+
+    /// The addresses that are what was asked for, with the port that was; it is an error if there are
+    /// none (N-3).
+    fn usable(&self, mut answers: Vec<AddressInfo>) -> io::Result<Vec<AddressInfo>> {
+        if let Some(family) = self.family {
+            answers.retain(|answer| family.matches(&answer.address));
+        }
+        if answers.is_empty() {
+            let message = match self.family {
+                None => "no address",
+                Some(Family::V4) => "no IPv4 address",
+                Some(Family::V6) => "no IPv6 address",
+            };
+            return Err(io::Error::new(io::ErrorKind::NotFound, message));
+        }
+        if let Service::Port(port) = self.service {
+            for answer in &mut answers {
+                answer.address.set_port(port);
+            }
+        }
+        Ok(answers)
+    }
+
+    fn why_late(&self, resolver: &dyn Resolver) -> Option<String> {
+        resolver.why_late(self)
+    }
+}
+
+impl Question for NameQuery {
+    type Answer = (String, String);
+
+    fn asked(&self) -> String {
+        self.address.to_string()
+    }
+
+    fn ask(
+        &self,
+        resolver: &dyn Resolver,
+        event_loop: &dyn AbstractEventLoop,
+    ) -> Future<(String, String)> {
+        resolver.look_up_name(event_loop, self)
+    }
+
+    fn usable(&self, names: (String, String)) -> io::Result<(String, String)> {
+        Ok(names)
+    }
+
+    fn why_late(&self, resolver: &dyn Resolver) -> Option<String> {
+        resolver.why_name_late(self)
+    }
 }
 
 #[cfg(test)]
@@ -139,9 +169,9 @@ mod tests {
         let answers: Vec<AddressInfo> = ["127.0.0.1:0", "[::1]:0"]
             .map(|text| AddressInfo::from(text.parse::<SocketAddr>().unwrap()))
             .into();
-        let error = usable(&query, answers[..1].to_vec()).unwrap_err();
+        let error = query.usable(answers[..1].to_vec()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        let found = usable(&query, answers).unwrap();
+        let found = query.usable(answers).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].address.to_string(), "[::1]:7"); // the port that was asked for
     }

@@ -347,7 +347,12 @@ impl<T: 'static> Start<T> {
         mut found: Vec<SocketAddr>,
     ) {
         match look_up.take() {
-            Err(exception) => self.finish(Err(exception)),
+            Err(exception) => {
+                for look_up in others {
+                    look_up.cancel();
+                }
+                self.finish(Err(exception));
+            }
             Ok(addresses) => {
                 for address in addresses {
                     if !found.contains(&address) {

@@ -76,7 +76,7 @@ fn r6_r7_n11_n12_n15_descriptors_and_threads_are_given_back() {
         // None is left to connect with: every address says so, and nothing is kept.
         let mut hoard = Vec::new();
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        let low = rustix::process::Rlimit { current: Some(before as u64 + 8), ..limit.clone() };
+        let low = rustix::process::Rlimit { current: Some(before as u64 + 8), ..limit };
         rustix::process::setrlimit(rustix::process::Resource::Nofile, low).unwrap();
         while let Ok(file) = std::fs::File::open("/dev/null") {
             hoard.push(file);

@@ -186,6 +186,7 @@ impl Connector {
         if self.future.done() || self.race.borrow().left() == 0 {
             return;
         }
+        cancel(&self.pause);
         let connector = self.clone();
         let timer = self.event_loop().call_later(delay, move || connector.begin_next());
         self.pause.set(Some(timer));
@@ -266,7 +267,7 @@ impl Connector {
         match failure {
             None => self.connected(connection),
             Some(error) => {
-                connection.discard(); // N-11: closed at once
+                connection.discard();
                 self.failed(attempt, error);
             }
         }
@@ -276,10 +277,10 @@ impl Connector {
         let UnderWay { number, address, .. } = attempt;
         self.failures.borrow_mut().push(Failure { number, address, error });
         let begin_next = self.race.borrow_mut().failed(number);
+        self.give_up_if_lost();
         if begin_next {
-            self.begin_next();
-        } else {
-            self.give_up_if_lost();
+            // In a turn of its own: by then the socket that failed is closed, and its port free (N-11).
+            self.begin_next_after(Some(Duration::ZERO));
         }
     }
 

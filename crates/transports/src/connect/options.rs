@@ -118,7 +118,8 @@ impl ConnectOptions {
     }
 
     /// The address to connect from; port 0 for any. Addresses of the other family are left out
-    /// (N-9).
+    /// (N-9). With a port, which only one attempt can have, a host's addresses are tried one after the
+    /// other.
     #[must_use]
     pub fn local_addr(mut self, address: SocketAddr) -> Self {
         self.local_addr = Some(address);

@@ -1,6 +1,5 @@
 //! [`ResolveError`]: a look-up that failed.
 
-use super::query::{AddressQuery, Service};
 use futures::Exception;
 use std::error::Error;
 use std::fmt;
@@ -59,13 +58,5 @@ impl Error for ResolveError {
 impl From<ResolveError> for io::Error {
     fn from(error: ResolveError) -> Self {
         io::Error::new(error.kind(), error)
-    }
-}
-
-/// What an error says that was asked for.
-pub(super) fn asked_for_host(query: &AddressQuery) -> String {
-    match &query.service {
-        Service::Port(_) => query.host.clone(),
-        Service::Name(service) => format!("{}:{service}", query.host),
     }
 }

@@ -12,36 +12,46 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What is asked, and what becomes of the answer.
-pub(super) struct Question<T: 'static, U: 'static> {
+/// Something that a resolver is asked.
+pub(super) trait Question: 'static {
+    /// What it answers.
+    type Answer: 'static;
+
     /// For people.
-    pub(super) asked: String,
-    pub(super) ask: Box<dyn FnOnce(&dyn Resolver, &dyn AbstractEventLoop) -> Future<T>>,
-    pub(super) finish: Box<dyn FnOnce(T) -> io::Result<U>>,
-    pub(super) why_late: Box<dyn Fn(&dyn Resolver) -> Option<String>>,
+    fn asked(&self) -> String;
+
+    fn ask(
+        &self,
+        resolver: &dyn Resolver,
+        event_loop: &dyn AbstractEventLoop,
+    ) -> Future<Self::Answer>;
+
+    /// The part of the answer that is one.
+    fn usable(&self, answer: Self::Answer) -> io::Result<Self::Answer>;
+
+    fn why_late(&self, resolver: &dyn Resolver) -> Option<String>;
 }
 
-struct LookUp<T: 'static, U: 'static> {
+struct LookUp<Q: Question, U: 'static> {
     event_loop: Rc<dyn AbstractEventLoop>,
     resolver: Rc<dyn Resolver>,
-    asked: String,
+    question: Q,
     since: Instant,
     /// The resolver's.
-    answer: Future<T>,
+    answer: Future<Q::Answer>,
     /// The caller's.
     outcome: Future<U>,
-    why_late: Box<dyn Fn(&dyn Resolver) -> Option<String>>,
     timer: Cell<Option<TimerHandle>>,
 }
 
 /// Asks the resolver of `event_loop`. Its code is user code: it may panic, and call anything. The
 /// future is never done yet when it is returned, however fast the resolver is, unless it
 /// panicked, or the loop is closed.
-pub(super) fn begin<T: 'static, U: 'static>(
+pub(super) fn begin<Q: Question, U: 'static>(
     event_loop: &dyn AbstractEventLoop,
-    question: Question<T, U>,
+    question: Q,
+    finish: impl FnOnce(Q::Answer) -> U + 'static,
 ) -> Future<U> {
-    let Question { asked, ask, finish, why_late } = question;
     let outcome = event_loop.create_future();
     if event_loop.is_closed() {
         // It is new, hence pending.
@@ -51,7 +61,7 @@ pub(super) fn begin<T: 'static, U: 'static>(
     let resolving = Resolving::of(event_loop);
     let (resolver, deadline) = (resolving.resolver(), resolving.deadline());
     let since = event_loop.time();
-    let answer = match catch(|| ask(&*resolver, event_loop)) {
+    let answer = match catch(|| question.ask(&*resolver, event_loop)) {
         Ok(answer) => answer,
         Err(panic) => {
             // It is new, hence pending.
@@ -62,11 +72,10 @@ pub(super) fn begin<T: 'static, U: 'static>(
     let look_up = Rc::new(LookUp {
         event_loop: event_loop.to_event_loop(),
         resolver,
-        asked,
+        question,
         since,
         answer,
         outcome: outcome.clone(),
-        why_late,
         timer: Cell::new(None),
     });
     let owner = look_up.clone();
@@ -87,14 +96,17 @@ pub(super) fn begin<T: 'static, U: 'static>(
     outcome
 }
 
-impl<T: 'static, U: 'static> LookUp<T, U> {
-    fn answered(&self, finish: Box<dyn FnOnce(T) -> io::Result<U>>) {
+impl<Q: Question, U: 'static> LookUp<Q, U> {
+    fn answered(&self, finish: impl FnOnce(Q::Answer) -> U) {
         if self.outcome.done() {
             return;
         }
-        let failed = |source: Exception| ResolveError::exception(self.asked.clone(), source);
+        let failed = |source: Exception| ResolveError::exception(self.question.asked(), source);
         let outcome = match self.answer.take() {
-            Ok(answer) => finish(answer).map_err(|error| failed(error.into())),
+            Ok(answer) => match self.question.usable(answer) {
+                Ok(answer) => Ok(finish(answer)),
+                Err(error) => Err(failed(error.into())),
+            },
             // Nobody cancelled the caller.
             Err(exception) if exception.is_cancelled() => {
                 Err(failed(io::Error::other("the resolver gave up").into()))
@@ -109,13 +121,13 @@ impl<T: 'static, U: 'static> LookUp<T, U> {
         if self.outcome.done() {
             return;
         }
-        let why = catch(|| (self.why_late)(&*self.resolver)).ok().flatten();
+        let why = catch(|| self.question.why_late(&*self.resolver)).ok().flatten();
         let message = match why {
             Some(why) => format!("no answer within {deadline:?}: {why}"),
             None => format!("no answer within {deadline:?}"),
         };
         let source = io::Error::new(io::ErrorKind::TimedOut, message);
-        self.finish(Err(ResolveError::exception(self.asked.clone(), source)));
+        self.finish(Err(ResolveError::exception(self.question.asked(), source)));
     }
 
     fn finish(&self, outcome: Result<U, Exception>) {
@@ -140,7 +152,7 @@ impl<T: 'static, U: 'static> LookUp<T, U> {
         }
         let took = self.event_loop.time() - self.since;
         if took >= self.event_loop.slow_callback_duration() {
-            log::info!(target: "tulipa", "looking up {:?} took {took:?}", self.asked);
+            log::info!(target: "tulipa", "looking up {:?} took {took:?}", self.question.asked());
         }
     }
 }

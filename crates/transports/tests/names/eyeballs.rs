@@ -322,6 +322,25 @@ fn n14_families_take_turns_beginning_with_the_resolvers_first() {
 }
 
 #[test]
+fn n9_n14_from_one_port_addresses_are_tried_one_after_the_other() {
+    let port = std::net::TcpListener::bind("127.0.0.5:0").unwrap().local_addr().unwrap();
+    let host = Host::new(&[Refused, Accepted]);
+    let event_loop = host.known();
+    let opening = event_loop.create_connection(Hooks::new, host.options().local_addr(port));
+    assert_eq!(connected_to(&event_loop, &opening), host.addresses[1]);
+
+    let port = std::net::TcpListener::bind("127.0.0.6:0").unwrap().local_addr().unwrap();
+    let host = Host::new(&[Ignored, Accepted]);
+    let event_loop = host.known();
+    let opening = event_loop.create_connection(Hooks::new, host.options().local_addr(port));
+    event_loop.advance(29_000 * MS);
+    assert_eq!(event_loop.open_connections(), 1);
+    event_loop.advance(1_000 * MS);
+    let text = opening.exception().unwrap().unwrap().to_string();
+    assert!(text.ends_with("there was no time for one more address"), "{text}");
+}
+
+#[test]
 fn n14_one_address_has_no_other_timer_than_the_deadline() {
     let host = Host::new(&[Ignored]);
     let event_loop = host.known();

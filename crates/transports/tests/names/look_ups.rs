@@ -15,7 +15,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tulipa_transports::{
     AddressInfo, AddressQuery, ConnectError, ConnectOptions, Family, NameQuery, NetworkLoop,
-    ResolveError, Resolver, ResolverLoop, Service, SocketType,
+    ResolveError, Resolver, ResolverLoop, ServerOptions, Service, SocketType,
 };
 
 type Found = Future<Vec<AddressInfo>>;
@@ -152,6 +152,21 @@ fn n3_an_answer_without_an_address_names_the_look_up() {
 }
 
 #[test]
+fn n3_n16_the_first_host_of_a_server_that_fails_ends_the_look_ups_of_the_others() {
+    let (event_loop, resolver) = scripted();
+    let errors = collect_errors(&event_loop);
+    let options = ServerOptions::from(("a.example", 0)).host("b.example").host("c.example");
+    let creation = event_loop.create_server(Hooks::new, options);
+    let questions = [resolver.next(), resolver.next(), resolver.next()];
+    questions[0].fail(ErrorKind::NotFound, "there is none");
+    let exception = event_loop.run_until_complete(&creation).err().unwrap();
+    assert_eq!(exception.to_string(), "cannot resolve \"a.example\"");
+    event_loop.run_ready_now();
+    assert!(questions[1].answer.cancelled() && questions[2].answer.cancelled());
+    assert!(errors.take().is_empty());
+}
+
+#[test]
 fn n4_cancelling_ends_the_look_up_at_once() {
     let (event_loop, resolver) = scripted();
     let found = event_loop.getaddrinfo(("slow.example", 1));
@@ -168,7 +183,7 @@ fn n4_cancelling_ends_the_look_up_at_once() {
     assert!(question.answer.cancelled());
     assert!(event_loop.leftovers().is_empty());
 
-    let options = tulipa_transports::ServerOptions::from(("slow.example", 0));
+    let options = ServerOptions::from(("slow.example", 0));
     let creation = event_loop.create_server(Hooks::new, options);
     let question = resolver.next();
     creation.cancel();

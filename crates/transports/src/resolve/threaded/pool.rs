@@ -18,7 +18,7 @@ use std::thread;
 
 pub(super) struct Pool<Q, A: 'static> {
     options: ThreadedResolverOptions,
-    work: Box<dyn Fn(&Q) -> io::Result<A> + Send + Sync>,
+    work: Box<Work<Q, A>>,
     state: Mutex<State<Q, A>>,
     queued: Condvar,
     /// How many callers have neither an answer nor given up. They count for themselves.
@@ -35,6 +35,7 @@ struct State<Q, A: 'static> {
     ending: bool,
 }
 
+type Work<Q, A> = dyn Fn(&Q) -> io::Result<A> + Send + Sync;
 type Callers<A> = Vec<concurrent::Future<A>>;
 
 impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A> {
