@@ -47,6 +47,11 @@ ECHO = Service("echo_server", "echo_server", "echo", *ONE_PORT)
 HTTP = Service("http_hello", "http_hello", "http", *ONE_PORT)
 SMTP = Service("mailcatcher", "mailcatcher", "smtp", *TWO_PORTS, 0)
 ALL = (ECHO, HTTP, SMTP)
+# One server on several cores: each accepts by itself, or one thread accepts for all.
+SHARED = Service("multicore_shared", "multicore_http", "http", ["--port", "0", "--cores", "3"], [LISTENING], 0)
+HANDED = Service("multicore_handed", "multicore_http", "http",
+                 ["--port", "0", "--cores", "3", "--hand-over"], [LISTENING], 0)
+MANY_CORES = (SHARED, HANDED)
 
 ROWS = []
 
