@@ -63,5 +63,6 @@ use shared::StreamShared;
 pub use stream::Stream;
 pub use stream_loop::{
     Coroutine, StreamLoop, open_connection, open_unix_connection, start_server, start_unix_server,
+    stream_protocols,
 };
 pub use writer::StreamWriter;

@@ -12,7 +12,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from harness import SMTP, need, need_root, row, started, under_test, until
+from harness import BUILT, SMTP, fresh_client, need, need_root, row, started, until, watch_idle
 
 
 @contextlib.contextmanager
@@ -27,6 +27,25 @@ def disk(options="size=512k"):
     finally:
         subprocess.run(["umount", "-l", place], check=True)
         place.rmdir()
+
+
+@contextlib.contextmanager
+def storing(place):
+    """The program with its directory. The threads that write stay, so they are not among what must be back."""
+    need("strace")
+    with started(SMTP, "--store", str(place)) as program:
+        fresh_client(program)
+        until(lambda: program.connections() == 0, 2, "the first client is gone")
+        before = program.descriptors()
+        yield program
+        until(lambda: program.descriptors() == before, 5, lambda: f"back to {before}, now {program.descriptors()}")
+        assert fresh_client(program) < 1
+        until(lambda: program.connections() == 0, 2, "the fresh client is gone")
+        calls, cpu = watch_idle(program)
+        assert not calls and cpu < 0.01, (calls[:10], cpu)
+        assert len(program.reports()) <= 10, program.reports()
+        assert len(program.threads()) <= 1 + (os.cpu_count() or 1) + 4
+        program.end(within=2)
 
 
 class Sender:
@@ -97,7 +116,7 @@ def fill_up(sender, codes):
 
 def a_full_disk(options):
     with disk(options) as place:
-        with under_test(SMTP, "--store", str(place)) as program:
+        with storing(place) as program:
             sender = Sender(program)
             taken = fill_up(sender, codes=[452])
             assert len(taken) > 3, taken
@@ -130,7 +149,7 @@ def a_disk_without_room_for_files_is_answered_452_and_loses_no_mail():
 
 @row
 def a_read_only_disk_is_answered_451_and_works_again():
-    with disk() as place, under_test(SMTP, "--store", str(place)) as program:
+    with disk() as place, storing(place) as program:
         sender = Sender(program)
         assert sender.send("before") == 250
         subprocess.run(["mount", "-o", "remount,ro", place], check=True)
@@ -185,7 +204,6 @@ def killed_in_the_middle_it_has_all_mails_that_it_answered():
 @row
 def one_directory_is_used_by_one_process():
     with disk() as place, started(SMTP, "--store", str(place)):
-        from harness import BUILT
         done = subprocess.run([BUILT / "mailcatcher", *SMTP.arguments, "--store", str(place)],
                               capture_output=True, text=True, timeout=20)
         assert done.returncode == 1 and "another process" in done.stderr, (done.returncode, done.stderr)

@@ -1,10 +1,11 @@
 """One server on several cores: its end with connections in every state on all of them, and what is left."""
+import contextlib
 import os
 import signal
 import socket
 import time
 
-from harness import HANDED, MANY_CORES, MIB, SHUTDOWN, bounded, row, started, under_test, until
+from harness import HANDED, MANY_CORES, MIB, SHUTDOWN, bounded, row, started, under_test
 from peers import GET, fill, receive_all
 
 SLACK = 0.5
@@ -65,12 +66,13 @@ def connections_that_come_and_go_on_several_cores_leave_nothing():
 
 @row
 def a_connection_beyond_its_budget_is_cut_and_the_others_are_not():
-    with under_test(HANDED, "--size", "200000", "--most-held", "64") as program:
+    with under_test(HANDED, "--size", "20000", "--most-held", "256") as program:
         with program.client() as quiet:
             quiet.exchange()
             with program.connect(receive_buffer=4096) as greedy:
-                fill(greedy, GET * 20_000, stall=0.2)
-                until(lambda: receive_all(greedy)[1] in ("eof", "reset"), 5, "it is cut")
+                with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                    fill(greedy, GET * 20_000, stall=0.2)
+                    raise AssertionError("it was not cut")
             quiet.exchange()
         assert any("exceeded its budget" in line for line in program.reports()), program.log()
 

@@ -1,7 +1,7 @@
 //! Connections that change their loop.
 
 use crate::support::*;
-use eventloop::{EventLoop, TestLoop, prelude::*};
+use eventloop::{EventLoop, TestLoop};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
