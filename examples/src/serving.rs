@@ -1,7 +1,9 @@
 //! What every server program does: say where it listens, run until it is told to end, end in order.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::rc::Rc;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::{CoreEnd, Cores, Server, signal, wrap_future};
@@ -58,12 +60,18 @@ pub fn serve_until_signal(
 pub fn serve_cores_until_signal(event_loop: &EventLoop, cores: &Cores) -> Result<(), Exception> {
     stop_on_signals(event_loop)?;
     let ended = wrap_future(&cores.ended(), &***event_loop);
-    let handle = event_loop.handle();
-    ended.add_done_callback(move |_| handle.stop());
+    let serves = Rc::new(Cell::new(true));
+    let (handle, still) = (event_loop.handle(), serves.clone());
+    ended.add_done_callback(move |_| {
+        if still.get() {
+            handle.stop();
+        }
+    });
     for address in cores.addresses() {
         announce(format_args!("listening on {address}"));
     }
     event_loop.run_forever()?;
+    serves.set(false);
     let_signals_end_it(event_loop);
     let end = wrap_future(&cores.shutdown(SHUTDOWN), &***event_loop);
     let report = event_loop.run_until_complete(&end)?;

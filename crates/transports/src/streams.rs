@@ -66,5 +66,6 @@ pub use stream::Stream;
 pub(crate) use stream_loop::running_loop;
 pub use stream_loop::{
     Coroutine, StreamLoop, open_connection, open_unix_connection, start_server, start_unix_server,
+    stream_protocols,
 };
 pub use writer::StreamWriter;

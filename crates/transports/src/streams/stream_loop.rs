@@ -232,6 +232,38 @@ pub(super) fn open<L: NetworkLoop + ?Sized>(
 }
 
 /// A factory of protocols that call `handler`.
+/// A factory of protocols that give each connection to `handler` as a stream, as `start_server` does: for
+/// whoever takes a factory, such as [`serve_on_cores`](crate::serve_on_cores). The limit of the readers is
+/// the default, 64 KiB.
+///
+/// # Examples
+/// ```
+/// use futures::Exception;
+/// use std::time::Duration;
+/// use tulipa_transports::serve_on_cores;
+/// use tulipa_transports::streams::{StreamReader, StreamWriter, stream_protocols};
+///
+/// async fn answer(mut reader: StreamReader, writer: StreamWriter) -> Result<(), Exception> {
+///     let line = reader.readline().await?;
+///     writer.write(&line);
+///     writer.drain().await
+/// }
+/// let starting = serve_on_cores(("127.0.0.1", 0), |_core| Ok(stream_protocols(answer)));
+/// let cores = starting.take(None)?;
+/// assert!(cores.shutdown(Duration::from_secs(5)).take(None)?.is_clean());
+/// # Ok::<(), Exception>(())
+/// ```
+pub fn stream_protocols<R, Kind>(
+    handler: impl FnMut(StreamReader, StreamWriter) -> R + 'static,
+) -> impl FnMut() -> Result<StreamReaderProtocol, Exception> + 'static
+where
+    R: HandlerResult<Kind> + 'static,
+    Kind: 'static,
+{
+    let handler = Rc::new(ConnectionHandler::new(handler));
+    move || Ok(StreamReaderProtocol::serving(StreamReader::default(), handler.clone()))
+}
+
 fn serve<R, Kind>(
     handler: impl FnMut(StreamReader, StreamWriter) -> R + 'static,
     limit: Bytes,

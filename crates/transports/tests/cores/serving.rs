@@ -57,7 +57,6 @@ fn l1_each_core_starts_on_a_thread_and_a_loop_of_its_own() {
     let noted = seen.clone();
     let options = on(2, Accepting::PortShared).pin(true);
     let starting = serve_on_cores(options, move |core| {
-        use futures::Scheduler;
         let name = thread::current().name().map(str::to_owned);
         let runs = eventloop::current().is_running();
         let id = eventloop::current().id();
