@@ -191,7 +191,7 @@ fn p21_a_protocol_can_be_replaced_and_reached() {
     let event_loop = TestLoop::new();
     let (server, address, log) = udp(&event_loop, Hooks::new());
     let (peer, _) = plain();
-    let successor = Hooks::echo().as_successor();
+    let successor = Hooks::echo().taking_over();
     let successor_log = successor.log();
     server.set_protocol(successor);
     peer.send_to(b"a", address).unwrap();
