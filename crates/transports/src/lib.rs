@@ -46,7 +46,7 @@
 //!   `tokio`, `hyper`.
 //! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod backend;
 mod connect;
