@@ -12,6 +12,8 @@ mod opening;
 mod options;
 mod patience;
 mod protocol;
+#[cfg(target_os = "linux")]
+mod segments;
 mod socket;
 mod transport;
 

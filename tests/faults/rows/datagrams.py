@@ -3,7 +3,7 @@ import contextlib
 import socket
 import time
 
-from harness import Service, LISTENING, row, under_test, until
+from harness import LISTENING, Service, row, started, under_test, until
 from injection import traced
 
 UDP = Service("udp_echo", "udp_echo", "echo", ["--port", "0"], [LISTENING], 0)
@@ -74,9 +74,7 @@ def an_error_in_receiving_that_does_not_go_away_is_no_spin():
 def an_endpoint_whose_interest_cannot_be_changed_ends_with_an_error_and_not_by_spinning():
     # A send that has to wait makes the program watch for room, which is refused: the endpoint ends, and
     # the program with its only endpoint gone goes on until it is told to end.
-    with contextlib.ExitStack() as stack:
-        program = stack.enter_context(harness_started())
-        peer = stack.enter_context(connect(program.port, timeout=0.5))
+    with started(UDP, connect=connect) as program, connect(program.port, timeout=0.5) as peer:
         assert answers(peer, b"hello")
         with traced(program, "sendto:error=EAGAIN:when=1", "epoll_ctl:error=ENOMEM:when=1"):
             with contextlib.suppress(ConnectionRefusedError):
@@ -85,11 +83,6 @@ def an_endpoint_whose_interest_cannot_be_changed_ends_with_an_error_and_not_by_s
         time.sleep(1)
         assert program.cpu() - before < 0.05
         program.end(within=2)
-
-
-def harness_started():
-    from harness import started
-    return started(UDP, connect=connect)
 
 
 @row

@@ -13,7 +13,7 @@ mod reading;
 mod requests;
 mod sending;
 
-pub(super) use sending::warn_of_dropped;
+pub(super) use sending::{longest_train, warn_of_dropped};
 
 use super::handle::{DatagramHandle, Ended};
 use super::machine::{DatagramMachine, End};

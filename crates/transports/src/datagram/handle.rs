@@ -1,7 +1,7 @@
 //! [`DatagramHandle`]: the [`DatagramTransport`] that users see. It holds the endpoint weakly, so that
 //! no handle keeps an endpoint, or a protocol that stores one keeps itself, alive.
 
-use super::endpoint::{Endpoint, warn_of_dropped};
+use super::endpoint::{Endpoint, longest_train, warn_of_dropped};
 use super::{DatagramProtocol, DatagramStats, DatagramTransport, SendRefusal, SendState};
 use crate::{
     Address, Bytes, ExtraInfo, InvalidLimits, ProtocolUnavailable, WriteBufferCap,
@@ -11,6 +11,7 @@ use futures::{Exception, Future, Scheduler, SchedulerExt};
 use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::rc::{Rc, Weak};
 
 /// A datagram endpoint as its users see it.
@@ -70,6 +71,24 @@ impl DatagramTransport for DatagramHandle {
             warn_of_dropped(stats.dropped);
         }
         SendState::Dropped(SendRefusal::Closed)
+    }
+
+    fn send_segments(
+        &self,
+        data: &[u8],
+        size: NonZeroUsize,
+        address: Option<&Address>,
+    ) -> SendState {
+        let mut answer = SendState::Sent;
+        for train in data.chunks(longest_train(size)) {
+            let sent = self.endpoint().is_some_and(|e| e.send_train(train, size, address));
+            if !sent {
+                for segment in train.chunks(size.get()) {
+                    answer = answer.followed_by(self.sendto(segment, address));
+                }
+            }
+        }
+        answer
     }
 
     fn is_closing(&self) -> bool {

@@ -1,6 +1,8 @@
 //! [`DatagramSocket`], a socket that is handed over to a transport, and [`SocketIo`], what an endpoint
 //! does with its own.
 
+#[cfg(target_os = "linux")]
+use super::segments::send_segments;
 use crate::Address;
 use crate::backend::system::{SEND_FLAGS, never_signal};
 use crate::server::SocketFile;
@@ -10,6 +12,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixDatagram;
@@ -152,6 +155,33 @@ impl SocketIo {
         Ok(())
     }
 
+    /// Sends several datagrams of `size` bytes each in one call: all of them, or none.
+    #[cfg(target_os = "linux")]
+    pub(super) fn send_segments(
+        &self,
+        data: &[u8],
+        size: NonZeroUsize,
+        to: Option<&Address>,
+    ) -> io::Result<()> {
+        let Ok(size) = u16::try_from(size.get()) else { return Err(cannot_cut()) };
+        if self.is_unix {
+            return Err(cannot_cut());
+        }
+        let to = to.map(sock_addr).transpose()?;
+        send_segments(self.descriptor(), data, size, to.as_ref())
+    }
+
+    /// The system cannot do that.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn send_segments(
+        &self,
+        _data: &[u8],
+        _size: NonZeroUsize,
+        _to: Option<&Address>,
+    ) -> io::Result<()> {
+        Err(cannot_cut())
+    }
+
     fn send_unix(&self, data: &[u8], to: &SockAddr) -> io::Result<usize> {
         let flags = SEND_FLAGS.bits().cast_signed();
         loop {
@@ -175,6 +205,9 @@ impl SocketIo {
     /// receiver the error concerns, if there is one.
     #[cfg(target_os = "linux")]
     pub(super) fn take_queued_error(&self) -> Option<Address> {
+        if self.is_unix {
+            return None; // it has none, and would give a datagram instead
+        }
         let found = retry_on_intr(|| {
             rustix::net::recvfrom(&self.socket, &mut [0; 64], RecvFlags::ERRQUEUE)
         });
@@ -211,6 +244,10 @@ impl Drop for SocketIo {
             file.remove();
         }
     }
+}
+
+fn cannot_cut() -> io::Error {
+    io::ErrorKind::Unsupported.into()
 }
 
 /// The system's form of an address.

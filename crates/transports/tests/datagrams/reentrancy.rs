@@ -42,7 +42,7 @@ const ACTIONS: [(&str, Action); 14] = [
     ("pause_reading", |transport, _| transport.pause_reading()),
     ("resume_reading", |transport, _| transport.resume_reading()),
     ("set_protocol", |transport, world| {
-        let successor = Hooks::new().as_successor();
+        let successor = Hooks::new().taking_over();
         world.successor.set(Some(successor.log()));
         transport.set_protocol(successor);
     }),

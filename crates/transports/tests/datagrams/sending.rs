@@ -191,7 +191,7 @@ fn p21_a_protocol_can_be_replaced_and_reached() {
     let event_loop = TestLoop::new();
     let (server, address, log) = udp(&event_loop, Hooks::new());
     let (peer, _) = plain();
-    let successor = Hooks::echo().as_successor();
+    let successor = Hooks::echo().taking_over();
     let successor_log = successor.log();
     server.set_protocol(successor);
     peer.send_to(b"a", address).unwrap();
@@ -246,4 +246,64 @@ fn n34_endpoints_are_counted_and_listed_by_their_loop() {
     assert!(dump.contains(&format!("UDP endpoint {address}")), "{dump}");
     close(&event_loop, &server, &log);
     assert_eq!(event_loop.open_connections(), 0);
+}
+
+#[test]
+fn x33_segments_are_as_many_calls_in_a_row() {
+    let event_loop = TestLoop::new();
+    let (server, address, log) = udp(&event_loop, Hooks::new());
+    let (client, _, client_log) = udp(&event_loop, Hooks::new());
+    let size = |size| std::num::NonZeroUsize::new(size).unwrap();
+    let data: Vec<u8> = (0..100_250_u32).map(|index| (index % 251) as u8).collect();
+    let to = ip(address);
+    assert_eq!(client.send_segments(&data, size(1000), Some(&to)), SendState::Sent);
+    run_until(&event_loop, || log.count("data") == 101);
+    assert_eq!(log.data().concat(), data);
+    assert!(log.data()[..100].iter().all(|datagram| datagram.len() == 1000));
+    assert_eq!(client.stats().sent, 101);
+
+    assert_eq!(client.send_segments(b"", size(5), Some(&to)), SendState::Sent, "that is none");
+    assert_eq!(client.send_segments(b"one", size(usize::MAX), Some(&to)), SendState::Sent);
+    assert_eq!(client.send_segments(&data[..200], size(1), Some(&to)), SendState::Sent);
+    run_until(&event_loop, || log.count("data") == 302);
+    let refused = client.send_segments(b"abc", size(1), None);
+    assert_eq!(refused, SendState::Dropped(SendRefusal::AddressRequired));
+    assert_eq!((client.stats().sent, client.stats().dropped), (302, 3));
+    close(&event_loop, &client, &client_log);
+    assert!(!client.send_segments(b"abc", size(1), Some(&to)).is_taken());
+    close(&event_loop, &server, &log);
+}
+
+#[test]
+fn x33_x34_segments_meet_an_earlier_error_a_full_queue_and_a_receiver_that_cannot_cut() {
+    let event_loop = TestLoop::new();
+    let two = std::num::NonZeroUsize::new(2).unwrap();
+    let gone = nobody();
+    let (client, log) = open(&event_loop, Hooks::new(), DatagramOptions::to(gone));
+    assert_eq!(client.send(b"anybody?"), SendState::Sent);
+    let peer = std::net::UdpSocket::bind(gone).unwrap();
+    assert_eq!(client.send_segments(b"aabbc", two, None), SendState::Sent);
+    let mut buffer = [0; 8];
+    for expected in [2, 2, 1] {
+        assert_eq!(peer.recv_from(&mut buffer).unwrap().0, expected);
+    }
+    event_loop.run_ready_now();
+    assert_eq!(log.count("error"), 1);
+    close(&event_loop, &client, &log);
+
+    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let (transport, log) = open(&event_loop, Hooks::new(), ours);
+    while transport.send_segments(b"aabbc", two, None) == SendState::Sent {}
+    let waiting = transport.get_write_buffer_size();
+    assert!(waiting >= Bytes(9), "{waiting}");
+    theirs.set_nonblocking(true).unwrap();
+    let mut seen = Vec::new();
+    run_until(&event_loop, || {
+        while let Ok(count) = theirs.recv(&mut buffer) {
+            seen.extend_from_slice(&buffer[..count]);
+        }
+        transport.get_write_buffer_size() == Bytes(0)
+    });
+    assert!(seen.chunks(5).take(3).all(|all| all == b"aabbc"), "in order");
+    close(&event_loop, &transport, &log);
 }

@@ -78,7 +78,7 @@ impl Hooks {
     }
 
     /// For a protocol that takes over in mid-life.
-    pub(crate) fn as_successor(self) -> Self {
+    pub(crate) fn taking_over(self) -> Self {
         self.log.event("made");
         self
     }

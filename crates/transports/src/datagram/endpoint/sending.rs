@@ -10,6 +10,7 @@ use eventloop::Direction;
 use futures::{Future, SchedulerExt};
 use rustix::io::Errno;
 use std::io;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 /// So many queued datagrams are sent in one turn.
@@ -56,6 +57,33 @@ impl Endpoint {
             (Peer::Connected(_), _) => Ok(None),
             (Peer::Fixed(peer), _) => Ok(Some(peer)),
         }
+    }
+
+    /// Sends several datagrams of `size` bytes in one call, if nothing waits before them and the system
+    /// can do it. If not, none of them is sent.
+    pub(in crate::datagram) fn send_train(
+        self: &Rc<Self>,
+        data: &[u8],
+        size: NonZeroUsize,
+        address: Option<&Address>,
+    ) -> bool {
+        let Ok(to) = self.admit(address) else { return false };
+        if data.len() <= size.get() || self.machine.borrow().must_wait(to) {
+            return false;
+        }
+        let sent = self.socket.send_segments(data, size, to);
+        match &sent {
+            Ok(()) => self.count(|stats| stats.sent += data.len().div_ceil(size.get()) as u64),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                if let Some(earlier) = self.whose_error(error) {
+                    let error = io::Error::from(error.kind());
+                    self.push_error(DatagramOperation::Receive, earlier, error);
+                    self.requested();
+                }
+            }
+        }
+        sent.is_ok()
     }
 
     fn send_or_queue(self: &Rc<Self>, data: &[u8], to: Option<&Address>) -> SendState {
@@ -273,6 +301,14 @@ impl Endpoint {
             let _ = future.set_exception(dropped_before_sent());
         }
     }
+}
+
+/// How many bytes one call may send as datagrams of `size` bytes: what one datagram may have, in at
+/// most 64 pieces.
+pub(in crate::datagram) fn longest_train(size: NonZeroUsize) -> usize {
+    const MOST_BYTES: usize = 65_000;
+    const MOST_SEGMENTS: usize = 64;
+    size.get().saturating_mul((MOST_BYTES / size).clamp(1, MOST_SEGMENTS))
 }
 
 /// Somebody goes on sending on an endpoint that is closed.
