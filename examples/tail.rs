@@ -2,6 +2,7 @@
 //! give it another name meanwhile: tail --lines 5 /var/log/syslog
 
 use clap::Parser;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tulipa::prelude::*;
@@ -41,13 +42,17 @@ async fn show(arguments: Arguments) -> Result<ExitCode, Exception> {
             false => follower.follow(&output).await,
         }
     };
-    // Whoever ends us wants no more; and a reader who is gone, as after `tail … | head`, does not either.
-    select! {
+    let ended = select! {
         outcome = ending.wait() => outcome,
         outcome = showing => outcome,
         outcome = output.closed() => outcome,
     }
-    .flatten()?;
+    .flatten();
+    match ended {
+        // Who reads no more, as after `tail … | head`, wants no more.
+        Err(error) if error.io_kind() == Some(ErrorKind::BrokenPipe) => {}
+        other => other?,
+    }
     output.finish().await?;
     Ok(ExitCode::SUCCESS)
 }

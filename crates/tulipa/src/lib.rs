@@ -5,7 +5,7 @@
 //! that say *how*. This crate only gathers the others; each type's page has its own examples.
 //!
 //! Features, all off by default, put other libraries on our streams: `futures-core`, `futures-io`, `tokio`
-//! and `hyper`. See `interop`.
+//! and `hyper`. See `interop`. `inotify` adds `files::Watcher`, which tells of changes of files.
 
 pub use eventloop::*;
 pub use futures::{

@@ -12,7 +12,8 @@
 //!    pipe that is ready takes. Only if somebody else is quicker in between can such a call block;
 //!    where the system can be told not to (`RWF_NOWAIT`), not even then.
 //! 5. Other devices, the master of a terminal among them, are opened for one purpose by one program,
-//!    and opening them again may make a new one. There the flag is set, and taken back at the end.
+//!    and opening them again may make a new one. There the flag is set. It is not taken back: the
+//!    other direction may be a transport of its own over a copy, which would block from then on.
 
 use super::backend::PipeEnd;
 use super::error::{PipeError, Problem};
@@ -44,7 +45,6 @@ enum Way {
     AsItIs,
     Reopened(OwnedFd),
     Asked,
-    FlagToBeTakenBack,
 }
 
 impl PipeDescriptor {
@@ -68,7 +68,7 @@ impl PipeDescriptor {
                 Ok(reopen(&original, flags).map_or(Way::Asked, Way::Reopened))
             }
             PipeKind::Device => {
-                fcntl_setfl(&original, flags | OFlags::NONBLOCK).map(|()| Way::FlagToBeTakenBack)
+                fcntl_setfl(&original, flags | OFlags::NONBLOCK).map(|()| Way::AsItIs)
             }
         };
         match way {
@@ -132,7 +132,7 @@ impl PipeDescriptor {
                 retry_on_intr(|| rustix::net::recv(&self.original, &mut *buffer, flags))
                     .map(|(count, _)| count)
             }
-            Way::AsItIs | Way::FlagToBeTakenBack => read(&self.original, buffer),
+            Way::AsItIs => read(&self.original, buffer),
             Way::Reopened(own) => read(own, buffer),
             Way::Asked => match ask(self.original.as_fd(), PollFlags::IN) {
                 Ok(found) if found.is_empty() => Err(Errno::AGAIN),
@@ -150,7 +150,7 @@ impl PipeDescriptor {
     pub(super) fn write(&self, data: &[u8]) -> io::Result<usize> {
         self.guard(|| match &self.way {
             Way::PerCall => retry_on_intr(|| rustix::net::send(&self.original, data, send_flags())),
-            Way::AsItIs | Way::FlagToBeTakenBack => write(&self.original, data),
+            Way::AsItIs => write(&self.original, data),
             Way::Reopened(own) => write(own, data),
             Way::Asked => self.write_if_ready(data),
         })
@@ -164,9 +164,7 @@ impl PipeDescriptor {
                 let socket = &self.original;
                 retry_on_intr(|| rustix::net::sendmsg(socket, parts, &mut control, send_flags()))
             }
-            Way::AsItIs | Way::FlagToBeTakenBack => {
-                retry_on_intr(|| rustix::io::writev(&self.original, parts))
-            }
+            Way::AsItIs => retry_on_intr(|| rustix::io::writev(&self.original, parts)),
             Way::Reopened(own) => retry_on_intr(|| rustix::io::writev(own, parts)),
             Way::Asked => match parts.iter().find(|part| !part.is_empty()) {
                 Some(part) => self.write_if_ready(part),
@@ -185,17 +183,6 @@ impl PipeDescriptor {
             return Err(Errno::AGAIN);
         }
         write_at_once(&self.original, &data[..data.len().min(rustix::pipe::PIPE_BUF)])
-    }
-}
-
-impl Drop for PipeDescriptor {
-    fn drop(&mut self) {
-        if let Way::FlagToBeTakenBack = self.way
-            && let Ok(flags) = fcntl_getfl(&self.original)
-        {
-            // It closes next; nobody is there to be told.
-            let _ = fcntl_setfl(&self.original, flags - OFlags::NONBLOCK);
-        }
     }
 }
 
