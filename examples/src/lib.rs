@@ -5,12 +5,13 @@
 //! test can cut the same input wherever it likes. [`http_protocol`] and [`mail::SmtpProtocol`] carry
 //! the bytes between a machine and a transport.
 //!
-//! [`crawl`], [`chat`] and [`proxy`] are coroutines over streams, which a test can give streams in memory
+//! [`crawl`], [`chat`], [`proxy`] and [`file_server`] are coroutines over streams, which a test can give streams in memory
 //! and a clock that steps by itself; [`http_client`] shows both ways beside each other.
 #![forbid(unsafe_code)]
 
 pub mod chat;
 pub mod crawl;
+pub mod file_server;
 pub mod http;
 pub mod http_client;
 pub mod http_protocol;
