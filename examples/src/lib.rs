@@ -5,13 +5,14 @@
 //! test can cut the same input wherever it likes. [`http_protocol`] and [`mail::SmtpProtocol`] carry
 //! the bytes between a machine and a transport.
 //!
-//! [`crawl`], [`chat`] and [`proxy`] are coroutines over streams, which a test can give streams in memory
-//! and a clock that steps by itself; [`http_client`] shows both ways beside each other. [`tail`] follows a
-//! file as it grows.
+//! [`crawl`], [`chat`], [`proxy`] and [`file_server`] are coroutines over streams, which a test can give
+//! streams in memory and a clock that steps by itself; [`http_client`] shows both ways beside each other.
+//! [`tail`] follows a file as it grows.
 #![forbid(unsafe_code)]
 
 pub mod chat;
 pub mod crawl;
+pub mod file_server;
 pub mod http;
 pub mod http_client;
 pub mod http_protocol;

@@ -125,7 +125,7 @@ fn n50_a_file_that_cannot_be_read_is_an_error_and_the_connection_goes_on() {
 }
 
 #[test]
-fn n51_meanwhile_nothing_is_delivered_and_writes_are_refused_and_afterwards_all_is_as_before() {
+fn x18_n51_meanwhile_nothing_is_delivered_and_writes_are_refused_and_afterwards_all_is_as_before() {
     let event_loop = TestLoop::new();
     let received: Slot<Vec<u8>> = Slot::new();
     let seen = received.clone();
