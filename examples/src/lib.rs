@@ -6,7 +6,7 @@
 //! the bytes between a machine and a transport.
 //!
 //! [`crawl`], [`chat`] and [`proxy`] are coroutines over streams, which a test can give streams in memory
-//! and a clock that steps by itself; [`http_client`] shows both ways beside each other.
+//! and a clock that steps by itself; [`http_client`] shows both ways beside each other. [`shell`] runs other programs.
 #![forbid(unsafe_code)]
 
 pub mod chat;
@@ -19,4 +19,5 @@ pub mod mail;
 pub mod program;
 pub mod proxy;
 pub mod serving;
+pub mod shell;
 mod work;

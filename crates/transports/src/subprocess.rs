@@ -29,12 +29,12 @@ mod children;
 mod error;
 mod exit_status;
 mod machine;
+mod options;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[path = "subprocess/no_pidfd.rs"]
 mod pidfd;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod pidfd;
-mod options;
 mod pipe;
 mod process;
 mod protocol;

@@ -3,9 +3,9 @@
 //! Invariant: the status is taken and published in one step ([`reap`](Child::reap)), on the loop's
 //! thread. So as long as none is known, the child's number still belongs to it (or to nobody).
 
+use super::ExitStatus;
 use super::pidfd::Pidfd;
 use super::system::signal_of;
-use super::ExitStatus;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, waitid};
 use std::cell::{Cell, RefCell};

@@ -164,7 +164,8 @@ impl Children {
     /// that the system names is somebody else's, all of ours are asked.
     fn look(&self) {
         while let Some(ended) = exited_child() {
-            let ours = Pid::from_raw(ended).and_then(|pid| self.unreaped.borrow().get(&pid).cloned());
+            let ours =
+                Pid::from_raw(ended).and_then(|pid| self.unreaped.borrow().get(&pid).cloned());
             match ours {
                 Some(subprocess) => subprocess.look_at_child(),
                 None => break,

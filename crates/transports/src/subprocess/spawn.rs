@@ -70,12 +70,7 @@ fn set_preparation(command: &mut Command, options: &SubprocessOptions) {
 }
 
 /// Sets the streams of the child; our ends of its pipes are given back.
-fn connect(
-    command: &mut Command,
-    stdin: Stdio,
-    stdout: Stdio,
-    stderr: Stdio,
-) -> io::Result<Ends> {
+fn connect(command: &mut Command, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<Ends> {
     let mut ends = [const { None }; 3];
     command.stdin(match stdin {
         Stdio::Pipe => {

@@ -94,8 +94,7 @@ fn c11_what_is_no_pipe_is_none_and_empty_input_closes_it() {
         let mut quiet = create_subprocess_exec(quiet("exit 4")).await?;
         assert!(quiet.stdin.is_none() && quiet.stdout.is_none() && quiet.stderr.is_none());
         let output = quiet.communicate(b"dropped").await?;
-        let expected =
-            ProcessOutput { status: ExitStatus::Exited(4), stdout: None, stderr: None };
+        let expected = ProcessOutput { status: ExitStatus::Exited(4), stdout: None, stderr: None };
         assert_eq!(output, expected);
         Ok(())
     });
@@ -247,7 +246,8 @@ fn c13_y6_a_reader_with_a_small_limit_holds_the_child_up() {
 #[test]
 fn c13_a_child_whose_output_nobody_holds_is_told() {
     run(async {
-        let mut yes = create_subprocess_exec(SubprocessOptions::new("yes").stdin(Stdio::Null)).await?;
+        let mut yes =
+            create_subprocess_exec(SubprocessOptions::new("yes").stdin(Stdio::Null)).await?;
         drop(yes.stdout.take());
         let status = yes.wait().await?;
         assert_eq!(status, ExitStatus::Signaled(eventloop::signal::SIGPIPE));

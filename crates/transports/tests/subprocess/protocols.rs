@@ -58,9 +58,21 @@ fn c3_a_program_that_cannot_be_started_is_an_error_with_its_name() {
     let nul = SubprocessOptions::new("true").arg("a\0b");
     let joined = SubprocessOptions::new("true").stdout(Stdio::Stdout);
     let cases = [
-        (SubprocessOptions::new("/no/such/program"), "/no/such/program", std::io::ErrorKind::NotFound),
-        (SubprocessOptions::new("no-such-program"), "no-such-program", std::io::ErrorKind::NotFound),
-        (SubprocessOptions::new("/etc/passwd"), "/etc/passwd", std::io::ErrorKind::PermissionDenied),
+        (
+            SubprocessOptions::new("/no/such/program"),
+            "/no/such/program",
+            std::io::ErrorKind::NotFound,
+        ),
+        (
+            SubprocessOptions::new("no-such-program"),
+            "no-such-program",
+            std::io::ErrorKind::NotFound,
+        ),
+        (
+            SubprocessOptions::new("/etc/passwd"),
+            "/etc/passwd",
+            std::io::ErrorKind::PermissionDenied,
+        ),
         (nowhere, "/no/such/directory", std::io::ErrorKind::NotFound),
         (nul, "true", std::io::ErrorKind::InvalidInput),
         (joined, "true", std::io::ErrorKind::InvalidInput),
@@ -197,7 +209,9 @@ fn c13_a_child_that_writes_without_end_is_held_up() {
     output.pause_reading();
     let so_far = log.data(1).len();
     // It sleeps in write(2).
-    until(|| std::fs::read_to_string(format!("/proc/{}/stat", child.get_pid())).unwrap().contains(") S "));
+    until(|| {
+        std::fs::read_to_string(format!("/proc/{}/stat", child.get_pid())).unwrap().contains(") S ")
+    });
     event_loop.run_ready_now();
     assert_eq!(log.data(1).len(), so_far);
     output.resume_reading();
@@ -316,7 +330,8 @@ fn x55_a_pipe_with_a_protocol_of_its_own_has_ended_for_the_childs() {
 #[test]
 fn p19_a_child_that_closes_its_input_is_a_lost_pipe_not_an_end() {
     let event_loop = new_loop();
-    let (child, log) = start(&event_loop, SubprocessOptions::shell("exec <&-; echo closed; read x <&1"));
+    let (child, log) =
+        start(&event_loop, SubprocessOptions::shell("exec <&-; echo closed; read x <&1"));
     run_until(&event_loop, || log.data(1) == b"closed\n");
     run_until(&event_loop, || log.events().iter().any(|seen| matches!(seen, Seen::Lost(0, _))));
     let input = child.get_pipe_transport(0).unwrap();

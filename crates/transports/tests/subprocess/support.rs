@@ -90,7 +90,8 @@ impl Recorder {
         assert_eq!(self.seen.0.borrow().is_empty(), seen == Seen::Made, "{seen:?}");
         if let Seen::Data(fd, data) = &seen {
             assert!(!data.is_empty());
-            let ended = self.seen.all().iter().any(|one| matches!(one, Seen::Lost(lost, _) if lost == fd));
+            let ended =
+                self.seen.all().iter().any(|one| matches!(one, Seen::Lost(lost, _) if lost == fd));
             assert!(!ended, "data after the end of {fd}");
         }
         self.seen.0.borrow_mut().push(seen.clone());

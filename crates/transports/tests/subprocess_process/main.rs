@@ -29,7 +29,8 @@ fn descriptors() -> usize {
 /// Our own threads; the tests have some too.
 fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.starts_with("tulipa")).count()
 }
 
@@ -163,8 +164,7 @@ fn c9_r11_a_loop_that_closes_with_many_children_leaves_none() {
         event_loop.set_child_watcher(watcher).unwrap();
         // They do not end by themselves when their input ends.
         let stubborn = || no_streams(SubprocessOptions::new("sleep").arg("1000"));
-        let all: Vec<_> =
-            (0..200).map(|_| event_loop.create_subprocess_exec(stubborn())).collect();
+        let all: Vec<_> = (0..200).map(|_| event_loop.create_subprocess_exec(stubborn())).collect();
         assert_eq!(children().len(), 200);
         drop(event_loop);
         assert_eq!(children(), []);
@@ -238,7 +238,10 @@ fn c6_a_program_that_ignores_sigchld_sees_children_end_without_a_status() {
         let again = Command::new("env")
             .arg("--ignore-signal=CHLD")
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "c6_a_program_that_ignores_sigchld_sees_children_end_without_a_status"])
+            .args([
+                "--exact",
+                "c6_a_program_that_ignores_sigchld_sees_children_end_without_a_status",
+            ])
             .env(AGAIN, "1")
             .output()
             .unwrap();
