@@ -93,6 +93,9 @@ impl Subprocess {
         if let Err(error) = this.open_pipes(event_loop, ends, make_pipe) {
             this.opened.take();
             this.machine.borrow_mut().call_off();
+            for fd in 0..3 {
+                this.note_loss(fd, None); // of those that were not opened nobody else tells
+            }
             this.end(None);
             return Err(failed(error).into());
         }

@@ -351,7 +351,8 @@ fn r5_a_child_that_floods_does_not_hold_up_the_others() {
                 talk = async {
                     for number in 0..50_u32 {
                         input.write(format!("{number}\n").as_bytes());
-                        noted.borrow_mut().push(output.readline().await?);
+                        let answer = output.readline().await?;
+                        noted.borrow_mut().push(answer);
                     }
                     Ok::<(), Exception>(())
                 } => talk,
