@@ -7,7 +7,7 @@
 //!
 //! [`crawl`], [`chat`], [`proxy`] and [`file_server`] are coroutines over streams, which a test can give
 //! streams in memory and a clock that steps by itself; [`http_client`] shows both ways beside each other.
-//! [`tail`] follows a file as it grows.
+//! [`tail`] follows a file as it grows, [`shell`] runs other programs.
 #![forbid(unsafe_code)]
 
 pub mod chat;
@@ -21,5 +21,6 @@ pub mod mail;
 pub mod program;
 pub mod proxy;
 pub mod serving;
+pub mod shell;
 pub mod tail;
 mod work;

@@ -85,6 +85,7 @@ def stopped(pid):
 SYSTEM_CALLS = {  # numbers on x86-64
     "socket": 41, "bind": 49, "listen": 50, "socketpair": 53, "epoll_ctl": 233, "eventfd2": 290,
     "epoll_create1": 291, "pipe2": 293, "accept4": 288, "timerfd_create": 283, "epoll_pwait2": 441,
+    "pidfd_open": 434,
 }
 
 

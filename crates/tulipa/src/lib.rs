@@ -28,6 +28,7 @@ pub use transports::streams::{
     StreamReader, StreamWriter, open_connection, open_read_pipe, open_unix_connection,
     open_write_pipe, start_server, start_unix_server,
 };
+pub use transports::subprocess::{Process, create_subprocess_exec, create_subprocess_shell};
 pub use transports::*;
 
 /// What most programs import: the loop and its traits. The name `Future` is left out, so that it does

@@ -49,6 +49,8 @@ pub(super) struct Children {
     next: Cell<u64>,
     unreaped: RefCell<HashMap<Pid, Rc<Subprocess>>>,
     listening: RefCell<Option<Listening>>,
+    /// How many ends were noticed since all children were asked.
+    since_all_asked: Cell<usize>,
 }
 
 /// What the loop keeps. Its drop is the end of the loop.
@@ -74,6 +76,7 @@ impl Children {
                 next: Cell::new(0),
                 unreaped: RefCell::default(),
                 listening: RefCell::default(),
+                since_all_asked: Cell::new(0),
             }))
         });
         keeper.0.clone()
@@ -160,20 +163,30 @@ impl Children {
         }
     }
 
-    /// Looks which of the children have ended. Usually one look finds one of them (C-18); if the first
-    /// that the system names is somebody else's, all of ours are asked.
+    /// Looks which of the children have ended. The system names them one by one (C-18). One whose
+    /// status somebody else took it does not name, and behind a child of somebody else it names none of
+    /// ours: so all are asked if nothing was found, and else once for as many ends as there are
+    /// children.
     fn look(&self) {
+        let mut found = false;
         while let Some(ended) = exited_child() {
-            let ours =
-                Pid::from_raw(ended).and_then(|pid| self.unreaped.borrow().get(&pid).cloned());
-            match ours {
-                Some(subprocess) => subprocess.look_at_child(),
-                None => break,
+            let pid = Pid::from_raw(ended);
+            let ours = pid.and_then(|pid| self.unreaped.borrow().get(&pid).cloned());
+            found = ours.is_some_and(|subprocess| {
+                subprocess.look_at_child();
+                subprocess.is_reaped()
+            });
+            if !found {
+                break;
             }
+            self.since_all_asked.set(self.since_all_asked.get() + 1);
         }
-        let all: Vec<_> = self.unreaped.borrow().values().cloned().collect();
-        for subprocess in all {
-            subprocess.look_at_child();
+        if !found || self.since_all_asked.get() >= self.unreaped.borrow().len() {
+            self.since_all_asked.set(0);
+            let all: Vec<_> = self.unreaped.borrow().values().cloned().collect();
+            for subprocess in all {
+                subprocess.look_at_child();
+            }
         }
     }
 

@@ -87,7 +87,7 @@ impl StreamedPipe {
 impl Protocol for StreamedPipe {
     fn connection_made(&mut self, transport: &dyn Transport) {
         if self.unread.is_none() && !self.stream.has_reader() {
-            transport.abort(); // nobody will read: the child shall know
+            return transport.abort(); // nobody will read: the child shall know
         }
         self.stream.connection_made(transport);
     }

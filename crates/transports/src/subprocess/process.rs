@@ -258,6 +258,7 @@ async fn feed(stdin: &mut Option<StreamWriter>, input: &[u8]) -> Result<(), Exce
                 drained => drained?,
             }
         }
+        writer.close(); // there may be clones
     }
     drop(stdin.take());
     Ok(())

@@ -11,8 +11,8 @@ use super::children::{ChildWatcher, Children};
 use super::machine::{Call, SubprocessMachine};
 use super::pidfd::Pidfd;
 use super::pipe::PipeLink;
-use super::spawn::{Spawned, spawn};
-use super::{ExitStatus, SubprocessOptions, SubprocessProtocol, SubprocessTransport};
+use super::spawn::{Ends, Spawned, spawn};
+use super::{ExitStatus, SpawnError, SubprocessOptions, SubprocessProtocol, SubprocessTransport};
 use crate::loop_shared::add_waiting;
 use crate::pipes::{open_read_end, open_write_end};
 use crate::{Protocol, ProtocolUnavailable, Transport};
@@ -74,21 +74,30 @@ impl Subprocess {
         }
         let children = Children::of(event_loop);
         let watcher = children.watcher();
-        if watcher == ChildWatcher::Signal {
-            children.listen()?;
+        let (program, directory) = (options.program.clone(), options.directory.clone());
+        let failed = |error| io::Error::from(SpawnError::new(program, directory, error));
+        if watcher == ChildWatcher::Signal
+            && let Err(error) = children.listen()
+        {
+            return Err(failed(error).into());
         }
-        let program = options.program.to_string_lossy().into_owned();
-        let started = Self::spawn_watched(&children, watcher, options, program, protocol);
+        let started = Self::spawn_watched(&children, watcher, options, protocol);
         children.stop_listening_if_idle();
-        let (this, ends) = started?;
+        let (this, ends) = match started {
+            Ok(started) => started,
+            Err(error) => return Err(failed(error).into()),
+        };
         let opened: Opened = event_loop.create_future();
         this.opened.replace(Some(opened.clone()));
         this.queue_turn(); // before those of the pipes
         if let Err(error) = this.open_pipes(event_loop, ends, make_pipe) {
             this.opened.take();
             this.machine.borrow_mut().call_off();
+            for fd in 0..3 {
+                this.note_loss(fd, None); // of those that were not opened nobody else tells
+            }
             this.end(None);
-            return Err(error.into());
+            return Err(failed(error).into());
         }
         Ok((this, opened))
     }
@@ -98,9 +107,9 @@ impl Subprocess {
         children: &Rc<Children>,
         watcher: ChildWatcher,
         options: SubprocessOptions,
-        program: String,
         protocol: Box<dyn SubprocessProtocol>,
-    ) -> io::Result<(Rc<Self>, [Option<std::os::fd::OwnedFd>; 3])> {
+    ) -> io::Result<(Rc<Self>, Ends)> {
+        let program = options.program.to_string_lossy().into_owned();
         let Spawned { pid, ends } = spawn(options)?;
         let child = match watcher {
             ChildWatcher::Signal => Child::by_number(pid),
@@ -147,7 +156,7 @@ impl Subprocess {
     fn open_pipes(
         self: &Rc<Self>,
         event_loop: &dyn AbstractEventLoop,
-        ends: [Option<std::os::fd::OwnedFd>; 3],
+        ends: Ends,
         make_pipe: MakePipe<'_>,
     ) -> io::Result<()> {
         for (fd, end) in ends.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::options::Group;
 use super::system::{Identity, Preparation, prepare, would_inherit};
-use super::{SpawnError, Stdio, SubprocessOptions};
+use super::{Stdio, SubprocessOptions};
 use rustix::process::Pid;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,17 +12,14 @@ use std::process::{self, Command};
 /// A child that runs, and whose status nobody has taken.
 pub(super) struct Spawned {
     pub(super) pid: Pid,
-    /// Our ends of its pipes, by its descriptor.
-    pub(super) ends: [Option<OwnedFd>; 3],
+    pub(super) ends: Ends,
 }
+
+/// Our ends of a child's pipes, by its descriptors.
+pub(super) type Ends = [Option<OwnedFd>; 3];
 
 /// Starts it. It has become the program, or failed, when this returns.
-pub(super) fn spawn(options: SubprocessOptions) -> Result<Spawned, SpawnError> {
-    let (program, directory) = (options.program.clone(), options.directory.clone());
-    start(options).map_err(|error| SpawnError::new(program, directory, error))
-}
-
-fn start(options: SubprocessOptions) -> io::Result<Spawned> {
+pub(super) fn spawn(options: SubprocessOptions) -> io::Result<Spawned> {
     let mut command = Command::new(&options.program);
     command.args(&options.args);
     set_environment(&mut command, &options);
@@ -73,12 +70,7 @@ fn set_preparation(command: &mut Command, options: &SubprocessOptions) {
 }
 
 /// Sets the streams of the child; our ends of its pipes are given back.
-fn connect(
-    command: &mut Command,
-    stdin: Stdio,
-    stdout: Stdio,
-    stderr: Stdio,
-) -> io::Result<[Option<OwnedFd>; 3]> {
+fn connect(command: &mut Command, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> io::Result<Ends> {
     let mut ends = [const { None }; 3];
     command.stdin(match stdin {
         Stdio::Pipe => {

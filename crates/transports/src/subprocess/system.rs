@@ -41,12 +41,13 @@ pub(super) fn would_inherit() -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/thread-self/status") else { return true };
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let signals = |name: &str| field(name).and_then(|mask| u64::from_str_radix(mask, 16).ok());
-    let sigpipe = 1 << (Signal::PIPE.as_raw() - 1); // `Command` sees to that one itself
+    // `Command` sees to SIGPIPE itself; 32 and 33 are the C library's own, and not for us to set.
+    let exempt = 1 << (Signal::PIPE.as_raw() - 1) | 0b11 << 31;
     let (Some(blocked), Some(ignored)) = (signals("SigBlk:"), signals("SigIgn:")) else {
         return true;
     };
     let Some(table) = field("FDSize:").and_then(|size| size.parse().ok()) else { return true };
-    blocked != 0 || ignored & !sigpipe != 0 || (FIRST_OTHER..table).any(is_inheritable)
+    blocked != 0 || ignored & !exempt != 0 || (FIRST_OTHER..table).any(is_inheritable)
 }
 
 fn is_inheritable(descriptor: i32) -> bool {

@@ -244,13 +244,26 @@ fn c13_y6_a_reader_with_a_small_limit_holds_the_child_up() {
 }
 
 #[test]
-fn c13_a_child_whose_output_nobody_holds_is_told() {
+fn c13_c14_a_child_whose_output_nobody_holds_is_told() {
     run(async {
         let mut yes =
             create_subprocess_exec(SubprocessOptions::new("yes").stdin(Stdio::Null)).await?;
         drop(yes.stdout.take());
         let status = yes.wait().await?;
         assert_eq!(status, ExitStatus::Signaled(eventloop::signal::SIGPIPE));
+        Ok(())
+    });
+}
+
+#[test]
+fn c14_a_child_whose_output_nobody_reads_waits_until_somebody_does() {
+    run_in_real_time(async {
+        let zeroes = SubprocessOptions::from(("head", ["-c", "1000000", "/dev/zero"]));
+        let mut head = create_subprocess_exec(zeroes.stream_limit(Bytes(100))).await?;
+        let waited = timeout(Duration::from_millis(50), head.wait()).await;
+        assert!(waited.unwrap_err().is::<TimeoutError>());
+        let output = head.communicate(b"").await?;
+        assert_eq!((output.stdout.unwrap().len(), output.status.returncode()), (1_000_000, 0));
         Ok(())
     });
 }
