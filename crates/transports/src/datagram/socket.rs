@@ -9,6 +9,7 @@ use crate::server::SocketFile;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SocketAddrAny, SocketAddrUnix};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -100,6 +101,8 @@ pub(super) struct SocketIo {
     socket: OwnedFd,
     is_unix: bool,
     peer: Peer,
+    /// The fixed peer of a Unix socket is gone: the system has forgotten whom we listen to.
+    peer_gone: Cell<bool>,
     local: Option<Address>,
     file: Option<SocketFile>,
 }
@@ -116,7 +119,7 @@ impl SocketIo {
         let local = socket.local_addr().ok().and_then(|name| Address::from_sock_addr(&name));
         let socket = OwnedFd::from(socket);
         never_signal(&socket);
-        Ok(Self { socket, is_unix, peer, local, file })
+        Ok(Self { socket, is_unix, peer, peer_gone: Cell::new(false), local, file })
     }
 
     pub(super) fn peer(&self) -> &Peer {
@@ -142,10 +145,27 @@ impl SocketIo {
         now.and_then(|name| Address::from_sock_addr(&name)).or_else(|| self.local.clone())
     }
 
+    /// Whether what comes from `sender` is not to be seen, because another peer is fixed (N-36). The
+    /// system sees to that by itself, but not before it was told of the peer, and not after it has
+    /// forgotten it.
+    pub(super) fn is_stranger(&self, sender: &Address) -> bool {
+        match &self.peer {
+            Peer::Connected(peer @ Address::Ip(_)) => !is_same(peer, sender),
+            Peer::Connected(_) => self.peer_gone.get(),
+            Peer::Fixed(_) | Peer::Any => false,
+        }
+    }
+
     /// Sends one datagram: to `to`, or to the peer that the system knows.
     pub(super) fn send(&self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
         let sent = match to {
-            None => retry_on_intr(|| rustix::net::send(&self.socket, data, SEND_FLAGS))?,
+            None => {
+                let sent = retry_on_intr(|| rustix::net::send(&self.socket, data, SEND_FLAGS));
+                if sent == Err(Errno::CONNREFUSED) && self.is_unix {
+                    self.peer_gone.set(true);
+                }
+                sent?
+            }
             Some(Address::Ip(ip)) => {
                 retry_on_intr(|| rustix::net::sendto(&self.socket, data, SEND_FLAGS, ip))?
             }

@@ -157,3 +157,24 @@ fn p18_r4_a_datagram_that_is_larger_than_the_buffer_is_never_delivered_cut() {
     assert_eq!(log.data()[0].len(), 400_000);
     close(&event_loop, &server, &log);
 }
+
+#[test]
+fn n36_when_the_fixed_peer_is_gone_nobody_else_is_heard() {
+    let event_loop = TestLoop::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (at, from) = (folder.path().join("peer"), folder.path().join("client"));
+    let peer = UnixDatagram::bind(&at).unwrap();
+    let options = DatagramOptions::from(from.clone()).remote_addr(at.clone());
+    let (client, log) = open(&event_loop, Hooks::new(), options);
+    let stranger = UnixDatagram::unbound().unwrap();
+    assert!(stranger.send_to(b"let me in", &from).is_err(), "the system refuses it");
+    drop(peer);
+    assert_eq!(
+        client.send(b"x"),
+        SendState::Dropped(SendRefusal::Failed(ErrorKind::ConnectionRefused))
+    );
+    stranger.send_to(b"let me in", &from).unwrap();
+    run_until(&event_loop, || client.stats().discarded == 1);
+    assert_eq!((log.count("data"), log.count("error")), (0, 1));
+    close(&event_loop, &client, &log);
+}

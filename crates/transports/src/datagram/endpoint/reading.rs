@@ -1,9 +1,9 @@
 //! Reading: each datagram is handed over at once, within a budget per turn.
 
 use super::{Endpoint, Turn};
+use crate::Bytes;
 use crate::datagram::DatagramOperation;
-use crate::datagram::socket::{Peer, Received, is_same, is_shortage};
-use crate::{Address, Bytes};
+use crate::datagram::socket::{Received, is_shortage};
 use eventloop::{AbstractEventLoopExt, Direction};
 use std::cell::Cell;
 use std::io;
@@ -69,7 +69,7 @@ impl Endpoint {
             let message = format!("a datagram of {count} bytes or more was not delivered");
             let error = io::Error::new(io::ErrorKind::InvalidData, message);
             self.push_error(DatagramOperation::Receive, Some(sender), error);
-        } else if self.is_stranger(&sender) {
+        } else if self.socket.is_stranger(&sender) {
             self.count(|stats| stats.discarded += 1);
         } else {
             self.count(|stats| stats.received += 1);
@@ -79,14 +79,6 @@ impl Endpoint {
             });
         }
         self.settle(Turn::Other);
-    }
-
-    /// Whether it came from somebody else than the peer, before the peer was fixed (N-36).
-    fn is_stranger(&self, sender: &Address) -> bool {
-        match self.socket.peer() {
-            Peer::Connected(peer @ Address::Ip(_)) => !is_same(peer, sender),
-            Peer::Connected(_) | Peer::Fixed(_) | Peer::Any => false,
-        }
     }
 
     /// The system's errors are told to the protocol; the endpoint goes on (P-18).
