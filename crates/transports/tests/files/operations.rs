@@ -45,7 +45,7 @@ fn e1_files_are_written_read_and_removed_by_threads() {
     event_loop.run_until_complete(&event_loop.create_folder(parent.clone())).unwrap();
     event_loop.run_until_complete(&event_loop.rename_file(&path, &other)).unwrap();
     let listed = event_loop.run_until_complete(&event_loop.list_folder(&parent)).unwrap();
-    assert_eq!(listed, [other.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&other));
     event_loop.run_until_complete(&event_loop.write_file(&other, "x")).unwrap();
     assert_eq!(fs::read(&other).unwrap(), b"x", "replaced");
     event_loop.run_until_complete(&event_loop.remove_file(&other)).unwrap();

@@ -138,8 +138,7 @@ fn r3_r4_events_that_nobody_takes_are_bounded_and_overflow_is_told() {
     let mut change = |count| {
         for _ in 0..count {
             file.write_all(b"x").unwrap();
-            file.set_permissions(fs::Permissions::from(file.metadata().unwrap().permissions()))
-                .unwrap();
+            file.set_permissions(file.metadata().unwrap().permissions()).unwrap();
         }
     };
     change(2000);

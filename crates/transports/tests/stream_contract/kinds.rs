@@ -14,8 +14,11 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     /// Whether both ends read and write; else the left one writes and the right one reads.
     pub(crate) duplex: bool,
-    connect: fn(&TestLoop, Box<dyn Protocol>, Box<dyn Protocol>) -> Pair,
+    connect: Connect,
 }
+
+/// Makes a pair of two protocols.
+type Connect = fn(&TestLoop, Box<dyn Protocol>, Box<dyn Protocol>) -> Pair;
 
 /// Two connected transports whose protocols were told so.
 pub(crate) struct Pair {
