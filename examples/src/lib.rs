@@ -6,7 +6,8 @@
 //! the bytes between a machine and a transport.
 //!
 //! [`crawl`], [`chat`] and [`proxy`] are coroutines over streams, which a test can give streams in memory
-//! and a clock that steps by itself; [`http_client`] shows both ways beside each other. [`shell`] runs other programs.
+//! and a clock that steps by itself; [`http_client`] shows both ways beside each other. [`tail`] follows a
+//! file as it grows, [`shell`] runs other programs.
 #![forbid(unsafe_code)]
 
 pub mod chat;
@@ -20,4 +21,5 @@ pub mod program;
 pub mod proxy;
 pub mod serving;
 pub mod shell;
+pub mod tail;
 mod work;

@@ -1,5 +1,5 @@
 //! Protocols and transports of Tulipa, after PEP 3156 and PEP 3153: a protocol says *which* bytes, a
-//! transport says *how*. TCP and Unix streams, servers, and helpers for tests.
+//! transport says *how*. TCP and Unix streams, servers, pipes, and helpers for tests.
 //!
 //! ```
 //! use eventloop::{EventLoop, prelude::*};
@@ -39,17 +39,20 @@
 //!
 //! - [`Protocol`] and [`BufferedProtocol`] are the user's side; [`Transport`] is what they are given.
 //! - [`NetworkLoop`] adds the creators to every event loop: `create_server`, `create_connection` and
-//!   their Unix twins.
+//!   their Unix twins, `connect_read_pipe` and `connect_write_pipe`.
+//! - [`files`] are read and written by threads, as futures; `files::Watcher` (feature `inotify`) tells
+//!   of their changes.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
 //! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
 
-#![deny(unsafe_code)] // allowed in `subprocess/system.rs` alone
+#![deny(unsafe_code)]
 
 mod backend;
 mod connect;
 mod extra_info;
+pub mod files;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
 mod into_protocol;
@@ -89,6 +92,7 @@ pub use transport::{
 
 /// What most programs need.
 pub mod prelude {
+    pub use crate::files::FileLoop;
     pub use crate::streams::StreamLoop;
     pub use crate::subprocess::{SubprocessLoop, SubprocessTransportExt};
     pub use crate::{

@@ -8,6 +8,7 @@ mod backend;
 mod descriptor;
 mod error;
 mod options;
+mod sigpipe;
 mod view;
 
 pub use error::PipeError;

@@ -5,7 +5,7 @@
 //! that say *how*. This crate only gathers the others; each type's page has its own examples.
 //!
 //! Features, all off by default, put other libraries on our streams: `futures-core`, `futures-io`, `tokio`
-//! and `hyper`. See `interop`.
+//! and `hyper`. See `interop`. `inotify` adds `files::Watcher`, which tells of changes of files.
 
 pub use eventloop::*;
 pub use futures::{
@@ -25,8 +25,8 @@ pub use futures::{
     wrap_future, yield_now,
 };
 pub use transports::streams::{
-    StreamReader, StreamWriter, open_connection, open_unix_connection, start_server,
-    start_unix_server,
+    StreamReader, StreamWriter, open_connection, open_read_pipe, open_unix_connection,
+    open_write_pipe, start_server, start_unix_server,
 };
 pub use transports::subprocess::{Process, create_subprocess_exec, create_subprocess_shell};
 pub use transports::*;

@@ -12,10 +12,12 @@
 //!    pipe that is ready takes. Only if somebody else is quicker in between can such a call block;
 //!    where the system can be told not to (`RWF_NOWAIT`), not even then.
 //! 5. Other devices, the master of a terminal among them, are opened for one purpose by one program,
-//!    and opening them again may make a new one. There the flag is set, and taken back at the end.
+//!    and opening them again may make a new one. There the flag is set. It is not taken back: the
+//!    other direction may be a transport of its own over a copy, which would block from then on.
 
 use super::backend::PipeEnd;
 use super::error::{PipeError, Problem};
+use super::sigpipe::{is_deadly, without_sigpipe};
 use super::view::PipeKind;
 use crate::backend::system::SEND_FLAGS;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -33,6 +35,8 @@ pub(crate) struct PipeDescriptor {
     kind: PipeKind,
     access: OFlags,
     way: Way,
+    /// Whether a write could raise a signal that ends the process.
+    guarded: bool,
 }
 
 /// How calls are kept from blocking.
@@ -41,10 +45,16 @@ enum Way {
     AsItIs,
     Reopened(OwnedFd),
     Asked,
-    FlagToBeTakenBack,
 }
 
 impl PipeDescriptor {
+    /// One that could not be opened again.
+    #[cfg(test)]
+    pub(super) fn asked(original: OwnedFd, end: PipeEnd) -> Self {
+        let (kind, flags) = examine(&original, end).expect("a pipe");
+        Self::new(original, kind, flags, Way::Asked)
+    }
+
     /// One that others may share.
     pub(super) fn shared(original: OwnedFd, end: PipeEnd) -> Result<Self, PipeError> {
         let (kind, flags) = match examine(&original, end) {
@@ -58,11 +68,11 @@ impl PipeDescriptor {
                 Ok(reopen(&original, flags).map_or(Way::Asked, Way::Reopened))
             }
             PipeKind::Device => {
-                fcntl_setfl(&original, flags | OFlags::NONBLOCK).map(|()| Way::FlagToBeTakenBack)
+                fcntl_setfl(&original, flags | OFlags::NONBLOCK).map(|()| Way::AsItIs)
             }
         };
         match way {
-            Ok(way) => Ok(Self { original, kind, access: flags & OFlags::RWMODE, way }),
+            Ok(way) => Ok(Self::new(original, kind, flags, way)),
             Err(error) => Err(PipeError::new(Problem::System(error.into()), original)),
         }
     }
@@ -77,10 +87,16 @@ impl PipeDescriptor {
         match found {
             Ok((kind, flags)) => {
                 let way = if kind == PipeKind::Socket { Way::PerCall } else { Way::AsItIs };
-                Ok(Self { original, kind, access: flags & OFlags::RWMODE, way })
+                Ok(Self::new(original, kind, flags, way))
             }
             Err(problem) => Err(PipeError::new(problem, original)),
         }
+    }
+
+    fn new(original: OwnedFd, kind: PipeKind, flags: OFlags, way: Way) -> Self {
+        let access = flags & OFlags::RWMODE;
+        let guarded = kind == PipeKind::Pipe && access != OFlags::RDONLY && is_deadly();
+        Self { original, kind, access, way, guarded }
     }
 
     /// The one that tells when it is ready.
@@ -116,7 +132,7 @@ impl PipeDescriptor {
                 retry_on_intr(|| rustix::net::recv(&self.original, &mut *buffer, flags))
                     .map(|(count, _)| count)
             }
-            Way::AsItIs | Way::FlagToBeTakenBack => read(&self.original, buffer),
+            Way::AsItIs => read(&self.original, buffer),
             Way::Reopened(own) => read(own, buffer),
             Way::Asked => match ask(self.original.as_fd(), PollFlags::IN) {
                 Ok(found) if found.is_empty() => Err(Errno::AGAIN),
@@ -132,33 +148,34 @@ impl PipeDescriptor {
 
     /// Writes as much as is taken now.
     pub(super) fn write(&self, data: &[u8]) -> io::Result<usize> {
-        let written = match &self.way {
+        self.guard(|| match &self.way {
             Way::PerCall => retry_on_intr(|| rustix::net::send(&self.original, data, send_flags())),
-            Way::AsItIs | Way::FlagToBeTakenBack => write(&self.original, data),
+            Way::AsItIs => write(&self.original, data),
             Way::Reopened(own) => write(own, data),
             Way::Asked => self.write_if_ready(data),
-        };
-        Ok(written?)
+        })
     }
 
     /// As [`write`](PipeDescriptor::write), from several parts in order.
     pub(super) fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = match &self.way {
+        self.guard(|| match &self.way {
             Way::PerCall => {
                 let mut control = SendAncillaryBuffer::default();
                 let socket = &self.original;
                 retry_on_intr(|| rustix::net::sendmsg(socket, parts, &mut control, send_flags()))
             }
-            Way::AsItIs | Way::FlagToBeTakenBack => {
-                retry_on_intr(|| rustix::io::writev(&self.original, parts))
-            }
+            Way::AsItIs => retry_on_intr(|| rustix::io::writev(&self.original, parts)),
             Way::Reopened(own) => retry_on_intr(|| rustix::io::writev(own, parts)),
             Way::Asked => match parts.iter().find(|part| !part.is_empty()) {
                 Some(part) => self.write_if_ready(part),
                 None => Ok(0),
             },
-        };
-        Ok(written?)
+        })
+    }
+
+    /// Runs `write`; a reader that is gone must not end the process.
+    fn guard(&self, write: impl FnOnce() -> Result<usize, Errno>) -> io::Result<usize> {
+        Ok(if self.guarded { without_sigpipe(write)? } else { write()? })
     }
 
     fn write_if_ready(&self, data: &[u8]) -> Result<usize, Errno> {
@@ -166,17 +183,6 @@ impl PipeDescriptor {
             return Err(Errno::AGAIN);
         }
         write_at_once(&self.original, &data[..data.len().min(rustix::pipe::PIPE_BUF)])
-    }
-}
-
-impl Drop for PipeDescriptor {
-    fn drop(&mut self) {
-        if let Way::FlagToBeTakenBack = self.way
-            && let Ok(flags) = fcntl_getfl(&self.original)
-        {
-            // It closes next; nobody is there to be told.
-            let _ = fcntl_setfl(&self.original, flags - OFlags::NONBLOCK);
-        }
     }
 }
 
@@ -290,3 +296,6 @@ fn read_at_once(descriptor: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno>
 fn write_at_once(descriptor: &OwnedFd, data: &[u8]) -> Result<usize, Errno> {
     write(descriptor, data)
 }
+
+#[cfg(test)]
+mod tests;

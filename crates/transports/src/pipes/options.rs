@@ -1,6 +1,8 @@
 //! [`PipeOptions`]: which pipe, and how.
 
+use crate::Bytes;
 use crate::limits::{OutputLimits, output_limit_options};
+use crate::streams::DEFAULT_LIMIT;
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,9 +32,16 @@ pub struct PipeOptions {
 }
 
 /// What has nothing to do with which pipe it is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct PipeCommon {
     pub(crate) limits: OutputLimits,
+    pub(crate) stream_limit: Bytes,
+}
+
+impl Default for PipeCommon {
+    fn default() -> Self {
+        Self { limits: OutputLimits::default(), stream_limit: DEFAULT_LIMIT }
+    }
 }
 
 impl PipeOptions {
@@ -62,6 +71,14 @@ impl PipeOptions {
     /// If no descriptor is left.
     pub fn stderr() -> io::Result<Self> {
         Self::copy_of(io::stderr())
+    }
+
+    /// The limit of the [`StreamReader`](crate::streams::StreamReader): 64 KiB by default. It is for
+    /// streams only (Y-1).
+    #[must_use]
+    pub fn stream_limit(mut self, limit: Bytes) -> Self {
+        self.common.stream_limit = limit;
+        self
     }
 
     output_limit_options!("By default as long as it takes.");

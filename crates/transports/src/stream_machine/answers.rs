@@ -131,3 +131,44 @@ fn x23_x28_a_resume_that_is_owed_is_told_before_the_end_of_both_directions() {
     machine.finish_draining();
     assert_eq!(machine.next_call(), Some(Call::ConnectionLost(End::Orderly)));
 }
+
+#[test]
+fn p5_x40_a_machine_that_only_reads_ends_after_the_end_of_file_whatever_the_answer() {
+    for answer in [Eof::Close, Eof::KeepOpen] {
+        let mut machine = StreamMachine::only_reading(None);
+        assert_eq!(machine.admit(), Err(WriteRefusal::ReadOnly));
+        assert_eq!(machine.next_call(), Some(Call::ConnectionMade));
+        machine.write_eof();
+        assert!(!machine.may_shut() && !machine.is_closing());
+        machine.peer_eof();
+        assert_eq!(machine.next_call(), Some(Call::EofReceived));
+        machine.eof_answered(answer);
+        assert_eq!(machine.next_call(), Some(Call::ConnectionLost(End::Orderly)));
+        assert_eq!(machine.admit(), Err(WriteRefusal::Closed));
+    }
+}
+
+#[test]
+fn x41_x42_a_machine_that_only_writes_watches_its_reader_until_it_closes() {
+    let mut machine = StreamMachine::only_writing(None, true);
+    assert_eq!(machine.interest(), Interest::NONE, "nothing before connection_made");
+    assert_eq!(machine.next_call(), Some(Call::ConnectionMade));
+    assert_eq!(machine.interest(), Interest::READ);
+    assert!(!machine.may_read() && !machine.is_reading());
+    push(&mut machine, 5);
+    machine.block();
+    assert_eq!(machine.interest(), Interest::BOTH);
+    machine.write_eof();
+    assert!(machine.is_draining());
+    assert_eq!(machine.admit(), Err(WriteRefusal::Closed), "nothing more is taken");
+    assert_eq!(machine.interest(), Interest { readable: false, writable: true });
+    machine.sent(5);
+    machine.after_sending();
+    assert_eq!(machine.next_call(), Some(Call::ConnectionLost(End::Orderly)));
+
+    let mut machine = StreamMachine::only_writing(None, false);
+    machine.next_call();
+    assert_eq!(machine.interest(), Interest::NONE, "it could not be learned");
+    machine.write_eof();
+    assert_eq!(machine.next_call(), Some(Call::ConnectionLost(End::Orderly)));
+}

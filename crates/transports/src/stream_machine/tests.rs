@@ -26,6 +26,8 @@ enum Event {
     Abort,
     AbortWith,
     SetLimits(usize, usize),
+    ReaderGone,
+    WatchesInVain,
     Deliver,
 }
 
@@ -49,6 +51,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Abort),
         1 => Just(Event::AbortWith),
         1 => (0..50usize, 0..50usize).prop_map(|(a, b)| Event::SetLimits(a.max(b), a.min(b))),
+        1 => Just(Event::ReaderGone),
+        1 => Just(Event::WatchesInVain),
         8 => Just(Event::Deliver),
     ]
 }
@@ -66,6 +70,8 @@ struct Model {
     cut: bool,
     eof_answer: Option<Eof>,
     shut: bool,
+    only_reads: bool,
+    only_writes: bool,
 }
 
 impl Model {
@@ -104,7 +110,8 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
                 }
                 Err(WriteRefusal::OverCap) => assert!(machine.size() >= 150),
                 Err(WriteRefusal::Closed) => assert!(closing),
-                Err(WriteRefusal::AfterEof) => assert!(!closing),
+                Err(WriteRefusal::AfterEof) => assert!(!closing && !model.only_writes),
+                Err(WriteRefusal::ReadOnly) => assert!(model.only_reads),
             }
         }
         Event::Send(count) => {
@@ -153,7 +160,8 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
         Event::Salvaged => machine.salvaged(),
         Event::PauseReading => {
             machine.pause_reading();
-            model.data_after_pause |= machine.may_read() || machine.interest().readable;
+            let watches = machine.interest().readable && !model.only_writes;
+            model.data_after_pause |= machine.may_read() || watches;
         }
         Event::ResumeReading => {
             machine.resume_reading();
@@ -165,6 +173,19 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
         }
         Event::Abort => model.cut |= machine.abort(End::Orderly),
         Event::AbortWith => model.cut |= machine.abort(End::Failed),
+        Event::ReaderGone => {
+            // As the driver does it, when it is told what was watched.
+            if machine.is_watching_reader() && machine.interest().readable {
+                assert!(model.only_writes && machine.made);
+                let end = if machine.size() > 0 { End::Failed } else { End::Orderly };
+                model.cut |= machine.abort(end);
+                assert!(machine.is_over());
+            }
+        }
+        Event::WatchesInVain => {
+            machine.stop_watching_reader();
+            assert!(!model.only_writes || !machine.interest().readable);
+        }
         Event::SetLimits(high, low) => machine.set_limits(limits(high, low)),
         Event::Deliver => deliver(machine, model),
     }
@@ -203,6 +224,13 @@ fn check(machine: &StreamMachine, model: &Model) {
     if machine.is_over() {
         assert!(machine.interest().is_none() && !machine.may_read() && !machine.may_send());
     }
+    if model.only_reads {
+        assert!(model.taken.is_empty() && !model.shut, "there is no such direction");
+    }
+    if model.only_writes {
+        assert!(model.received == 0 && !model.shut && !machine.is_reading() && !machine.may_read());
+        assert!(!model.calls.contains(&Call::EofReceived), "there is no such direction");
+    }
     let marks = machine.limits().marks;
     if machine.blocked && machine.size() > marks.high.0 {
         assert!(matches!(machine.flow, Flow::PauseOwed | Flow::Paused), "the mark was missed");
@@ -238,9 +266,18 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn p1_p6_p7_p8_x17_r2_random_events_keep_grammar_and_bytes(events in vec(any_event(), 0..120)) {
-        let mut machine = StreamMachine::new(Some(Rc::new(limits(30, 10))));
-        let mut model = Model::default();
+    fn p1_p5_p6_p7_p8_x17_r2_random_events_keep_grammar_and_bytes(
+        kind in 0..4,
+        events in vec(any_event(), 0..120),
+    ) {
+        let limits = Some(Rc::new(limits(30, 10)));
+        let mut machine = match kind {
+            0 | 1 => StreamMachine::new(limits),
+            2 => StreamMachine::only_reading(limits),
+            _ => StreamMachine::only_writing(limits, true),
+        };
+        let (only_reads, only_writes) = (kind == 2, kind == 3);
+        let mut model = Model { only_reads, only_writes, ..Model::default() };
         for event in &events {
             apply(&mut machine, &mut model, event);
         }

@@ -217,7 +217,7 @@ pub(crate) fn running_loop() -> Result<Rc<dyn AbstractEventLoop>, Exception> {
         .ok_or_else(|| InvalidStateError::new("no event loop is running on this thread").into())
 }
 
-fn open<L: NetworkLoop + ?Sized>(
+pub(super) fn open<L: NetworkLoop + ?Sized>(
     event_loop: &L,
     limit: Bytes,
     connect: impl FnOnce(StreamReaderProtocol) -> Future<Rc<dyn Transport>>,

@@ -6,6 +6,7 @@ mod support;
 
 mod kinds;
 mod reading;
+mod streams;
 mod writing;
 
 use crate::support::*;

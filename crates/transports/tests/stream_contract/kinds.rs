@@ -1,0 +1,211 @@
+//! The kinds of stream transports, and how a connected pair of each is made.
+
+use crate::support::*;
+use eventloop::TestLoop;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+use tulipa_transports::testing::{LifeCycleLog, MemoryLoop, MemoryOptions};
+use tulipa_transports::{Bytes, NetworkLoop, Protocol, Transport};
+
+/// A kind of stream transport.
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    /// Whether both ends read and write; else the left one writes and the right one reads.
+    pub(crate) duplex: bool,
+    connect: fn(&TestLoop, Box<dyn Protocol>, Box<dyn Protocol>) -> Pair,
+}
+
+/// Two connected transports whose protocols were told so.
+pub(crate) struct Pair {
+    pub(crate) left: Rc<dyn Transport>,
+    pub(crate) right: Rc<dyn Transport>,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind { name: "TCP", duplex: true, connect: tcp },
+    Kind { name: "Unix", duplex: true, connect: unix },
+    Kind { name: "pipe", duplex: false, connect: pipe },
+    Kind { name: "memory", duplex: true, connect: memory },
+    Kind { name: "memory with trouble", duplex: true, connect: memory_with_trouble },
+];
+
+/// More than any kind holds between its ends.
+pub(crate) const LARGE: usize = 400_000;
+
+/// Runs `test` for each kind, one after the other, and looks whether descriptors are left.
+pub(crate) fn each(test: impl Fn(&Kind)) {
+    // Descriptors are counted for the whole process, so the tests of this program take turns.
+    static TURNS: Mutex<()> = Mutex::new(());
+    let _turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    for kind in &KINDS {
+        let _named = NameOnPanic(kind.name);
+        let before = descriptors();
+        test(kind);
+        assert_eq!(descriptors(), before, "descriptors are left");
+    }
+}
+
+/// As [`each`], for those that can do both directions.
+pub(crate) fn each_duplex(test: impl Fn(&Kind)) {
+    each(|kind| {
+        if kind.duplex {
+            test(kind);
+        }
+    });
+}
+
+impl Kind {
+    pub(crate) fn connect(
+        &self,
+        event_loop: &TestLoop,
+        left: impl Protocol,
+        right: impl Protocol,
+    ) -> Pair {
+        (self.connect)(event_loop, Box::new(left), Box::new(right))
+    }
+
+    /// A pair of protocols made of hooks, and their logs.
+    pub(crate) fn recorded(
+        &self,
+        event_loop: &TestLoop,
+        left: Hooks,
+        right: Hooks,
+    ) -> (Pair, LifeCycleLog, LifeCycleLog) {
+        let ((left, left_log), (right, right_log)) = (left.recorded(), right.recorded());
+        (self.connect(event_loop, left, right), left_log, right_log)
+    }
+}
+
+impl Pair {
+    /// Ends both sides, and looks whether their lives are complete.
+    pub(crate) fn end(&self, event_loop: &TestLoop, logs: [&LifeCycleLog; 2]) {
+        self.left.abort();
+        self.right.abort();
+        run_until(event_loop, || logs.iter().all(|log| log.is_lost()));
+        finish(event_loop, logs);
+    }
+}
+
+/// Both lives are complete, and the loop holds nothing any more.
+pub(crate) fn finish(event_loop: &TestLoop, logs: [&LifeCycleLog; 2]) {
+    run_until(event_loop, || event_loop.open_connections() == 0);
+    logs.iter().for_each(|log| log.check_ended());
+    assert_eq!(event_loop.output_total(), Bytes(0));
+    assert_eq!((event_loop.stats().sources, event_loop.stats().transports), (0, 0));
+}
+
+fn tcp(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
+    use socket2::{Domain, SockRef, Socket, Type};
+    const SMALL: usize = 32 * 1024;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    SockRef::from(&listener).set_recv_buffer_size(SMALL).unwrap();
+    let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    client.set_send_buffer_size(SMALL).unwrap();
+    client.set_recv_buffer_size(SMALL).unwrap();
+    client.connect(&listener.local_addr().unwrap().into()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    SockRef::from(&server).set_send_buffer_size(SMALL).unwrap();
+    let left = event_loop.create_connection(move || left, std::net::TcpStream::from(client));
+    let right = event_loop.connect_accepted_socket(move || right, server);
+    opened(event_loop, left, right)
+}
+
+fn unix(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let left = event_loop.create_unix_connection(move || left, ours);
+    let right = event_loop.connect_accepted_socket(move || right, theirs);
+    opened(event_loop, left, right)
+}
+
+fn pipe(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let left = event_loop.connect_write_pipe(move || left, writer);
+    let right = event_loop.connect_read_pipe(move || right, reader);
+    opened(event_loop, left, right)
+}
+
+fn memory(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
+    in_memory(event_loop, left, right, MemoryOptions::default())
+}
+
+fn memory_with_trouble(
+    event_loop: &TestLoop,
+    left: Box<dyn Protocol>,
+    right: Box<dyn Protocol>,
+) -> Pair {
+    in_memory(event_loop, left, right, MemoryOptions::default().trouble(1000))
+}
+
+fn in_memory(
+    event_loop: &TestLoop,
+    left: Box<dyn Protocol>,
+    right: Box<dyn Protocol>,
+    options: MemoryOptions,
+) -> Pair {
+    let pair = event_loop.memory_pair(Boxed(left), Boxed(right), options.capacity(Bytes::kib(16)));
+    event_loop.run_ready_now();
+    Pair { left: pair.left, right: pair.right }
+}
+
+type Opening = futures::Future<Rc<dyn Transport>>;
+
+fn opened(event_loop: &TestLoop, left: Opening, right: Opening) -> Pair {
+    let left = event_loop.run_until_complete(&left).unwrap();
+    let right = event_loop.run_until_complete(&right).unwrap();
+    event_loop.run_ready_now();
+    Pair { left, right }
+}
+
+/// A protocol in a box, as a protocol.
+struct Boxed(Box<dyn Protocol>);
+
+impl Protocol for Boxed {
+    fn connection_made(&mut self, transport: &dyn Transport) {
+        self.0.connection_made(transport);
+    }
+
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+        self.0.data_received(transport, data);
+    }
+
+    fn eof_received(&mut self, transport: &dyn Transport) -> tulipa_transports::Eof {
+        self.0.eof_received(transport)
+    }
+
+    fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<futures::Exception>) {
+        self.0.connection_lost(transport, reason);
+    }
+
+    fn pause_writing(&mut self, transport: &dyn Transport) {
+        self.0.pause_writing(transport);
+    }
+
+    fn resume_writing(&mut self, transport: &dyn Transport) {
+        self.0.resume_writing(transport);
+    }
+
+    fn shutdown_requested(&mut self, transport: &dyn Transport) {
+        self.0.shutdown_requested(transport);
+    }
+
+    fn as_buffered(&mut self) -> Option<&mut dyn tulipa_transports::BufferedProtocol> {
+        self.0.as_buffered()
+    }
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Says which kind it was that failed.
+struct NameOnPanic(&'static str);
+
+impl Drop for NameOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the kind of transport was: {}", self.0);
+        }
+    }
+}

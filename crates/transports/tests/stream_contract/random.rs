@@ -1,0 +1,143 @@
+//! Random requests on both sides: the lives are complete and the bytes are right (P-8, R-1, R-2).
+
+use crate::kinds::{Kind, each, finish};
+use crate::support::*;
+use eventloop::TestLoop;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::rc::Rc;
+use tulipa_transports::{Transport, WriteState};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(usize),
+    WriteParts(usize, usize),
+    WriteOwned(usize),
+    Marks(usize),
+    PauseReading,
+    ResumeReading,
+    WriteEof,
+    Close,
+    Abort,
+    Run,
+}
+
+fn any_step() -> impl Strategy<Value = (bool, Step)> {
+    let step = prop_oneof![
+        4 => (0..60_000usize).prop_map(Step::Write),
+        2 => (0..9_000usize, 0..70_000usize).prop_map(|(a, b)| Step::WriteParts(a, b)),
+        2 => (0..200_000usize).prop_map(Step::WriteOwned),
+        1 => (0..100_000usize).prop_map(Step::Marks),
+        2 => Just(Step::PauseReading),
+        3 => Just(Step::ResumeReading),
+        1 => Just(Step::WriteEof),
+        1 => Just(Step::Close),
+        1 => Just(Step::Abort),
+        6 => Just(Step::Run),
+    ];
+    (any::<bool>(), step)
+}
+
+/// What one side has had taken, and what the other has received.
+#[derive(Default)]
+struct Stream {
+    next: u8,
+    taken: Vec<u8>,
+    received: Rc<RefCell<Vec<u8>>>,
+    /// The sender threw something away, or ended with an error.
+    cut: bool,
+}
+
+impl Stream {
+    fn data(&mut self, size: usize) -> Vec<u8> {
+        self.next = self.next.wrapping_add(1);
+        (0..size).map(|index| (index % 251) as u8 ^ self.next).collect()
+    }
+
+    fn note(&mut self, state: WriteState, data: &[u8]) {
+        if state.is_taken() {
+            self.taken.extend_from_slice(data);
+        }
+    }
+}
+
+fn apply(transport: &dyn Transport, stream: &mut Stream, step: &Step) {
+    match *step {
+        Step::Write(size) => {
+            let data = stream.data(size);
+            stream.note(transport.write(&data), &data);
+        }
+        Step::WriteParts(first, second) => {
+            let data = stream.data(first + second);
+            let (one, two) = data.split_at(first);
+            stream.note(transport.writelines(&[one, two]), &data);
+        }
+        Step::WriteOwned(size) => {
+            let data = stream.data(size);
+            stream.note(transport.write_vec(data.clone()), &data);
+        }
+        Step::Marks(high) => {
+            let limits = marks(high, high / 4);
+            transport.set_write_buffer_limits(limits).expect("marks in order");
+        }
+        Step::PauseReading => transport.pause_reading(),
+        Step::ResumeReading => transport.resume_reading(),
+        Step::WriteEof => transport.write_eof(),
+        Step::Close => transport.close(),
+        Step::Abort => {
+            stream.cut = true;
+            transport.abort();
+        }
+        Step::Run => {}
+    }
+}
+
+fn run(kind: &Kind, steps: &[(bool, Step)]) {
+    let event_loop = TestLoop::new();
+    // The first goes from left to right, the second from right to left.
+    let mut streams = [Stream::default(), Stream::default()];
+    let collect = |stream: &Stream| {
+        let received = stream.received.clone();
+        Hooks::new().keep_open().data(move |_, data| received.borrow_mut().extend_from_slice(data))
+    };
+    let (pair, left, right) =
+        kind.recorded(&event_loop, collect(&streams[1]), collect(&streams[0]));
+    for (on_left, step) in steps {
+        let (transport, stream) = match on_left {
+            true => (&pair.left, &mut streams[0]),
+            false => (&pair.right, &mut streams[1]),
+        };
+        apply(&**transport, stream, step);
+        if let Step::Run = step {
+            event_loop.run_ready_now();
+        }
+        for stream in &streams {
+            assert!(stream.taken.starts_with(&stream.received.borrow()), "bytes were changed");
+        }
+    }
+    // A close leaves what the peer still sends unread, so that the peer may be cut.
+    let clean = !steps.iter().any(|(_, step)| matches!(step, Step::Close | Step::Abort));
+    pair.left.resume_reading();
+    pair.right.resume_reading();
+    pair.left.write_eof();
+    pair.right.write_eof();
+    run_until(&event_loop, || left.is_lost() && right.is_lost());
+    for stream in &streams {
+        assert!(stream.taken.starts_with(&stream.received.borrow()), "bytes were changed");
+        assert!(!clean || stream.taken == *stream.received.borrow(), "bytes were lost");
+    }
+    if clean {
+        assert_eq!((left.lost_reason(), right.lost_reason()), (Some(None), Some(None)));
+    }
+    finish(&event_loop, [&left, &right]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn p1_p7_p8_r1_r2_random_requests_keep_lives_and_bytes(steps in vec(any_step(), 0..40)) {
+        each(|kind| run(kind, &steps));
+    }
+}
