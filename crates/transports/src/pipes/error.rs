@@ -22,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 /// # }
 /// let event_loop = EventLoop::new()?;
 /// let file = File::open(std::env::current_exe()?)?; // a regular file: it is always ready
-/// let refused = event_loop.connect_read_pipe(|| Quiet, file).result().unwrap_err();
+/// let refused = event_loop.connect_read_pipe(|| Quiet, file).result().map(drop).unwrap_err();
 /// let error = PipeError::of(&refused).unwrap();
 /// let file = File::from(error.take_descriptor().unwrap());
 /// # Ok::<(), futures::Exception>(())
