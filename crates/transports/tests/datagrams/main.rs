@@ -3,6 +3,7 @@
 //! Every test runs on a `TestLoop`, which fails if anything is left at its end, and every protocol is
 //! wrapped in a recorder of its life. No test sleeps.
 
+mod chaos;
 mod errors;
 mod flow_control;
 mod life;

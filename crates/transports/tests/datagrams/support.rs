@@ -214,9 +214,9 @@ pub(crate) fn plain() -> (UdpSocket, SocketAddr) {
     (socket, address)
 }
 
-/// An address of this machine at which nobody listens.
+/// An address of this machine at which nobody listens; no other test binds to that host.
 pub(crate) fn nobody() -> SocketAddr {
-    plain().1
+    UdpSocket::bind("127.0.77.1:0").unwrap().local_addr().unwrap()
 }
 
 pub(crate) fn ip(address: SocketAddr) -> Address {
