@@ -8,6 +8,7 @@ use super::{
     SubprocessTransport,
 };
 use crate::streams::{Coroutine, StreamReader, StreamWriter, running_loop};
+use crate::{Transport, TransportExt};
 use eventloop::AbstractEventLoop;
 use futures::{Exception, gather};
 use std::fmt;
@@ -156,9 +157,11 @@ impl Drop for Process {
             }
             return;
         }
-        // What is still here nobody can read any more, though a grandchild may hold the other end.
+        // What nobody can read any more is closed, though a grandchild may hold the other end.
         for (fd, kept) in [(1, self.stdout.is_some()), (2, self.stderr.is_some())] {
-            if kept && let Some(pipe) = self.transport.get_pipe_transport(fd) {
+            let Some(pipe) = self.transport.get_pipe_transport(fd) else { continue };
+            let is_read = |pipe: &mut StreamedPipe, _: &dyn Transport| pipe.has_reader();
+            if kept || pipe.with_protocol(is_read) == Ok(false) {
                 pipe.abort();
             }
         }
