@@ -191,7 +191,9 @@ impl fmt::Debug for Process {
 /// let task = event_loop.create_task(async {
 ///     let listing = SubprocessOptions::new("ls").arg("/").stdin(Stdio::Null).stderr(Stdio::Inherit);
 ///     let mut ls = create_subprocess_exec(listing).await?;
-/// XX let Some(line) = lines.next().await? {
+///     let mut output = ls.stdout.take().expect("it is a pipe");
+///     let mut lines = output.lines();
+///     while let Some(line) = lines.next().await? {
 ///         print!("{}", String::from_utf8_lossy(&line));
 ///     }
 ///     ls.wait().await
