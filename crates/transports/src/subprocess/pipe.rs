@@ -78,6 +78,11 @@ impl StreamedPipe {
         Self { stream: StreamReaderProtocol::new(reader), unread: None, link }
     }
 
+    /// Whether what comes may still be read by somebody.
+    pub(super) fn has_reader(&self) -> bool {
+        self.stream.has_reader()
+    }
+
     /// One that is only written.
     pub(super) fn writing(reader: Rc<StreamReader>, link: PipeLink) -> Self {
         Self { stream: StreamReaderProtocol::new(&reader), unread: Some(reader), link }

@@ -8,6 +8,7 @@ use super::{
     SubprocessTransport,
 };
 use crate::streams::{Coroutine, StreamReader, StreamWriter, running_loop};
+use crate::{Transport, TransportExt};
 use eventloop::AbstractEventLoop;
 use futures::{Exception, gather};
 use std::fmt;
@@ -156,9 +157,11 @@ impl Drop for Process {
             }
             return;
         }
-        // What is still here nobody can read any more, though a grandchild may hold the other end.
+        // What nobody can read any more is closed, though a grandchild may hold the other end.
         for (fd, kept) in [(1, self.stdout.is_some()), (2, self.stderr.is_some())] {
-            if kept && let Some(pipe) = self.transport.get_pipe_transport(fd) {
+            let Some(pipe) = self.transport.get_pipe_transport(fd) else { continue };
+            let is_read = |pipe: &mut StreamedPipe, _: &dyn Transport| pipe.has_reader();
+            if kept || pipe.with_protocol(is_read) == Ok(false) {
                 pipe.abort();
             }
         }
@@ -188,7 +191,9 @@ impl fmt::Debug for Process {
 /// let task = event_loop.create_task(async {
 ///     let listing = SubprocessOptions::new("ls").arg("/").stdin(Stdio::Null).stderr(Stdio::Inherit);
 ///     let mut ls = create_subprocess_exec(listing).await?;
-/// XX let Some(line) = lines.next().await? {
+///     let mut output = ls.stdout.take().expect("it is a pipe");
+///     let mut lines = output.lines();
+///     while let Some(line) = lines.next().await? {
 ///         print!("{}", String::from_utf8_lossy(&line));
 ///     }
 ///     ls.wait().await

@@ -321,8 +321,10 @@ fn c9_a_process_that_has_ended_lets_go_of_pipes_that_a_grandchild_holds() {
         child.wait().await?;
         let stdout = child.stdout.as_mut().unwrap();
         let grandchild = String::from_utf8(stdout.readline().await?).unwrap();
+        // What was taken out and dropped, and what was not, are closed alike when the process is
+        // dropped; `run` waits until nothing is open.
+        drop(child.stderr.take());
         Ok(grandchild.trim().parse::<i32>().unwrap())
-        // The process is dropped here; `run` waits until nothing is open.
     });
     let grandchild = rustix::process::Pid::from_raw(grandchild).unwrap();
     rustix::process::kill_process(grandchild, rustix::process::Signal::KILL).unwrap();

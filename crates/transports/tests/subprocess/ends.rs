@@ -157,21 +157,24 @@ fn c9_l30_a_loop_that_closes_kills_and_reaps_and_tells_nobody() {
 fn c9_a_scope_asks_its_children_to_end_and_then_kills_them() {
     let event_loop = EventLoop::new().unwrap(); // time has to pass while children run
     event_loop.set_child_watcher(crate::WATCHER).unwrap();
-    let scope: Scope = event_loop.create_scope();
-    let report = event_loop.run_coroutine(async move {
+    let (patient, impatient): (Scope, Scope) =
+        (event_loop.create_scope(), event_loop.create_scope());
+    let reports = event_loop.run_coroutine(async move {
         let polite = create_subprocess_exec("cat").await?;
         let stubborn = "trap '' TERM; echo ready; while :; do read x || :; done";
         let mut stubborn = create_subprocess_shell(stubborn).await?;
         assert_eq!(stubborn.stdout.as_mut().unwrap().readline().await?, b"ready\n");
-        scope.own(polite.transport().clone())?;
-        scope.own(stubborn.transport().clone())?;
-        let report = scope.close_within(Duration::from_millis(50)).await?;
+        patient.own(polite.transport().clone())?;
+        impatient.own(stubborn.transport().clone())?;
+        let polite_end = patient.close_within(Duration::from_secs(60)).await?;
+        let stubborn_end = impatient.close_within(Duration::from_millis(10)).await?;
         assert_eq!(polite.wait().await?, ExitStatus::Signaled(15));
         assert_eq!(stubborn.wait().await?, ExitStatus::Signaled(9));
-        Ok(report)
+        Ok([polite_end, stubborn_end])
     });
-    let report = report.unwrap();
-    assert_eq!((report.ended, report.aborted), (1, 1));
+    let [polite, stubborn] = reports.unwrap();
+    assert_eq!((polite.ended, polite.aborted), (1, 0));
+    assert_eq!((stubborn.ended, stubborn.aborted), (0, 1));
 }
 
 #[test]
