@@ -97,6 +97,7 @@ fn refuse<T>(reason: &str) -> io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn r12_n3_what_is_no_name_is_refused_before_the_look_up() {
@@ -133,6 +134,34 @@ mod tests {
             ["4294967296", "256.1.1.1", "1.2.3.4.5", "08", "0xg", "1a", "abc", "123456789012"];
         for name in names {
             assert!(check_host(name).is_ok(), "{name:?}");
+        }
+    }
+
+    /// Whether the C library takes it for an address, without asking anybody.
+    fn is_address_in_c(text: &str) -> bool {
+        let flags = libc::AI_NUMERICHOST;
+        let hints = dns_lookup::AddrInfoHints { flags, ..Default::default() };
+        dns_lookup::getaddrinfo(Some(text), None, Some(hints)).is_ok()
+    }
+
+    proptest! {
+        #[test]
+        fn r12_what_passes_for_a_name_is_no_address_to_the_c_library(
+            text in "[0-9a-fxX]{0,4}(\\.[0-9a-fxX]{0,4}){0,4}|[0-9]{1,12}|0[xX]?[0-7]{0,11}\\.?|\\PC{0,8}",
+        ) {
+            let passes = check_host(&text).is_ok() && !is_scoped_address(&text);
+            let is_plain = text.parse::<std::net::IpAddr>().is_ok();
+            if passes && !is_plain {
+                prop_assert!(!is_address_in_c(&text), "{text:?}");
+            }
+        }
+
+        #[test]
+        fn r12_what_passes_can_be_given_to_the_c_library_whole(text in any::<String>()) {
+            if check_host(&text).is_ok() {
+                prop_assert!(!text.is_empty() && text.len() <= 254);
+                prop_assert!(std::ffi::CString::new(text).is_ok());
+            }
         }
     }
 
