@@ -381,6 +381,65 @@ fn n49_closing_waits_for_the_file_and_aborting_does_not() {
 }
 
 #[test]
+fn x6_n52_a_close_that_waits_for_a_file_ends_with_what_went_wrong() {
+    let event_loop = TestLoop::new();
+    for linger in [true, false] {
+        let reason: Slot<Option<ErrorKind>> = Slot::new();
+        let seen = reason.clone();
+        let hooks = Hooks::new().lost(move |_, reason| {
+            let kind = reason.map(|reason| reason.io_kind().unwrap_or(ErrorKind::TimedOut));
+            seen.set(kind);
+        });
+        let (protocol, log) = hooks.recorded();
+        let (transport, peer) = narrow_tcp(&event_loop, protocol);
+        let sending = transport.send_file(file_of(&pattern(1 << 20)).into());
+        event_loop.run_ready_now();
+        transport.close();
+        let peer = match linger {
+            true => {
+                event_loop.advance(Duration::from_secs(30));
+                Some(peer)
+            }
+            false => {
+                reset(peer);
+                None
+            }
+        };
+        assert!(event_loop.run_until_complete(&sending).is_err());
+        event_loop.run_until_complete(&transport.wait_closed()).unwrap();
+        match reason.get() {
+            Some(ErrorKind::TimedOut) => assert!(linger),
+            Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => assert!(!linger),
+            other => panic!("{other:?}"),
+        }
+        log.check_ended();
+        drop(peer);
+    }
+}
+
+#[test]
+fn x7_n52_what_was_received_before_a_file_failed_is_still_delivered() {
+    let event_loop = TestLoop::new();
+    let received: Slot<Vec<u8>> = Slot::new();
+    let seen = received.clone();
+    let left = Hooks::new().data(move |_, data| seen.update(|all| all.extend_from_slice(data)));
+    let (left, log) = left.recorded();
+    let pair = event_loop.memory_pair(left, Hooks::new(), MemoryOptions::default());
+    event_loop.run_ready_now();
+    let sending = pair.left.send_file(file_of(&pattern(1 << 20)).into());
+    pair.right.write(b"I have seen enough");
+    pair.right.pause_reading();
+    event_loop.run_ready_now();
+    pair.break_left_output();
+    assert!(event_loop.run_until_complete(&sending).is_err());
+    event_loop.run_until_complete(&pair.left.wait_closed()).unwrap();
+    assert_eq!(received.get(), b"I have seen enough");
+    log.check_ended();
+    pair.right.abort();
+    event_loop.run_ready_now();
+}
+
+#[test]
 fn n49_ending_our_direction_waits_for_the_file() {
     let event_loop = TestLoop::new();
     let (transport, mut peer) = narrow_tcp(&event_loop, Hooks::new().keep_open());
