@@ -546,3 +546,65 @@ fn r4_blocks_that_were_read_count_as_output() {
     assert!(sending.exception().unwrap().is_some());
     assert_eq!(event_loop.output_total(), Bytes(0));
 }
+
+#[test]
+fn n49_files_follow_each_other_from_the_callbacks_of_those_before() {
+    let event_loop = TestLoop::new();
+    let (protocol, log) = Hooks::new().recorded();
+    let (transport, mut peer) = tcp(&event_loop, protocol);
+    let (one, two) = (transport.clone(), transport.clone());
+    transport.send_file(file_of(b"one ").into()).add_done_callback(move |sent| {
+        assert_eq!(sent.result().unwrap(), 4);
+        one.write(b"and ");
+        one.send_file(file_of(b"two ").into()).add_done_callback(move |sent| {
+            assert_eq!(sent.result().unwrap(), 4);
+            // Nobody keeps this one's future: it is sent all the same.
+            drop(two.send_file(file_of(b"three").into()));
+            two.close();
+        });
+    });
+    assert_eq!(read_to_end(&event_loop, &mut peer), b"one and two three");
+    event_loop.run_until_complete(&transport.wait_closed()).unwrap();
+    log.check_ended();
+}
+
+#[test]
+fn r8_n51_a_protocol_that_panics_meanwhile_ends_its_connection_and_the_file() {
+    let event_loop = TestLoop::new();
+    let errors = collect_errors(&event_loop);
+    let (protocol, log) = Hooks::new().recorded();
+    let (transport, _peer) = narrow_tcp(&event_loop, protocol);
+    let (other, mut other_peer) = tcp(&event_loop, Hooks::new());
+    let file = file_of(&pattern(1 << 20));
+    let sending = transport.send_file((&file).into());
+    event_loop.run_ready_now();
+    assert!(!sending.done());
+    let boxed: Box<dyn tulipa_transports::Protocol> = Box::new(Panics);
+    transport.set_boxed_protocol(boxed);
+    drop(log); // the one that was replaced is told nothing more
+    transport.close();
+    transport.abort();
+    let error = event_loop.run_until_complete(&sending).unwrap_err();
+    assert!(SendFileError::of(&error).unwrap().sent() > 0);
+    event_loop.run_until_complete(&transport.wait_closed()).unwrap();
+    assert_eq!(panic_message(&errors.take()[0]), "at the end");
+    assert_eq!(Arc::strong_count(&file), 1);
+    let sending = other.send_file(file_of(b"tulip").into());
+    event_loop.run_until_complete(&sending).unwrap();
+    other.close();
+    assert_eq!(read_to_end(&event_loop, &mut other_peer), b"tulip");
+}
+
+struct Panics;
+
+impl tulipa_transports::Protocol for Panics {
+    fn data_received(&mut self, _: &dyn tulipa_transports::Transport, _: &[u8]) {}
+
+    fn connection_lost(
+        &mut self,
+        _: &dyn tulipa_transports::Transport,
+        _: Option<futures::Exception>,
+    ) {
+        panic!("at the end");
+    }
+}
