@@ -61,7 +61,7 @@ use works::{
 /// # Ok::<(), futures::Exception>(())
 /// ```
 pub trait SocketLoop: AbstractEventLoop {
-    /// Receives at most `most` bytes, whatever is there. No bytes are the end of the stream (N-45), or
+    /// Receives at most `most` bytes, and at most 1 MiB, whatever is there. No bytes are the end of the stream (N-45), or
     /// an empty datagram; or what was asked for was nothing.
     ///
     /// A wait that is cancelled loses nothing. While it waits no buffer is held.

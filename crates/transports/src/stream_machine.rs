@@ -554,6 +554,7 @@ impl StreamMachine {
     /// Sending failed. What was received before is still delivered, if the protocol wants it now.
     /// Says whether this is what ended it.
     pub(crate) fn fail_sending(&mut self) -> bool {
+        self.file = FileState::None;
         let readable = self.made && self.is_reading();
         let decides = self.abort(End::Failed);
         if decides && readable {

@@ -251,8 +251,9 @@ impl<B: Backend> StreamTransport<B> {
     /// Ends it now, dropping the output. The first end counts.
     fn end(self: &Rc<Self>, end: End, reason: Option<Exception>) {
         let unsent = self.machine.borrow().size() > 0;
+        let decides = self.with_machine(|machine| machine.abort(end));
         self.fail_file(reason.as_ref());
-        if self.with_machine(|machine| machine.abort(end)) && reason.is_some() {
+        if decides && reason.is_some() {
             self.rare(|rare| rare.reason = reason);
         }
         if self.machine.borrow().is_over() {

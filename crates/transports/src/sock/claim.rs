@@ -232,7 +232,9 @@ impl Source for Claimed {
         let Some(waiting) = waiting else { return };
         // Whoever waits may take its time: until then nothing is watched, since it would be ready again
         // and again.
-        self.watch_less(&*eventloop::current());
+        if let Some(event_loop) = eventloop::try_current() {
+            self.watch_less(&*event_loop);
+        }
         // One that was cancelled waits no more.
         let _ = waiting.set_result(());
     }

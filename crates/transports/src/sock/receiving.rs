@@ -52,12 +52,16 @@ impl Work for RecvFrom {
     }
 }
 
+/// Whoever asks for more is given this much.
+const LARGEST: usize = 1024 * 1024;
+
 /// Receives into the loop's buffer, so that whoever waits holds none meanwhile.
 fn with_space<T>(
     base: &Base,
     most: usize,
     receive: impl FnOnce(&mut [u8]) -> io::Result<T>,
 ) -> Attempt<T> {
+    let most = most.min(LARGEST);
     let shared = LoopShared::of(&*base.event_loop);
     let mut buffer = shared.take_read_buffer();
     let received = match buffer.get_mut(..most) {

@@ -90,8 +90,8 @@ impl<B: Backend> StreamTransport<B> {
                     None => kind.into(),
                 };
                 let told = SendFileError::wrap(job.transfer.sent(), error.into());
+                self.sending_failed(reason); // first: the end of a file may be that of a close
                 self.end_file(*job, Some(Err(told)));
-                self.sending_failed(reason);
             }
         }
     }

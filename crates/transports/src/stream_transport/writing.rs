@@ -208,8 +208,9 @@ impl<B: Backend> StreamTransport<B> {
     pub(super) fn sending_failed(self: &Rc<Self>, error: io::Error) {
         log::debug!(target: "tulipa", "{}: sending failed: {error}", self.backend.describe());
         let reason = Exception::from(error);
+        let decides = self.with_machine(|machine| machine.fail_sending());
         self.fail_file(Some(&reason));
-        if self.with_machine(|machine| machine.fail_sending()) {
+        if decides {
             self.rare(|rare| rare.reason = Some(reason));
         }
         self.drop_outgoing_descriptors();

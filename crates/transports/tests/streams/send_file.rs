@@ -381,6 +381,65 @@ fn n49_closing_waits_for_the_file_and_aborting_does_not() {
 }
 
 #[test]
+fn x6_n52_a_close_that_waits_for_a_file_ends_with_what_went_wrong() {
+    let event_loop = TestLoop::new();
+    for linger in [true, false] {
+        let reason: Slot<Option<ErrorKind>> = Slot::new();
+        let seen = reason.clone();
+        let hooks = Hooks::new().lost(move |_, reason| {
+            let kind = reason.map(|reason| reason.io_kind().unwrap_or(ErrorKind::TimedOut));
+            seen.set(kind);
+        });
+        let (protocol, log) = hooks.recorded();
+        let (transport, peer) = narrow_tcp(&event_loop, protocol);
+        let sending = transport.send_file(file_of(&pattern(1 << 20)).into());
+        event_loop.run_ready_now();
+        transport.close();
+        let peer = match linger {
+            true => {
+                event_loop.advance(Duration::from_secs(30));
+                Some(peer)
+            }
+            false => {
+                reset(peer);
+                None
+            }
+        };
+        assert!(event_loop.run_until_complete(&sending).is_err());
+        event_loop.run_until_complete(&transport.wait_closed()).unwrap();
+        match reason.get() {
+            Some(ErrorKind::TimedOut) => assert!(linger),
+            Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => assert!(!linger),
+            other => panic!("{other:?}"),
+        }
+        log.check_ended();
+        drop(peer);
+    }
+}
+
+#[test]
+fn x7_n52_what_was_received_before_a_file_failed_is_still_delivered() {
+    let event_loop = TestLoop::new();
+    let received: Slot<Vec<u8>> = Slot::new();
+    let seen = received.clone();
+    let left = Hooks::new().data(move |_, data| seen.update(|all| all.extend_from_slice(data)));
+    let (left, log) = left.recorded();
+    let pair = event_loop.memory_pair(left, Hooks::new(), MemoryOptions::default());
+    event_loop.run_ready_now();
+    let sending = pair.left.send_file(file_of(&pattern(1 << 20)).into());
+    pair.right.write(b"I have seen enough");
+    pair.right.pause_reading();
+    event_loop.run_ready_now();
+    pair.break_left_output();
+    assert!(event_loop.run_until_complete(&sending).is_err());
+    event_loop.run_until_complete(&pair.left.wait_closed()).unwrap();
+    assert_eq!(received.get(), b"I have seen enough");
+    log.check_ended();
+    pair.right.abort();
+    event_loop.run_ready_now();
+}
+
+#[test]
 fn n49_ending_our_direction_waits_for_the_file() {
     let event_loop = TestLoop::new();
     let (transport, mut peer) = narrow_tcp(&event_loop, Hooks::new().keep_open());
@@ -486,4 +545,66 @@ fn r4_blocks_that_were_read_count_as_output() {
     event_loop.run_ready_now();
     assert!(sending.exception().unwrap().is_some());
     assert_eq!(event_loop.output_total(), Bytes(0));
+}
+
+#[test]
+fn n49_files_follow_each_other_from_the_callbacks_of_those_before() {
+    let event_loop = TestLoop::new();
+    let (protocol, log) = Hooks::new().recorded();
+    let (transport, mut peer) = tcp(&event_loop, protocol);
+    let (one, two) = (transport.clone(), transport.clone());
+    transport.send_file(file_of(b"one ").into()).add_done_callback(move |sent| {
+        assert_eq!(sent.result().unwrap(), 4);
+        one.write(b"and ");
+        one.send_file(file_of(b"two ").into()).add_done_callback(move |sent| {
+            assert_eq!(sent.result().unwrap(), 4);
+            // Nobody keeps this one's future: it is sent all the same.
+            drop(two.send_file(file_of(b"three").into()));
+            two.close();
+        });
+    });
+    assert_eq!(read_to_end(&event_loop, &mut peer), b"one and two three");
+    event_loop.run_until_complete(&transport.wait_closed()).unwrap();
+    log.check_ended();
+}
+
+#[test]
+fn r8_n51_a_protocol_that_panics_meanwhile_ends_its_connection_and_the_file() {
+    let event_loop = TestLoop::new();
+    let errors = collect_errors(&event_loop);
+    let (protocol, log) = Hooks::new().recorded();
+    let (transport, _peer) = narrow_tcp(&event_loop, protocol);
+    let (other, mut other_peer) = tcp(&event_loop, Hooks::new());
+    let file = file_of(&pattern(1 << 20));
+    let sending = transport.send_file((&file).into());
+    event_loop.run_ready_now();
+    assert!(!sending.done());
+    let boxed: Box<dyn tulipa_transports::Protocol> = Box::new(Panics);
+    transport.set_boxed_protocol(boxed);
+    drop(log); // the one that was replaced is told nothing more
+    transport.close();
+    transport.abort();
+    let error = event_loop.run_until_complete(&sending).unwrap_err();
+    assert!(SendFileError::of(&error).unwrap().sent() > 0);
+    event_loop.run_until_complete(&transport.wait_closed()).unwrap();
+    assert_eq!(panic_message(&errors.take()[0]), "at the end");
+    assert_eq!(Arc::strong_count(&file), 1);
+    let sending = other.send_file(file_of(b"tulip").into());
+    event_loop.run_until_complete(&sending).unwrap();
+    other.close();
+    assert_eq!(read_to_end(&event_loop, &mut other_peer), b"tulip");
+}
+
+struct Panics;
+
+impl tulipa_transports::Protocol for Panics {
+    fn data_received(&mut self, _: &dyn tulipa_transports::Transport, _: &[u8]) {}
+
+    fn connection_lost(
+        &mut self,
+        _: &dyn tulipa_transports::Transport,
+        _: Option<futures::Exception>,
+    ) {
+        panic!("at the end");
+    }
 }
