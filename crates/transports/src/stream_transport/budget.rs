@@ -191,10 +191,9 @@ impl<B: Backend> StreamTransport<B> {
     /// It is over.
     pub(super) fn stop_watching_budget(&self) {
         let watched = self.if_rare(|rare| rare.watched.take());
-        for timer in watched.into_iter().flat_map(|watched| [watched.pause, watched.recheck]) {
-            if let Some(timer) = timer {
-                timer.cancel();
-            }
+        let timers = watched.into_iter().flat_map(|watched| [watched.pause, watched.recheck]);
+        for timer in timers.flatten() {
+            timer.cancel();
         }
     }
 
