@@ -47,6 +47,7 @@
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
+//! - [`subprocess`] starts other programs, and talks to them through pipes.
 //! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
 
 #![deny(unsafe_code)]
