@@ -127,7 +127,9 @@ fn r14_a_busy_core_comes_to_its_end_too() {
     });
     let cores = starting.take(Some(secs(20))).unwrap();
     let clients = [connect(&cores), connect(&cores)];
-    wait_until("both are there", || cores.loads() == [Some(1), Some(1)]);
+    for client in &clients {
+        client.peek(&mut [0]).unwrap(); // it is being written to
+    }
     let report = cores.shutdown(Duration::from_millis(50)).take(Some(secs(20))).unwrap();
     assert_eq!((report.drained, report.aborted), (0, 2));
     drop(clients);
