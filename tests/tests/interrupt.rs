@@ -15,7 +15,9 @@ struct Program {
 
 impl Program {
     fn start(scenario: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_interruptible"));
+        // A test that runs in the background may find the signal ignored, which children inherit.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(env!("CARGO_BIN_EXE_interruptible"));
         command.arg(scenario).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let said = BufReader::new(child.stdout.take().unwrap());
