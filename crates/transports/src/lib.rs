@@ -70,6 +70,7 @@ mod loop_shared;
 mod network_loop;
 mod pipes;
 mod protocol;
+mod protocol_slot;
 mod report_limit;
 mod resolve;
 mod scope;

@@ -23,6 +23,7 @@ use super::socket::SocketIo;
 use super::{DatagramProtocol, DatagramStats, DatagramTransport};
 use crate::limits::OutputLimits;
 use crate::loop_shared::{LoopShared, Waiting};
+use crate::protocol_slot::ProtocolSlot;
 use crate::{ExtraInfo, SocketView};
 use eventloop::{AbstractEventLoop, Direction, Interest, Source, SourceKey, SourceKind};
 use futures::{Callback, Exception, Future, SchedulerExt, TimerHandle};
@@ -37,10 +38,7 @@ pub(super) struct Endpoint {
     shared: Rc<LoopShared>,
     socket: SocketIo,
     machine: RefCell<DatagramMachine>,
-    /// `None` while one of its methods runs, and before and after its time.
-    protocol: Cell<Option<Box<dyn DatagramProtocol>>>,
-    /// The protocol that follows the one that is running.
-    successor: Cell<Option<Box<dyn DatagramProtocol>>>,
+    protocol: ProtocolSlot<dyn DatagramProtocol>,
     key: Cell<Option<SourceKey>>,
     /// What the kernel watches.
     interest: Cell<Interest>,
@@ -48,8 +46,6 @@ pub(super) struct Endpoint {
     burst: RefCell<Burst>,
     reading: Direct,
     sending: Direct,
-    /// A method of the protocol is running.
-    running: Cell<bool>,
     /// A turn of our own is queued.
     turn_queued: Cell<bool>,
     /// We stand in the loop's list of transports whose output waits.
@@ -132,15 +128,13 @@ impl Endpoint {
             machine: RefCell::new(DatagramMachine::new(limits, by_receiver)),
             socket,
             shared,
-            protocol: Cell::new(None),
-            successor: Cell::new(None),
+            protocol: ProtocolSlot::new(None),
             key: Cell::new(None),
             interest: Cell::new(Interest::NONE),
             stats: Cell::default(),
             burst: RefCell::new(Burst::new()),
             reading: Direct::new(Patience::new(FREE_TRIES, LONGEST_REST)),
             sending: Direct::new(retries),
-            running: Cell::new(false),
             turn_queued: Cell::new(false),
             listed: Cell::new(false),
             thrown_away: Cell::new(false),
@@ -160,7 +154,7 @@ impl Endpoint {
     /// Gives it its protocol; `connection_made` comes in a turn of its own, then `opened` is done
     /// (N-34).
     pub(super) fn open(self: &Rc<Self>, protocol: Box<dyn DatagramProtocol>, opened: Opened) {
-        self.protocol.set(Some(protocol));
+        self.protocol.fill(protocol);
         self.opened.set(Some(opened));
         self.queue_turn();
     }
@@ -402,7 +396,7 @@ impl Waiting for Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        for protocol in [self.protocol.take(), self.successor.take()].into_iter().flatten() {
+        for protocol in self.protocol.empty() {
             self.drop_protocol(protocol);
         }
         let held = self.machine.get_mut().held();

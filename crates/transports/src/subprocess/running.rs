@@ -15,6 +15,7 @@ use super::spawn::{Ends, Spawned, spawn};
 use super::{ExitStatus, SpawnError, SubprocessOptions, SubprocessProtocol, SubprocessTransport};
 use crate::loop_shared::add_waiting;
 use crate::pipes::{open_read_end, open_write_end};
+use crate::protocol_slot::ProtocolSlot;
 use crate::{Protocol, ProtocolUnavailable, Transport};
 use eventloop::{AbstractEventLoop, Direction, Interest, Source, SourceKey, SourceKind};
 use futures::{Callback, ClosedError, Exception, ExceptionContext, Future, SchedulerExt, catch};
@@ -38,11 +39,7 @@ pub(super) struct Subprocess {
     /// The program, for people.
     program: String,
     machine: RefCell<SubprocessMachine>,
-    /// `None` while one of its methods runs, and after its time.
-    protocol: Cell<Option<Box<dyn SubprocessProtocol>>>,
-    /// What follows the protocol that is running.
-    successor: Cell<Option<Box<dyn SubprocessProtocol>>>,
-    running: Cell<bool>,
+    protocol: ProtocolSlot<dyn SubprocessProtocol>,
     turn_queued: Cell<bool>,
     closing: Cell<bool>,
     /// The watch of its descriptor.
@@ -121,9 +118,7 @@ impl Subprocess {
             child,
             program,
             machine: RefCell::new(SubprocessMachine::new(piped)),
-            protocol: Cell::new(Some(protocol)),
-            successor: Cell::new(None),
-            running: Cell::new(false),
+            protocol: ProtocolSlot::new(Some(protocol)),
             turn_queued: Cell::new(false),
             closing: Cell::new(false),
             key: Cell::new(None),
@@ -256,7 +251,7 @@ impl Subprocess {
             let owed = self.machine.borrow().owed_call();
             match owed {
                 None => break,
-                Some(_) if self.running.get() => return self.queue_turn(),
+                Some(_) if self.protocol.is_running() => return self.queue_turn(),
                 Some(Call::ConnectionMade) if !own_turn => break, // its turn is queued
                 Some(Call::ConnectionMade) if self.was_called_off() => {
                     self.machine.borrow_mut().call_off();
@@ -329,8 +324,7 @@ impl Subprocess {
         method: &'static str,
         function: impl FnOnce(&mut dyn SubprocessProtocol, &dyn SubprocessTransport) -> R,
     ) -> Option<R> {
-        let mut protocol = self.protocol.take()?;
-        self.running.set(true);
+        let mut protocol = self.protocol.lend().ok()?;
         let transport = SubprocessHandle(self.clone());
         let outcome = catch(|| function(&mut *protocol, &transport));
         let name = protocol.type_name();
@@ -346,13 +340,8 @@ impl Subprocess {
     }
 
     fn put_back(&self, protocol: Box<dyn SubprocessProtocol>) {
-        self.running.set(false);
-        match self.successor.take() {
-            None => self.protocol.set(Some(protocol)),
-            Some(successor) => {
-                self.protocol.set(Some(successor));
-                self.drop_protocol(protocol);
-            }
+        if let Some(before) = self.protocol.put_back(protocol) {
+            self.drop_protocol(before);
         }
     }
 
@@ -379,7 +368,7 @@ impl Subprocess {
             // If it was cancelled, nobody waits for this.
             let _ = opened.set_exception(reason.unwrap_or_else(closed_too_early));
         }
-        if let Some(protocol) = self.protocol.take() {
+        for protocol in self.protocol.empty() {
             self.drop_protocol(protocol);
         }
         for waiter in self.close_waiters.take() {
@@ -436,7 +425,7 @@ impl Subprocess {
         self.closing.set(true);
         drop(self.opened.take());
         drop(self.pipes.take());
-        for protocol in [self.protocol.take(), self.successor.take()].into_iter().flatten() {
+        for protocol in self.protocol.empty() {
             self.drop_protocol(protocol);
         }
     }
@@ -457,12 +446,9 @@ impl Subprocess {
     }
 
     fn replace_protocol(&self, protocol: Box<dyn SubprocessProtocol>) {
-        let before = if self.is_over() {
-            Some(protocol) // nobody will call it any more
-        } else if self.running.get() {
-            self.successor.replace(Some(protocol))
-        } else {
-            self.protocol.replace(Some(protocol))
+        let before = match self.is_over() {
+            true => Some(protocol), // nobody will call it any more
+            false => self.protocol.replace(protocol),
         };
         if let Some(before) = before {
             self.drop_protocol(before);
@@ -473,13 +459,7 @@ impl Subprocess {
         self: &Rc<Self>,
         function: &mut dyn FnMut(&mut dyn SubprocessProtocol, &dyn SubprocessTransport),
     ) -> Result<(), ProtocolUnavailable> {
-        let Some(mut protocol) = self.protocol.take() else {
-            return Err(match self.running.get() {
-                true => ProtocolUnavailable::Running,
-                false => ProtocolUnavailable::Gone,
-            });
-        };
-        self.running.set(true);
+        let mut protocol = self.protocol.lend()?;
         let transport = SubprocessHandle(self.clone());
         // The panic is the caller's own, and goes on to them once all is in its place again.
         let outcome = catch_unwind(AssertUnwindSafe(|| function(&mut *protocol, &transport)));

@@ -1,12 +1,17 @@
 //! What the tests share: a protocol made of closures inside a recorder, and sockets to play with.
 
+#[path = "../real_time/mod.rs"]
+mod real_time;
+
+pub(crate) use real_time::run_until;
+
 use eventloop::TestLoop;
 use futures::{Exception, ExceptionContext, PanicError};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tulipa_transports::{
     Address, Bytes, DatagramError, DatagramOptions, DatagramProtocol, DatagramTransport,
     NetworkLoop, WriteBufferLimits,
@@ -230,20 +235,6 @@ pub(crate) fn close(event_loop: &TestLoop, transport: &Rc<dyn DatagramTransport>
     event_loop.run_ready_now();
     assert!(log.is_lost());
     assert_eq!(log.reason(), None);
-}
-
-/// Runs the loop until `done`, in real time, without a sleep; fails after ten seconds.
-#[track_caller]
-pub(crate) fn run_until(event_loop: &TestLoop, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    loop {
-        event_loop.run_ready_now();
-        if done() {
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_secs(10), "it never came");
-        std::thread::yield_now();
-    }
 }
 
 /// A place for one value that a closure fills in.

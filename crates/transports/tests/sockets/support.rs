@@ -1,11 +1,15 @@
 //! What the tests share: sockets in pairs, and looking at what is left.
 
+#[path = "../real_time/mod.rs"]
+mod real_time;
+
+pub(crate) use real_time::run_until;
+
 use eventloop::TestLoop;
 use socket2::{Domain, Socket, Type};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 /// A connected pair of non-blocking Unix sockets.
 pub(crate) fn unix_pair() -> (Rc<UnixStream>, Rc<UnixStream>) {
@@ -36,20 +40,6 @@ pub(crate) fn udp() -> Rc<UdpSocket> {
 pub(crate) fn tcp() -> Rc<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
     Rc::new(socket)
-}
-
-/// Runs the loop until `done`, in real time, without a sleep; fails after ten seconds.
-#[track_caller]
-pub(crate) fn run_until(event_loop: &TestLoop, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    loop {
-        event_loop.run_ready_now();
-        if done() {
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_secs(10), "it never came");
-        std::thread::yield_now();
-    }
 }
 
 /// Bytes that are different at every place for a while.

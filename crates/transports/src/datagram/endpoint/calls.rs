@@ -85,8 +85,7 @@ impl Endpoint {
         method: &'static str,
         function: impl FnOnce(&mut dyn DatagramProtocol, &dyn DatagramTransport) -> R,
     ) -> Option<R> {
-        let mut protocol = self.protocol.take()?;
-        self.running.set(true);
+        let mut protocol = self.protocol.lend().ok()?;
         let transport = DatagramHandle::lent(self);
         let outcome = catch(|| function(&mut *protocol, &transport));
         let outcome = outcome.map_err(|exception| (exception, protocol.type_name()));
@@ -106,13 +105,7 @@ impl Endpoint {
         self: &Rc<Self>,
         function: &mut dyn FnMut(&mut dyn DatagramProtocol, &dyn DatagramTransport),
     ) -> Result<(), ProtocolUnavailable> {
-        let Some(mut protocol) = self.protocol.take() else {
-            return Err(match self.running.get() {
-                true => ProtocolUnavailable::Running,
-                false => ProtocolUnavailable::Gone,
-            });
-        };
-        self.running.set(true);
+        let mut protocol = self.protocol.lend()?;
         let transport = DatagramHandle::lent(self);
         // The panic is the caller's own, and goes on to them once all is in its place again.
         let outcome = catch_unwind(AssertUnwindSafe(|| function(&mut *protocol, &transport)));
@@ -123,14 +116,9 @@ impl Endpoint {
 
     /// The method has returned: the protocol goes back into its slot, or its successor does (P-21).
     fn put_back(&self, protocol: Box<dyn DatagramProtocol>) {
-        self.running.set(false);
-        match self.successor.take() {
-            None => self.protocol.set(Some(protocol)),
-            Some(successor) => {
-                self.protocol.set(Some(successor));
-                self.with_machine(|machine| machine.protocol_replaced());
-                self.drop_protocol(protocol);
-            }
+        if let Some(before) = self.protocol.put_back(protocol) {
+            self.with_machine(|machine| machine.protocol_replaced());
+            self.drop_protocol(before);
         }
     }
 
@@ -140,11 +128,11 @@ impl Endpoint {
     ) {
         let before = if self.machine.borrow().is_lost() {
             Some(protocol) // nobody will call it any more
-        } else if self.running.get() {
-            self.successor.replace(Some(protocol))
         } else {
-            self.with_machine(|machine| machine.protocol_replaced());
-            self.protocol.replace(Some(protocol))
+            if !self.protocol.is_running() {
+                self.with_machine(|machine| machine.protocol_replaced());
+            }
+            self.protocol.replace(protocol)
         };
         self.requested();
         if let Some(before) = before {
@@ -187,7 +175,7 @@ impl Endpoint {
             // If it was called off, nobody waits for this.
             let _ = opened.set_exception(reason.unwrap_or_else(closed_too_early));
         }
-        if let Some(protocol) = self.protocol.take() {
+        for protocol in self.protocol.empty() {
             self.drop_protocol(protocol);
         }
         self.leave_word();

@@ -27,7 +27,7 @@ impl Endpoint {
     /// After a request from the user: what it causes is delivered when the protocol's method that is
     /// running returns, else in a turn of its own.
     pub(super) fn requested(self: &Rc<Self>) {
-        if !self.running.get() {
+        if !self.protocol.is_running() {
             self.follow_up();
         }
     }
