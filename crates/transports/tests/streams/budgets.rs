@@ -123,6 +123,34 @@ fn r5_what_all_calls_take_together_holds_reading_until_the_span_is_over() {
 }
 
 #[test]
+fn r5_a_short_pause_does_not_end_a_longer_one() {
+    let event_loop = TestLoop::new();
+    for span in [ms(1000), Duration::MAX] {
+        let budget = ConnectionBudget::new()
+            .longest_call(ms(10))
+            .call_time(ms(25), span)
+            .policy(BudgetPolicy::PauseReading);
+        let (count, counted) = counter();
+        let mut work = slow(&event_loop);
+        let hooks = Hooks::new().data(move |transport, data| {
+            counted();
+            work(transport, data);
+        });
+        let pair = pair(&event_loop, hooks, budget);
+        pair.right.write(&[30]);
+        event_loop.run_ready_now();
+        pair.right.write(&[0]);
+        let mut work = slow(&event_loop);
+        pair.left.with_protocol(|_: &mut Hooks, transport| work(transport, &[20])).unwrap();
+        event_loop.advance(ms(949));
+        assert_eq!(count.get(), 1);
+        event_loop.advance(ms(1));
+        assert_eq!(count.get(), if span == Duration::MAX { 1 } else { 2 });
+        end(&event_loop, &pair);
+    }
+}
+
+#[test]
 fn r5_r1_a_connection_that_takes_too_much_of_its_life_is_aborted_with_the_reason() {
     let event_loop = TestLoop::new();
     let budget =
