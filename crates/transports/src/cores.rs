@@ -136,7 +136,7 @@ struct Shared {
     intakes: Box<[Mutex<Option<Intake>>]>,
     /// At which core the next search for the idlest begins.
     next: AtomicUsize,
-    shed: AtomicU64,
+    shed: Arc<AtomicU64>,
     news: mailbox::Sender<News>,
     ended: concurrent::Future<CoresReport>,
 }
@@ -150,7 +150,7 @@ impl Cores {
             addresses: OnceLock::new(),
             intakes: (0..count).map(|_| Mutex::default()).collect(),
             next: AtomicUsize::new(0),
-            shed: AtomicU64::new(0),
+            shed: Arc::default(),
             news,
             ended: concurrent::Future::new(),
         };
@@ -173,7 +173,8 @@ impl Cores {
         (0..self.count()).map(|index| self.intake(index).map(|intake| intake.load())).collect()
     }
 
-    /// How many connections were closed at once, because no core took any more in.
+    /// How many connections were closed at once, because no core took any more in, or the one that they
+    /// came to had as many as it may.
     pub fn shed(&self) -> u64 {
         self.shared.shed.load(Relaxed)
     }

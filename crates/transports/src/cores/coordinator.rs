@@ -27,9 +27,10 @@ const REST: Duration = Duration::from_secs(1);
 const LAST_STEPS: Duration = Duration::from_millis(100);
 
 /// What the coordinator's thread does.
-pub(super) fn coordinate(plan: Plan, place: CoresPlace, starting: concurrent::Future<Cores>) {
+pub(super) fn coordinate(mut plan: Plan, place: CoresPlace, starting: concurrent::Future<Cores>) {
     let (news, inbox) = mailbox::unbounded();
     let cores = Cores::new(plan.count, news);
+    plan.common.shed = Some(cores.shared.shed.clone());
     let (answer, ended) = (starting.clone(), cores.shared.ended.clone());
     let called_off = cores.shared.news.clone();
     starting.add_done_callback(move |starting| {
