@@ -55,6 +55,9 @@ impl Directory {
         let open = || {
             if !path.is_dir() {
                 fs::create_dir(&path)?;
+                // Its own name is to survive a crash as well.
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
             }
             let directory = File::open(&path)?;
             match directory.try_lock() {
