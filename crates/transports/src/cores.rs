@@ -44,7 +44,8 @@ use std::time::Duration;
 /// Nobody is served before all cores have started; then the future is done, with a handle of them all.
 /// It fails with what kept the first from starting, or with the `io::Error` of an address that cannot be
 /// listened on, and nothing is left then; [`OnCoreFailure::GoOn`] makes do with the cores that did start.
-/// Cancelling it ends what was begun.
+/// Cancelling it ends what was begun, and so does a [`shutdown`](Cores::shutdown) from inside of a `start`,
+/// for which it fails with [`InvalidStateError`](futures::InvalidStateError).
 ///
 /// The future can be waited for on any thread: with
 /// [`take`](futures::concurrent::Future::take), or in a coroutine through
