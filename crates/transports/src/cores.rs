@@ -44,7 +44,8 @@ use std::time::Duration;
 /// Nobody is served before all cores have started; then the future is done, with a handle of them all.
 /// It fails with what kept the first from starting, or with the `io::Error` of an address that cannot be
 /// listened on, and nothing is left then; [`OnCoreFailure::GoOn`] makes do with the cores that did start.
-/// Cancelling it ends what was begun.
+/// Cancelling it ends what was begun, and so does a [`shutdown`](Cores::shutdown) from inside of a `start`,
+/// for which it fails with [`InvalidStateError`](futures::InvalidStateError).
 ///
 /// The future can be waited for on any thread: with
 /// [`take`](futures::concurrent::Future::take), or in a coroutine through
@@ -136,7 +137,7 @@ struct Shared {
     intakes: Box<[Mutex<Option<Intake>>]>,
     /// At which core the next search for the idlest begins.
     next: AtomicUsize,
-    shed: AtomicU64,
+    shed: Arc<AtomicU64>,
     news: mailbox::Sender<News>,
     ended: concurrent::Future<CoresReport>,
 }
@@ -150,7 +151,7 @@ impl Cores {
             addresses: OnceLock::new(),
             intakes: (0..count).map(|_| Mutex::default()).collect(),
             next: AtomicUsize::new(0),
-            shed: AtomicU64::new(0),
+            shed: Arc::default(),
             news,
             ended: concurrent::Future::new(),
         };
@@ -173,7 +174,8 @@ impl Cores {
         (0..self.count()).map(|index| self.intake(index).map(|intake| intake.load())).collect()
     }
 
-    /// How many connections were closed at once, because no core took any more in.
+    /// How many connections were closed at once, because no core took any more in, or the one that they
+    /// came to had as many as it may.
     pub fn shed(&self) -> u64 {
         self.shared.shed.load(Relaxed)
     }

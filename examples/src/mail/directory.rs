@@ -6,7 +6,7 @@
 //!
 //! Invariants: names are made here, of the time, the process and a number, so that no client has a say in
 //! them and none is used twice; a file that ends with `.eml` is whole; one process uses a directory at a
-//! time.
+//! time; what somebody else put there stays.
 //!
 //! ```text
 //! X-Caught: 1767225600.000000000 2      when, and how many recipients
@@ -19,9 +19,9 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -55,6 +55,9 @@ impl Directory {
         let open = || {
             if !path.is_dir() {
                 fs::create_dir(&path)?;
+                // Its own name is to survive a crash as well.
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
             }
             let directory = File::open(&path)?;
             match directory.try_lock() {
@@ -112,6 +115,7 @@ impl Directory {
     }
 
     fn write(&self, path: &Path, mail: &CaughtMail) -> io::Result<()> {
+        self.check_place()?;
         let in_work = path.with_extension(IN_WORK);
         // Never over a file that is there, whoever made it.
         let mut file =
@@ -127,10 +131,19 @@ impl Directory {
             let _ = fs::remove_file(&in_work);
             return Err(error);
         }
-        self.directory.sync_all().inspect_err(|_| {
+        self.check_place().and_then(|()| self.directory.sync_all()).inspect_err(|_| {
             // The client is told that it was not kept.
             let _ = fs::remove_file(path);
         })
+    }
+
+    /// Another directory of this name is not locked, and would not be forced to the disk.
+    fn check_place(&self) -> io::Result<()> {
+        let identity = |found: Metadata| (found.dev(), found.ino());
+        match identity(fs::metadata(&self.path)?) == identity(self.directory.metadata()?) {
+            true => Ok(()),
+            false => Err(io::Error::other("the directory was replaced by another")),
+        }
     }
 
     /// Removes the files of mails that nobody wants any more.
@@ -156,18 +169,25 @@ impl Directory {
         let mut paths = self.files(WHOLE)?;
         paths.sort_unstable(); // the names begin with the time
         let mut newest = Vec::new();
-        let mut room = store.limits().bytes;
-        for path in paths.into_iter().rev().take(store.limits().mails) {
+        let limits = store.limits();
+        let mut room = limits.bytes;
+        for path in paths.into_iter().rev() {
             let size = match fs::metadata(&path) {
                 Ok(found) => usize::try_from(found.len()).unwrap_or(usize::MAX),
                 Err(_) => continue,
             };
-            if size > room {
+            if size > limits.bytes {
+                log::warn!("{} is passed over: it is too large", path.display());
+                continue;
+            }
+            if size > room || newest.len() >= limits.mails {
                 break;
             }
-            room -= size;
             match read_mail(&path) {
-                Ok((received, mail)) => newest.push((received, mail, path)),
+                Ok((received, mail)) => {
+                    room -= size;
+                    newest.push((received, mail, path));
+                }
                 Err(error) => log::warn!("{} is passed over: {error}", path.display()),
             }
         }
@@ -180,8 +200,8 @@ impl Directory {
     }
 
     fn remove_leftovers(&self) -> io::Result<()> {
-        for path in self.files(IN_WORK)? {
-            if let Err(error) = fs::remove_file(&path) {
+        for path in self.files(IN_WORK)?.iter().filter(|path| is_made_here(path)) {
+            if let Err(error) = fs::remove_file(path) {
                 log::warn!("cannot remove {}: {error}", path.display());
             }
         }
@@ -200,6 +220,16 @@ impl Directory {
         }
         Ok(found)
     }
+}
+
+/// Whether the name is one that [`Directory::new_path`] makes: others are somebody else's.
+fn is_made_here(path: &Path) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let parts = path.file_stem().and_then(|stem| stem.to_str()?.split_once('.'));
+    parts.is_some_and(|(seconds, rest)| {
+        let rest: Vec<&str> = rest.split('-').collect();
+        is_number(seconds) && rest.len() == 3 && rest.into_iter().all(is_number)
+    })
 }
 
 fn since_1970(time: SystemTime) -> Duration {
@@ -248,7 +278,8 @@ fn parse_head(bytes: &[u8]) -> Option<(SystemTime, Mail)> {
     };
     let (time, count) = field("X-Caught: ")?.split_once(' ')?;
     let (seconds, nanos) = time.split_once('.')?;
-    let since = Duration::new(seconds.parse().ok()?, nanos.parse().ok().filter(|n| *n < 1 << 30)?);
+    let since =
+        Duration::new(seconds.parse().ok()?, nanos.parse().ok().filter(|n| *n < 1_000_000_000)?);
     let client = field("X-Helo: ")?.into();
     let address = |text: &str| match Address::parse_path(text.as_bytes()) {
         Ok((address, b"")) => Some(address),

@@ -95,12 +95,14 @@ impl Keeps<'_> {
         };
         let path = directory.new_path(received);
         let mail = self.store.borrow().admit(mail, received, Some(path))?;
+        let cost = self.store.borrow_mut().expect(&mail)?;
         let writing = current().run_in_executor(None, move || {
             let kept = directory.keep(&mail);
             kept.map(|()| mail)
         });
         let (store, transport) = (self.store.clone(), self.transport.handle());
         writing.add_done_callback(move |writing| {
+            store.borrow_mut().has_come(cost);
             // Without an executor that takes it, nothing was written.
             let kept = writing.take().unwrap_or(Err(NotKept::Failed));
             let outcome = kept.and_then(|mail| caught(store.borrow_mut().keep(mail)));
@@ -246,18 +248,21 @@ mod tests {
     #[test]
     fn a_mail_that_cannot_be_kept_is_answered_so_and_the_next_is_taken() {
         let scene = scene();
-        let mails = scene.place.path().join("mails");
-        std::fs::remove_dir(&mails).unwrap();
+        let (mails, away) = (scene.place.path().join("mails"), scene.place.path().join("away"));
+        std::fs::rename(&mails, &away).unwrap();
         scene.says(&format!("EHLO me\r\n{MAIL}"));
-        scene.run_until(|| scene.told.borrow().contains("\r\n451 4.3.0 "));
-        assert!(scene.store.borrow().is_empty());
+        let answered = |code: &str| scene.told.borrow().matches(code).count();
+        scene.run_until(|| answered("\r\n451 4.3.0 ") == 1);
+        // One that is not locked is no better.
         std::fs::create_dir(&mails).unwrap();
         scene.says(MAIL);
-        // The directory that was locked is another one, which cannot be forced to the disk any more by
-        // its path; what counts is that the answer and the file agree.
-        let answered = |code: &str| scene.told.borrow().matches(code).count();
-        scene.run_until(|| answered("\r\n451 ") == 2 || answered("caught as message 1") == 1);
-        assert_eq!(scene.files(), answered("caught as message 1"));
+        scene.run_until(|| answered("\r\n451 4.3.0 ") == 2);
+        assert_eq!((scene.store.borrow().len(), scene.files()), (0, 0));
+        std::fs::remove_dir(&mails).unwrap();
+        std::fs::rename(&away, &mails).unwrap();
+        scene.says(MAIL);
+        scene.run_until(|| answered("caught as message 1") == 1);
+        assert_eq!(scene.files(), 1);
         scene.end();
     }
 
@@ -271,6 +276,53 @@ mod tests {
         scene.run_until(|| scene.store.borrow().len() == 1);
         assert_eq!(scene.files(), 1);
         scene.end();
+    }
+
+    /// Takes jobs and runs none until it is told to.
+    #[derive(Default)]
+    struct Slow(std::sync::Mutex<Vec<tulipa::concurrent::Job>>);
+
+    impl tulipa::concurrent::Executor for Slow {
+        fn execute(&self, job: tulipa::concurrent::Job) -> Result<(), tulipa::concurrent::Refused> {
+            self.0.lock().unwrap().push(job);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn r4_mails_that_wait_for_the_disk_count_though_their_clients_are_gone() {
+        let event_loop = TestLoop::new();
+        let slow = Arc::new(Slow::default());
+        event_loop.set_default_executor(slow.clone());
+        let place = tempfile::tempdir().unwrap();
+        let directory = Some(Arc::new(Directory::open(place.path()).unwrap()));
+        let limits = StoreLimits { mails: 10, bytes: 100_000 };
+        let store = Rc::new(RefCell::new(Store::new(limits)));
+        let mail = MAIL.replace("hello", &"hello\r\n".repeat(4_000));
+        let send = || {
+            let smtp = SmtpProtocol::new(Rc::default(), store.clone(), Duration::from_secs(10))
+                .keeping_files(directory.clone());
+            let told = Rc::default();
+            let client = Told(Rc::clone(&told));
+            let pair = event_loop.memory_pair(smtp, client, MemoryOptions::default());
+            pair.right.write(format!("EHLO me\r\n{mail}").as_bytes());
+            event_loop.run_ready_now();
+            pair.right.abort();
+            pair.left.abort();
+            event_loop.run_ready_now();
+            told.take().contains("\r\n452 ")
+        };
+        let refused: Vec<bool> = (0..6).map(|_| send()).collect();
+        assert_eq!(refused, [false, false, false, true, true, true]);
+        slow.0.lock().unwrap().drain(..).for_each(tulipa::concurrent::Job::run);
+        event_loop.run_ready_now();
+        assert_eq!(store.borrow().len(), 3);
+        assert!(!send(), "there is room again");
+        drop(slow.0.lock().unwrap().pop()); // whoever shuts the executor down
+        event_loop.run_ready_now();
+        assert_eq!([send(), send(), send(), send()], [false, false, false, true]);
+        slow.0.lock().unwrap().clear();
+        event_loop.run_ready_now();
     }
 
     #[test]

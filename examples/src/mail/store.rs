@@ -1,7 +1,8 @@
 //! The mails that were caught: the newest ones, within a number and a number of bytes.
 //!
-//! Invariant: both limits hold after every call, counted with what a mail costs beside its content; ids
-//! grow, are never used twice, and `mails` is sorted by them.
+//! Invariant: both limits hold after every call, counted with what a mail costs beside its content, and that
+//! of bytes once more for the mails that wait for their files; ids grow, are never used twice, and `mails`
+//! is sorted by them.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -46,6 +47,8 @@ pub struct Store {
     limits: StoreLimits,
     mails: VecDeque<CaughtMail>,
     bytes: usize,
+    /// What mails cost that are being written to their files.
+    coming: usize,
     last_id: u64,
     dropped: u64,
     /// The files of mails that were removed.
@@ -107,6 +110,26 @@ impl Store {
         self.last_id = caught.id;
         self.mails.push_back(caught);
         Ok(self.last_id)
+    }
+
+    /// Counts a mail that was admitted and waits for its file: all that do may be as large as all that are
+    /// kept, whether their clients are still there or not. The answer is for
+    /// [`has_come`](Store::has_come).
+    ///
+    /// # Errors
+    /// When too many wait already.
+    pub fn expect(&mut self, caught: &CaughtMail) -> Result<usize, NotKept> {
+        let cost = caught.cost();
+        if cost > self.limits.bytes.saturating_sub(self.coming) {
+            return Err(NotKept::NoRoom);
+        }
+        self.coming += cost;
+        Ok(cost)
+    }
+
+    /// A mail that was expected at this cost waits no more.
+    pub fn has_come(&mut self, cost: usize) {
+        self.coming -= cost;
     }
 
     /// The files of mails that were removed since this was last asked: nobody wants them any more.

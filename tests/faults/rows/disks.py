@@ -208,3 +208,15 @@ def one_directory_is_used_by_one_process():
                               capture_output=True, text=True, timeout=20)
         assert done.returncode == 1 and "another process" in done.stderr, (done.returncode, done.stderr)
         assert "panicked" not in done.stderr
+
+
+@row
+def a_directory_that_it_makes_is_on_the_disk_before_a_mail_is():
+    need("strace")
+    with tempfile.TemporaryDirectory(prefix="tulipa-mails-") as place:
+        # It cannot listen at an address for documentation, so it ends by itself.
+        done = subprocess.run(["strace", "-f", "-y", "-e", "trace=mkdir,mkdirat,fsync", BUILT / "mailcatcher",
+                               "--host", "192.0.2.1", "--store", f"{place}/mails"],
+                              capture_output=True, text=True, timeout=20)
+        made = done.stderr.split(f'{place}/mails"', 1)[1]
+        assert f"<{place}>) = 0" in " ".join(made.split()), done.stderr

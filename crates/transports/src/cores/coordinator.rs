@@ -6,10 +6,11 @@ use super::worker::work;
 use super::{Accepting, CoreEnd, Cores, CoresReport};
 use crate::server::{Bound, bind_again, bind_server, create_acceptor, create_unix_acceptor};
 use crate::{Address, Server, ServerOptions, ShutdownReport};
-use eventloop::{AbstractEventLoop, Runner};
+use eventloop::{AbstractEventLoop, AbstractEventLoopExt, Runner};
 use futures::channels::mailbox;
 use futures::{
-    Exception, Instant, SchedulerExt, TimeoutError, catch, concurrent, sleep, timeout_at,
+    Exception, Instant, InvalidStateError, SchedulerExt, TimeoutError, catch, concurrent, timeout,
+    timeout_at,
 };
 use std::io;
 use std::net::SocketAddr;
@@ -26,9 +27,10 @@ const REST: Duration = Duration::from_secs(1);
 const LAST_STEPS: Duration = Duration::from_millis(100);
 
 /// What the coordinator's thread does.
-pub(super) fn coordinate(plan: Plan, place: CoresPlace, starting: concurrent::Future<Cores>) {
+pub(super) fn coordinate(mut plan: Plan, place: CoresPlace, starting: concurrent::Future<Cores>) {
     let (news, inbox) = mailbox::unbounded();
     let cores = Cores::new(plan.count, news);
+    plan.common.shed = Some(cores.shared.shed.clone());
     let (answer, ended) = (starting.clone(), cores.shared.ended.clone());
     let called_off = cores.shared.news.clone();
     starting.add_done_callback(move |starting| {
@@ -37,7 +39,8 @@ pub(super) fn coordinate(plan: Plan, place: CoresPlace, starting: concurrent::Fu
             let _ = called_off.send(News::ShutDown(Duration::ZERO));
         }
     });
-    let mut runner = Runner::builder().handle_sigint(false).build();
+    let mut runner =
+        Runner::builder().handle_sigint(false).executor_shutdown_timeout(LAST_STEPS).build();
     let outcome = catch(|| {
         runner.run(async move { Coordinator::new(plan, cores, inbox, starting).run(place).await })
     });
@@ -383,29 +386,35 @@ impl Coordinator {
             report.aborted += one.aborted;
             report.cores.push(one);
         }
-        self.join_threads().await?;
-        if let Some(failure) = self.failure.take() {
-            // If it was called off, nobody waits for this.
-            let _ = self.starting.set_exception(failure);
-        }
+        self.join_threads().await;
+        let shut_down = || InvalidStateError::new("the cores were shut down while they started");
+        let failure = self.failure.take().unwrap_or_else(|| shut_down().into());
+        // If it was done, or called off, nobody waits for this.
+        let _ = self.starting.set_exception(failure);
         // It ends once.
         let _ = self.cores.shared.ended.set_result(report);
+        // A core that comes out of its start too late is told here, or sees by `ended` that it is.
+        while let Some(news) = self.inbox.try_recv() {
+            if let News::Started { commands, .. } = news {
+                command(&commands, Command::ShutDown(Duration::ZERO));
+            }
+        }
         Ok(())
     }
 
-    /// Those that have told their end are as good as gone.
-    async fn join_threads(&mut self) -> Result<(), Exception> {
-        let until = self.event_loop.time() + LAST_STEPS;
-        for thread in self.states.iter_mut().filter_map(|state| state.thread.take()) {
-            while !thread.is_finished() && self.event_loop.time() < until {
-                sleep(Duration::from_millis(1)).await?;
-            }
-            if thread.is_finished() {
+    /// Those that have told their end are as good as gone: only their thread's own values may take long,
+    /// whose destructors `is_finished` does not wait for.
+    async fn join_threads(&mut self) {
+        let threads: Vec<_> = self.states.iter_mut().filter_map(|it| it.thread.take()).collect();
+        let joining = self.event_loop.run_in_executor(None, move || {
+            for thread in threads {
                 // What it panicked with, if it did, was told already.
                 let _ = thread.join();
             }
+        });
+        if let Err(exception) = timeout(LAST_STEPS, joining).await {
+            log::warn!(target: "tulipa", "the thread of a core is left to itself: {exception}");
         }
-        Ok(())
     }
 }
 

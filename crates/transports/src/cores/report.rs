@@ -47,7 +47,7 @@ pub struct CoresReport {
     pub drained: usize,
     /// Those that had to be aborted; of stuck cores all that they had.
     pub aborted: usize,
-    /// Connections that were closed at once before, because no core took any more in.
+    /// Connections that were closed at once before ([`Cores::shed`](crate::Cores::shed)).
     pub shed: u64,
     /// How each core ended, by number.
     pub cores: Vec<CoreReport>,

@@ -43,7 +43,9 @@ fn run(
         .shutdown_timeout(LAST)
         .executor_shutdown_timeout(LAST)
         .build();
-    let outcome = runner.run(serve(plan, cores, index, bound));
+    let outcome = runner.run(serve(plan, cores.clone(), index, bound));
+    // What it is given from now on, nobody would serve.
+    cores.set_intake(index, None);
     let closed = runner.close();
     outcome.and_then(|report| closed.map(|()| report))
 }
@@ -59,12 +61,15 @@ async fn serve(
     let own = commands.clone();
     let event_loop = eventloop::current();
     let news = cores.shared.news.clone();
+    let ended = cores.shared.ended.clone();
     let core = Core { index, cores };
     let factory = (plan.start)(core)?;
     let server = serve_bound(&*event_loop, factory, &plan.common, bound)?;
     // Without a coordinator nobody would ever command.
     let told = news.send(News::Started { core: index, intake: server.intake(), commands });
-    told.map_err(|_| Exception::msg("there is no coordinator"))?;
+    if told.is_err() || ended.done() {
+        return Err(Exception::msg("there is no coordinator"));
+    }
 
     let mut deadline = Instant::NEVER;
     let report = loop {

@@ -19,6 +19,8 @@ use futures::{
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// The part of a server that its listeners, its connections and its handles share.
@@ -37,6 +39,8 @@ pub(crate) struct ServerCore {
     /// Nobody has room for more connections: they wait in the system's queue.
     full: Cell<bool>,
     max_connections: usize,
+    /// Where connections that are too many are counted besides.
+    shed: Option<Arc<AtomicU64>>,
     state: Cell<State>,
     listeners: RefCell<Vec<Weak<Listener>>>,
     /// Each connection knows its place in here.
@@ -94,6 +98,7 @@ impl ServerCore {
             taking_in: Cell::new(false),
             full: Cell::new(false),
             max_connections: options.most_connections(),
+            shed: options.shed.clone(),
             state: Cell::new(State::Bound),
             listeners: RefCell::default(),
             connections: RefCell::default(),
@@ -231,6 +236,9 @@ impl ServerCore {
     fn make_connection(&self, owner: &Rc<Owner>, backend: SocketBackend) {
         self.count(|counts| counts.accepted += 1);
         if self.shared.connections() >= self.max_connections {
+            if let Some(shed) = &self.shed {
+                shed.fetch_add(1, Relaxed);
+            }
             return self.count(|counts| counts.shed += 1);
         }
         let Some(mut consumer) = self.consumer.take() else { return };

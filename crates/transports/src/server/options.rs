@@ -10,6 +10,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// What servers of both kinds have in common.
 #[derive(Clone, Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct CommonOptions {
     pub(crate) backlog: u32,
     pub(crate) start_serving: bool,
     pub(crate) max_connections: Option<usize>,
+    /// Where those that are too many are counted besides, for servers that belong together.
+    pub(crate) shed: Option<Arc<AtomicU64>>,
     pub(crate) limits: OutputLimits,
     pub(crate) stream_limit: Bytes,
 }
@@ -27,6 +31,7 @@ impl Default for CommonOptions {
             backlog: 1024,
             start_serving: true,
             max_connections: None,
+            shed: None,
             limits: OutputLimits { linger: ACCEPTED_LINGER, ..OutputLimits::default() },
             stream_limit: DEFAULT_LIMIT,
         }

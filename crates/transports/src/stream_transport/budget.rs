@@ -18,8 +18,8 @@ pub(super) struct Watched {
     spent: Spent,
     /// It holds too much, and that was said.
     is_told: bool,
-    /// Goes on reading once the time is over.
-    pause: Option<TimerHandle>,
+    /// When reading goes on, and what sees to it; a pause without end has nothing.
+    pause: Option<(Instant, Option<TimerHandle>)>,
     /// Asks a protocol that held too much again.
     recheck: Option<TimerHandle>,
 }
@@ -157,8 +157,16 @@ impl<B: Backend> StreamTransport<B> {
         })
     }
 
-    /// Reads nothing for so long.
+    /// Reads nothing for so long; a longer pause that is under way stays.
     fn pause_for(self: &Rc<Self>, pause: Duration) {
+        let until = match pause {
+            Duration::MAX => Instant::NEVER,
+            pause => self.event_loop().time() + pause,
+        };
+        let before = self.if_watched(|watched| watched.pause.as_ref().map(|pause| pause.0));
+        if before.flatten().is_some_and(|before| before >= until) {
+            return;
+        }
         self.with_machine(|machine| machine.hold(Hold::Time));
         let timer = (pause < Duration::MAX).then(|| {
             let connection = Rc::downgrade(self);
@@ -169,8 +177,8 @@ impl<B: Backend> StreamTransport<B> {
                 }
             })
         });
-        let before = self.watched(|watched| std::mem::replace(&mut watched.pause, timer));
-        if let Some(timer) = before {
+        let before = self.watched(|watched| watched.pause.replace((until, timer)));
+        if let Some((_, Some(timer))) = before {
             timer.cancel();
         }
     }
@@ -191,7 +199,10 @@ impl<B: Backend> StreamTransport<B> {
     /// It is over.
     pub(super) fn stop_watching_budget(&self) {
         let watched = self.if_rare(|rare| rare.watched.take());
-        let timers = watched.into_iter().flat_map(|watched| [watched.pause, watched.recheck]);
+        let timers = watched.into_iter().flat_map(|watched| {
+            let pause = watched.pause.and_then(|(_, timer)| timer);
+            [pause, watched.recheck]
+        });
         for timer in timers.flatten() {
             timer.cancel();
         }

@@ -138,6 +138,40 @@ fn r8_the_others_go_on_or_the_core_comes_back() {
 }
 
 #[test]
+fn r8_a_core_that_is_ending_is_given_no_more_connections() {
+    let _alone = Alone::begin();
+    let (tell, told) = std::sync::mpsc::channel();
+    let (leave, leaves) = std::sync::mpsc::channel::<()>();
+    let leaves = std::sync::Mutex::new(Some(leaves));
+    let options = on(2, Accepting::HandedOver).on_failure(OnCoreFailure::GoOn);
+    let starting = serve_on_cores(options, move |core| {
+        if core.index() == 0 {
+            let (tell, leaves) = (tell.clone(), leaves.lock().unwrap().take().unwrap());
+            futures::create_task(async move {
+                let _ = futures::sleep(secs(3600)).await; // cancelled when the core ends
+                tell.send(()).unwrap();
+                let _ = leaves.recv();
+                Ok::<(), Exception>(())
+            });
+        }
+        answering(core)
+    });
+    let cores = starting.take(Some(secs(20))).unwrap();
+    let mut clients = [connect(&cores), connect(&cores)];
+    ask_all(&mut clients, b'?');
+    let on_first =
+        clients.iter_mut().find_map(|client| (ask(client, b'?').0 == 0).then_some(client));
+    std::io::Write::write_all(on_first.unwrap(), &[STOP]).unwrap();
+    told.recv_timeout(secs(20)).unwrap();
+    assert_eq!(cores.loads(), [None, Some(1)]);
+    let mut later: Vec<_> = (0..6).map(|_| connect(&cores)).collect();
+    wait_until("the other core has them", || cores.loads() == [None, Some(7)]);
+    drop(leave);
+    assert!(later.iter_mut().all(|client| ask(client, b'?').0 == 1));
+    cores.shutdown(secs(5)).take(Some(secs(20))).unwrap();
+}
+
+#[test]
 fn n12_a_start_that_is_called_off_leaves_nothing() {
     for accepting in BOTH {
         let _alone = Alone::begin();

@@ -113,8 +113,9 @@ fn r4_the_cores_share_the_places_for_connections() {
     let mut clients: Vec<_> = (0..4).map(|_| connect(&cores)).collect();
     ask_all(&mut clients, b'?');
     assert!(is_over(&mut connect(&cores)));
+    assert_eq!(cores.shed(), 1);
     let report = cores.shutdown(secs(5)).take(None).unwrap();
-    assert_eq!(report.drained, 4);
+    assert_eq!((report.drained, report.shed), (4, 1));
 }
 
 #[test]

@@ -60,6 +60,70 @@ fn r14_an_earlier_deadline_hastens_the_end() {
     }
 }
 
+#[test]
+fn n12_r14_a_shutdown_while_it_starts_is_told_to_whoever_waits_for_the_start() {
+    for accepting in [Accepting::HandedOver, Accepting::PortShared] {
+        let _alone = Alone::begin();
+        let (tell, told) = mpsc::channel();
+        let starting = serve_on_cores(on(2, accepting), move |core| {
+            if core.index() == 0 {
+                let report = core.cores().shutdown(secs(5));
+                tell.send((core.cores(), report)).unwrap();
+            }
+            answering(core)
+        });
+        let (cores, report) = told.recv_timeout(secs(20)).unwrap();
+        let report = report.take(Some(secs(20))).unwrap();
+        assert!(report.is_clean(), "{report:?}");
+        let failure = starting.take(Some(secs(5))).unwrap_err();
+        assert!(failure.is::<futures::InvalidStateError>(), "{failure:?}");
+        drop(cores);
+    }
+}
+
+/// A thread that has one of these ends when it is told to.
+struct Lingers(mpsc::Receiver<()>);
+
+impl Drop for Lingers {
+    fn drop(&mut self) {
+        let _ = self.0.recv();
+    }
+}
+
+thread_local! {
+    static LINGERS: std::cell::RefCell<Option<Lingers>> = const { std::cell::RefCell::new(None) };
+}
+
+#[test]
+fn r14_a_core_that_starts_only_when_all_is_over_ends_too() {
+    let _alone = Alone::begin();
+    let _log = LogWatch::begin();
+    let (begins, begun) = mpsc::channel();
+    let (leave, leaves) = mpsc::channel::<()>();
+    let (go, goes) = mpsc::channel::<()>();
+    let own = Mutex::new((Some(leaves), Some(goes)));
+    let starting = serve_on_cores(on(2, Accepting::HandedOver), move |core| {
+        if core.index() == 0 {
+            let leaves = own.lock().unwrap().0.take().unwrap();
+            begins.send(()).unwrap();
+            let _ = leaves.recv();
+        } else {
+            let goes = own.lock().unwrap().1.take().unwrap();
+            LINGERS.set(Some(Lingers(goes)));
+            begins.send(()).unwrap();
+        }
+        answering(core)
+    });
+    for _ in 0..2 {
+        begun.recv_timeout(secs(20)).unwrap();
+    }
+    // The first comes out of its start just when it was given up, while the other's thread is waited for.
+    LogWatch::on("core 0 is stuck", move || drop(leave));
+    starting.cancel();
+    wait_until("the coordinator is gone", || thread_is_gone("tulipa-cores"));
+    drop(go);
+}
+
 /// On the first core this runs code that does not return until the test says so.
 struct Stuck {
     enters: mpsc::Sender<()>,

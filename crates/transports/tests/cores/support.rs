@@ -150,3 +150,55 @@ pub(crate) fn ask_all(clients: &mut [TcpStream], byte: u8) {
 pub(crate) fn is_over(client: &mut impl Read) -> bool {
     matches!(client.read(&mut [0; 16]), Ok(0) | Err(_))
 }
+
+/// Whether there is no thread of this name any more.
+pub(crate) fn thread_is_gone(name: &str) -> bool {
+    let tasks = fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
+    let mut names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    names.all(|other| other.trim_end() != name)
+}
+
+/// Does something when a message is logged.
+pub(crate) struct LogWatch;
+
+type Reaction = (&'static str, Box<dyn FnOnce() + Send>);
+static REACTION: Mutex<Option<Reaction>> = Mutex::new(None);
+
+impl LogWatch {
+    pub(crate) fn begin() -> Self {
+        // A second time it is there already.
+        let _ = log::set_logger(&Logger);
+        log::set_max_level(log::LevelFilter::Error);
+        Self
+    }
+
+    pub(crate) fn on(message: &'static str, react: impl FnOnce() + Send + 'static) {
+        *REACTION.lock().unwrap() = Some((message, Box::new(react)));
+    }
+}
+
+impl Drop for LogWatch {
+    fn drop(&mut self) {
+        log::set_max_level(log::LevelFilter::Off);
+        drop(REACTION.lock().unwrap().take());
+    }
+}
+
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let mut reaction = REACTION.lock().unwrap();
+        if let Some((_, react)) =
+            reaction.take_if(|(message, _)| record.args().to_string().contains(*message))
+        {
+            react();
+        }
+    }
+
+    fn flush(&self) {}
+}

@@ -151,9 +151,47 @@ fn heads_that_are_cut_or_wrong_are_no_heads() {
         &b"X-Caught: 1 1\r\nX-Helo: me\r\nReturn-Path: <>\r\nX-RcptTo: <a@b>\r\n"[..],
         b"X-Caught: 1.9999999999 0\r\nX-Helo: me\r\nReturn-Path: <>\r\n",
         b"X-Caught: 18446744073709551615.0 0\r\nX-Helo: me\r\nReturn-Path: <>\r\n",
+        b"X-Caught: 18446744073709551615.1000000000 0\r\nX-Helo: me\r\nReturn-Path: <>\r\n",
         b"X-Caught: 1.0 1\r\nX-Helo: me\r\nReturn-Path: <>\r\nX-RcptTo: <>\r\n",
         b"X-Caught: 1.0 99999999999999999999\r\nX-Helo: me\r\nReturn-Path: <>\r\n",
     ] {
         assert!(parse_head(wrong).is_none());
     }
+}
+
+#[test]
+fn only_leftovers_of_its_own_are_removed() {
+    let place = tempfile::tempdir().unwrap();
+    let foreign =
+        ["film.mkv.part", "1.part", ".part", "0000000001.000000000-1-0.x.part", "a.b-c-d.part"];
+    for name in foreign.into_iter().chain(["0000000001.000000000-1-0.part"]) {
+        fs::write(place.path().join(name), "half").unwrap();
+    }
+    Directory::open(place.path()).unwrap();
+    let mut left = foreign.map(str::to_owned);
+    left.sort();
+    assert_eq!(names(place.path()), left);
+}
+
+#[test]
+fn a_file_that_is_too_large_for_the_store_does_not_hide_the_others() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = Directory::open(place.path()).unwrap();
+    catch(&directory, &mut Store::default(), mail("x"), 1);
+    File::create(place.path().join("zzz.eml")).unwrap().set_len(1 << 40).unwrap();
+    let mut store = Store::new(StoreLimits { mails: 1, bytes: 100_000 });
+    assert_eq!(directory.load(&mut store).unwrap(), 1);
+}
+
+#[test]
+fn a_directory_that_was_replaced_is_not_the_one_that_is_locked() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("mails");
+    let directory = Directory::open(&path).unwrap();
+    fs::rename(&path, place.path().join("older")).unwrap();
+    let other = Directory::open(&path).unwrap();
+    let caught = Store::default().admit(mail("x"), at(1), Some(directory.new_path(at(1)))).unwrap();
+    assert_eq!(directory.keep(&caught), Err(NotKept::Failed));
+    assert!(names(&path).is_empty());
+    assert_eq!(other.keep(&caught), Ok(()));
 }
