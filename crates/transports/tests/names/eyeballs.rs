@@ -241,6 +241,18 @@ fn n10_n14_the_deadline_is_over_all_attempts_and_names_those_without_an_answer()
 }
 
 #[test]
+fn n12_n14_a_connection_that_came_by_the_deadline_is_not_called_off_by_it() {
+    let host = Host::new(&[Accepted]);
+    let event_loop = host.known();
+    let options = ConnectOptions::from(host.addresses[0]).deadline(MS);
+    let opening = event_loop.create_connection(Hooks::new, options);
+    // The connection is there, and the deadline is over: the loop finds both in one turn.
+    event_loop.clock().set(event_loop.time() + MS);
+    assert_eq!(connected_to(&event_loop, &opening), host.addresses[0]);
+    assert!(event_loop.leftovers().is_empty());
+}
+
+#[test]
 fn n12_n15_cancelling_ends_every_attempt() {
     let host = Host::new(&[Ignored; 4]);
     let event_loop = host.known();
