@@ -52,7 +52,10 @@ pub(crate) fn create_connection(
                 eyeballs.delay = None; // only one attempt at a time can have that port
             }
             let connector = Connector::new(event_loop, factory, common);
-            let name = format!("{host}:{port}");
+            let name = match host.contains(':') {
+                true => format!("[{host}]:{port}"),
+                false => format!("{host}:{port}"),
+            };
             let found = resolve(event_loop, &host, port, family);
             connector.connect_from(local_addr).try_resolved(name, found, eyeballs)
         }

@@ -39,8 +39,8 @@ pub trait BlockingResolver: Send + Sync + 'static {
 /// Nobody ever waits for one to end: not a loop that closes, nor the process at its exit. Whoever asks
 /// what is being looked up already waits for that answer; so a name that hangs takes one thread,
 /// however many ask for it. If some of them have given up, the next who asks has it tried once more,
-/// up to four times at once. When all threads hang, others wait until their deadline, and the error says
-/// why.
+/// up to four times at once; the first that has an answer, or a failure of the kind `NotFound`, speaks
+/// for all of them. When all threads hang, others wait until their deadline, and the error says why.
 ///
 /// # Examples
 /// ```

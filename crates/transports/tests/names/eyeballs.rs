@@ -241,6 +241,19 @@ fn n10_n14_the_deadline_is_over_all_attempts_and_names_those_without_an_answer()
 }
 
 #[test]
+fn n10_n13_an_ipv6_host_is_told_once_and_as_addresses_are_written() {
+    if !has_ipv6() {
+        return;
+    }
+    let host = Host::at(&[("::1".parse().unwrap(), Refused)]);
+    let event_loop = host.known();
+    let opening = event_loop.create_connection(Hooks::new, ("::1", host.port()));
+    run_until(&event_loop, || opening.done());
+    let exception = opening.exception().unwrap().unwrap();
+    assert_eq!(exception.to_string(), format!("cannot connect to [::1]:{}", host.port()));
+}
+
+#[test]
 fn n12_n14_a_connection_that_came_by_the_deadline_is_not_called_off_by_it() {
     let host = Host::new(&[Accepted]);
     let event_loop = host.known();
