@@ -3,6 +3,7 @@
 use crate::raw::queue_errors;
 use crate::support::*;
 use eventloop::TestLoop;
+use futures::SchedulerExt;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -193,6 +194,27 @@ fn x34_p18_an_error_of_sending_is_not_taken_for_that_of_an_earlier_datagram() {
         [(ErrorKind::ConnectionRefused, Some(gone)), (ErrorKind::InvalidInput, Some(nowhere))]
     );
     assert_eq!(operations.take(), [DatagramOperation::Receive, DatagramOperation::Send]);
+    close(&event_loop, &server, &log);
+}
+
+#[test]
+fn r5_p18_who_sends_again_at_every_error_leaves_others_their_turn() {
+    let event_loop = TestLoop::new();
+    let nowhere = ip("127.0.0.1:0".parse().unwrap());
+    let others_ran: Slot<bool> = Slot::new();
+    let (to, seen, tries) = (nowhere.clone(), others_ran.clone(), Slot::<usize>::new());
+    let hooks = Hooks::new().error(move |transport, _| {
+        tries.update(|count| *count += 1);
+        assert!(tries.get() < 1_000, "nobody else has had a turn");
+        if !seen.get() {
+            assert!(!transport.sendto(b"again", Some(&to)).is_taken());
+        }
+    });
+    let (server, _, log) = udp(&event_loop, hooks);
+    assert!(!server.sendto(b"once", Some(&nowhere)).is_taken());
+    event_loop.call_soon(move || others_ran.set(true));
+    event_loop.run_ready_now();
+    assert!(log.count("error") > 1);
     close(&event_loop, &server, &log);
 }
 
