@@ -254,6 +254,22 @@ fn n10_n13_an_ipv6_host_is_told_once_and_as_addresses_are_written() {
 }
 
 #[test]
+fn n13_an_address_of_another_family_than_the_wanted_one_is_refused() {
+    let host = Host::new(&[Accepted]);
+    let event_loop = host.known();
+    let by_name = ConnectOptions::from(("127.0.0.1", host.port())).family(Family::V6);
+    let by_address = ConnectOptions::from(host.addresses[0]).family(Family::V6);
+    for options in [by_name, by_address] {
+        let opening = event_loop.create_connection(Hooks::new, options);
+        run_until(&event_loop, || opening.done());
+        let exception = opening.exception().unwrap().expect("it is IPv4");
+        assert_eq!(exception.io_kind(), Some(ErrorKind::NotFound));
+        assert!(exception.to_string().contains("127.0.0.1"), "{exception}");
+    }
+    assert!(event_loop.leftovers().is_empty());
+}
+
+#[test]
 fn n12_n14_a_connection_that_came_by_the_deadline_is_not_called_off_by_it() {
     let host = Host::new(&[Accepted]);
     let event_loop = host.known();
