@@ -254,6 +254,20 @@ fn n10_n13_an_ipv6_host_is_told_once_and_as_addresses_are_written() {
 }
 
 #[test]
+fn n5_an_address_that_the_resolver_gives_twice_is_tried_once_in_its_order() {
+    let host = Host::new(&[Refused, Refused, Refused]);
+    let event_loop = TestLoop::new();
+    let [a, b, c] = host.addresses[..] else { unreachable!("it has three") };
+    event_loop.set_resolver(Always(vec![c, a, c, b, a]));
+    let opening = event_loop.create_connection(Hooks::new, host.options());
+    run_until(&event_loop, || opening.done());
+    let exception = opening.exception().unwrap().unwrap();
+    let errors = ConnectError::of(&exception).unwrap().errors();
+    let tried: Vec<_> = errors.map(|(address, _)| address.as_ip().unwrap()).collect();
+    assert_eq!(tried, [c, a, b]);
+}
+
+#[test]
 fn n13_an_address_of_another_family_than_the_wanted_one_is_refused() {
     let host = Host::new(&[Accepted]);
     let event_loop = host.known();
