@@ -43,6 +43,13 @@ pub(crate) fn create_connection(
     let ConnectOptions { target, family, local_addr, mut eyeballs, common } = options;
     match target {
         Target::Socket(socket) => over_socket(event_loop, factory, socket, common),
+        Target::Address(address) if family.is_some_and(|family| !family.matches(&address)) => {
+            let future = event_loop.create_future();
+            let message =
+                format!("cannot connect to {address}: it is an address of the other family");
+            fail(&future, io::Error::new(io::ErrorKind::NotFound, message).into());
+            future
+        }
         Target::Address(address) => {
             let connector = Connector::new(event_loop, factory, common);
             connector.connect_from(local_addr).try_all(address.to_string(), [Address::Ip(address)])
@@ -52,7 +59,10 @@ pub(crate) fn create_connection(
                 eyeballs.delay = None; // only one attempt at a time can have that port
             }
             let connector = Connector::new(event_loop, factory, common);
-            let name = format!("{host}:{port}");
+            let name = match host.contains(':') {
+                true => format!("[{host}]:{port}"),
+                false => format!("{host}:{port}"),
+            };
             let found = resolve(event_loop, &host, port, family);
             connector.connect_from(local_addr).try_resolved(name, found, eyeballs)
         }

@@ -22,6 +22,7 @@ pub use threaded::{BlockingResolver, ThreadedResolver, ThreadedResolverOptions};
 
 use eventloop::AbstractEventLoop;
 use futures::{Exception, Future, SchedulerExt};
+use indexmap::IndexSet;
 use known::{known_addresses, known_name};
 use look_up::{Question, begin};
 use std::io;
@@ -40,13 +41,9 @@ pub(crate) fn resolve(
     let mut query = AddressQuery::from((host, port)).socket_type(SocketType::Stream);
     query.family = family;
     look_up_addresses(event_loop, query, |answers| {
-        let mut addresses = Vec::with_capacity(answers.len());
-        for AddressInfo { address, .. } in answers {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-        addresses
+        // There may be thousands, and others wait.
+        let addresses: IndexSet<SocketAddr> = answers.iter().map(|info| info.address).collect();
+        addresses.into_iter().collect()
     })
 }
 

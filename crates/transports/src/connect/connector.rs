@@ -1,7 +1,7 @@
 //! [`Connector`]: one call of a creator, until it is decided.
 //!
 //! Invariant: the deadline's timer, the attempts that are under way, and the timers between them own
-//! it. When its future is done, all of these are gone, a look-up included. Of several attempts only the
+//! it, until an attempt has won: from then on the connection is on its own, and too late for nothing. When its future is done, all of these are gone, a look-up included. Of several attempts only the
 //! one that won is still there when user code hears of it (N-15).
 
 use super::attempt::{Attempt, begin};
@@ -286,6 +286,7 @@ impl Connector {
 
     /// The winner, which is not among those under way any more.
     fn connected(&self, connection: &Rc<Connection>) {
+        cancel(&self.deadline); // it came in time, though its protocol hears of it later
         *self.race.borrow_mut() = Race::new([]);
         self.end_attempts(); // N-15: before anybody hears of it
         match self.factory.take() {

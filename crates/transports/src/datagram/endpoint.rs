@@ -285,8 +285,8 @@ impl Endpoint {
         }
     }
 
-    /// Readiness led to nothing: if that is so again and again, the socket is left alone for a while
-    ///
+    /// Readiness led to nothing, and is still there: if that is so again and again, the socket is left
+    /// alone for a while.
     fn led_to_nothing(self: &Rc<Self>, direction: Direction) {
         let direct = self.direct(direction);
         let rest = direct.patience.borrow_mut().fruitless();

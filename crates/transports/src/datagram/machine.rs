@@ -173,9 +173,10 @@ impl DatagramMachine {
         self.finish_draining();
     }
 
-    /// Reads nothing until the queue has fallen to the low mark.
+    /// Reads nothing until the queue has fallen to the low mark, if there is one: it may be that the
+    /// limit lets nothing be queued at all.
     pub(super) fn hold_back(&mut self) {
-        self.held_back = true;
+        self.held_back = !self.lanes.is_empty();
     }
 
     pub(super) fn limits(&self) -> &OutputLimits {

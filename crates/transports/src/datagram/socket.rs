@@ -6,6 +6,7 @@ use super::segments::send_segments;
 use crate::Address;
 use crate::backend::system::{SEND_FLAGS, never_signal};
 use crate::server::SocketFile;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SocketAddrAny, SocketAddrUnix};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
@@ -219,6 +220,13 @@ impl SocketIo {
         })?;
         let sender = name.map_or(Address::Unnamed, address_of);
         Ok(Received { count, sender })
+    }
+
+    /// Whether there is something to receive, or an error, as the system has it now.
+    pub(super) fn is_ready_to_receive(&self) -> bool {
+        let mut asked = [PollFd::new(&self.socket, PollFlags::IN)];
+        // One that cannot be asked is as good as ready: it will be tried.
+        poll(&mut asked, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
     }
 
     /// Takes one entry out of the queue of errors, which a socket has if it was set up so. Says which

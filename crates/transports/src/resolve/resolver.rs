@@ -14,8 +14,8 @@ use std::time::Duration;
 /// Each loop has one; [`set_resolver`](super::ResolverLoop::set_resolver) replaces it. It is asked on
 /// the loop's thread, only what has to be looked up, and never what cannot be a name. When nobody
 /// wants the answer any more, or the look-up's deadline is over, the future that it gave is
-/// cancelled. One that blocks is a [`BlockingResolver`](super::BlockingResolver), in a
-/// [`ThreadedResolver`].
+/// cancelled, and the answer is moved out of it: give each who asks one of its own. One that blocks is
+/// a [`BlockingResolver`](super::BlockingResolver), in a [`ThreadedResolver`].
 ///
 /// # Examples
 /// ```

@@ -39,8 +39,8 @@ pub trait BlockingResolver: Send + Sync + 'static {
 /// Nobody ever waits for one to end: not a loop that closes, nor the process at its exit. Whoever asks
 /// what is being looked up already waits for that answer; so a name that hangs takes one thread,
 /// however many ask for it. If some of them have given up, the next who asks has it tried once more,
-/// up to four times at once. When all threads hang, others wait until their deadline, and the error says
-/// why.
+/// up to four times at once; the first that has an answer, or a failure of the kind `NotFound`, speaks
+/// for all of them. When all threads hang, others wait until their deadline, and the error says why.
 ///
 /// # Examples
 /// ```
@@ -164,13 +164,28 @@ fn on_loop<A: Send + 'static>(
 ) -> Future<A> {
     match asked {
         // The loop itself, not a scope of it: whoever asked ends the look-up.
-        Ok(answer) => wrap_future(&answer, &*event_loop.to_rc()),
+        Ok(answer) => {
+            let wrapped = wrap_future(&answer, &*event_loop.to_rc());
+            let gives_up = GivesUp(answer);
+            wrapped.add_done_callback(move |_| drop(gives_up));
+            wrapped
+        }
         Err(refused) => {
             let future = event_loop.create_future();
             // It is new, hence pending.
             let _ = future.set_exception(refused);
             future
         }
+    }
+}
+
+/// A caller who is gone once this is dropped, however that came: a loop that closes drops what waits on
+/// it, and cancels nothing.
+struct GivesUp<A: Send + 'static>(concurrent::Future<A>);
+
+impl<A: Send + 'static> Drop for GivesUp<A> {
+    fn drop(&mut self) {
+        self.0.cancel(); // of no effect if it was answered
     }
 }
 

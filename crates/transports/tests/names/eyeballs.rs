@@ -241,6 +241,61 @@ fn n10_n14_the_deadline_is_over_all_attempts_and_names_those_without_an_answer()
 }
 
 #[test]
+fn n10_n13_an_ipv6_host_is_told_once_and_as_addresses_are_written() {
+    if !has_ipv6() {
+        return;
+    }
+    let host = Host::at(&[("::1".parse().unwrap(), Refused)]);
+    let event_loop = host.known();
+    let opening = event_loop.create_connection(Hooks::new, ("::1", host.port()));
+    run_until(&event_loop, || opening.done());
+    let exception = opening.exception().unwrap().unwrap();
+    assert_eq!(exception.to_string(), format!("cannot connect to [::1]:{}", host.port()));
+}
+
+#[test]
+fn n5_an_address_that_the_resolver_gives_twice_is_tried_once_in_its_order() {
+    let host = Host::new(&[Refused, Refused, Refused]);
+    let event_loop = TestLoop::new();
+    let [a, b, c] = host.addresses[..] else { unreachable!("it has three") };
+    event_loop.set_resolver(Always(vec![c, a, c, b, a]));
+    let opening = event_loop.create_connection(Hooks::new, host.options());
+    run_until(&event_loop, || opening.done());
+    let exception = opening.exception().unwrap().unwrap();
+    let errors = ConnectError::of(&exception).unwrap().errors();
+    let tried: Vec<_> = errors.map(|(address, _)| address.as_ip().unwrap()).collect();
+    assert_eq!(tried, [c, a, b]);
+}
+
+#[test]
+fn n13_an_address_of_another_family_than_the_wanted_one_is_refused() {
+    let host = Host::new(&[Accepted]);
+    let event_loop = host.known();
+    let by_name = ConnectOptions::from(("127.0.0.1", host.port())).family(Family::V6);
+    let by_address = ConnectOptions::from(host.addresses[0]).family(Family::V6);
+    for options in [by_name, by_address] {
+        let opening = event_loop.create_connection(Hooks::new, options);
+        run_until(&event_loop, || opening.done());
+        let exception = opening.exception().unwrap().expect("it is IPv4");
+        assert_eq!(exception.io_kind(), Some(ErrorKind::NotFound));
+        assert!(exception.to_string().contains("127.0.0.1"), "{exception}");
+    }
+    assert!(event_loop.leftovers().is_empty());
+}
+
+#[test]
+fn n12_n14_a_connection_that_came_by_the_deadline_is_not_called_off_by_it() {
+    let host = Host::new(&[Accepted]);
+    let event_loop = host.known();
+    let options = ConnectOptions::from(host.addresses[0]).deadline(MS);
+    let opening = event_loop.create_connection(Hooks::new, options);
+    // The connection is there, and the deadline is over: the loop finds both in one turn.
+    event_loop.clock().set(event_loop.time() + MS);
+    assert_eq!(connected_to(&event_loop, &opening), host.addresses[0]);
+    assert!(event_loop.leftovers().is_empty());
+}
+
+#[test]
 fn n12_n15_cancelling_ends_every_attempt() {
     let host = Host::new(&[Ignored; 4]);
     let event_loop = host.known();

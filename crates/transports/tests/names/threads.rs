@@ -35,6 +35,7 @@ struct Calls {
 enum Decision {
     Answer(u8),
     Fail,
+    NoSuchName,
     Panic,
 }
 
@@ -53,7 +54,8 @@ impl BlockingResolver for Gated {
         drop(calls);
         match decision {
             Decision::Answer(last) => Ok(vec![SocketAddr::from(([127, 0, 0, last], 0)).into()]),
-            Decision::Fail => Err(io::Error::new(ErrorKind::NotFound, "no such name")),
+            Decision::Fail => Err(io::Error::new(ErrorKind::ResourceBusy, "not now")),
+            Decision::NoSuchName => Err(io::Error::new(ErrorKind::NotFound, "no such name")),
             Decision::Panic => panic!("the resolver is broken"),
         }
     }
@@ -288,6 +290,41 @@ fn r12_closing_a_loop_waits_for_no_look_up_and_its_answer_is_dropped() {
         std::thread::yield_now();
     }
     assert!(!found.done());
+}
+
+#[test]
+fn r12_r4_callers_of_a_loop_that_closed_do_not_count_as_waiting() {
+    let gated = Gated::default();
+    let options = ThreadedResolverOptions { max_waiting: 3, ..Default::default() };
+    let threads = ThreadedResolver::new(gated.clone(), options);
+    for _ in 0..5 {
+        let event_loop = EventLoop::new().unwrap();
+        event_loop.set_resolver(threads.clone());
+        let found = event_loop.getaddrinfo(("hung.example", 1));
+        event_loop.run_once(Some(Duration::ZERO)).unwrap();
+        assert_eq!((found.done(), threads.waiting()), (false, 1));
+        drop(event_loop);
+        assert_eq!(threads.waiting(), 0);
+    }
+    for _ in 0..5 {
+        gated.decide("hung.example", Decision::Fail);
+    }
+}
+
+#[test]
+fn r12_that_there_is_no_such_name_is_told_though_an_earlier_attempt_hangs() {
+    let setting = Setting::with_threads(8);
+    let gives_up = setting.ask("gone.example");
+    setting.wait_for_calls(1);
+    gives_up.cancel();
+    setting.event_loop.run_ready_now();
+    let asks_again = setting.ask("gone.example");
+    setting.wait_for_calls(2);
+    setting.gated.decide("gone.example", Decision::NoSuchName);
+    run_until(&setting.event_loop, || asks_again.done());
+    let exception = asks_again.exception().unwrap().unwrap();
+    assert_eq!(exception.io_kind(), Some(ErrorKind::NotFound));
+    setting.end();
 }
 
 #[test]

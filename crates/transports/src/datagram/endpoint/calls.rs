@@ -10,12 +10,16 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
+/// So many calls that are owed are made in one turn. One that sends again whenever it hears of an error
+/// is owed the next at once, for ever.
+const CALLS_A_TURN: usize = 64;
+
 impl Endpoint {
-    /// Makes the calls that are owed, until there are no more. The end is told in a turn in which
-    /// nothing else was (P-16).
+    /// Makes the calls that are owed, until there are no more, or the others have to get their turn
+    /// . The end is told in a turn in which nothing else was (P-16).
     pub(super) fn settle(self: &Rc<Self>, turn: Turn) {
         let mut may_end = turn == Turn::Own;
-        loop {
+        for _ in 0..CALLS_A_TURN {
             let owed = self.machine.borrow().owed();
             match owed {
                 None => break,

@@ -56,7 +56,12 @@ impl Endpoint {
         if read > 0 || failures > 0 && dry {
             self.reading.patience.borrow_mut().fruitful();
         } else if self.machine.borrow().may_read() && !self.take_queued_errors() {
-            self.led_to_nothing(Direction::Read);
+            // What went away by itself, as a datagram does whose checksum proves bad, is no reason to
+            // keep those waiting that come later.
+            match self.socket.is_ready_to_receive() {
+                true => self.led_to_nothing(Direction::Read),
+                false => self.reading.patience.borrow_mut().fruitful(),
+            }
         }
         self.settle(Turn::Other);
     }
@@ -85,9 +90,7 @@ impl Endpoint {
     fn receiving_failed(self: &Rc<Self>, error: io::Error) {
         // Where errors are queued as well, the entry says whom this one concerns.
         let concerned = self.socket.take_queued_error();
-        let peer = || self.socket.peer().address().cloned();
-        let address = concerned.filter(|address| address.as_ip().is_some()).or_else(peer);
-        self.push_error(DatagramOperation::Receive, address, error);
+        self.tell_earlier(concerned, error);
         self.settle(Turn::Other);
     }
 
@@ -104,9 +107,7 @@ impl Endpoint {
             any = true;
             // What is queued without an error is none: a time stamp, or an error that was told.
             if let Some(error) = error {
-                let peer = || self.socket.peer().address().cloned();
-                let address = concerned.filter(|a| a.as_ip().is_some()).or_else(peer);
-                self.push_error(DatagramOperation::Receive, address, error);
+                self.tell_earlier(concerned, error);
             }
         }
         any

@@ -71,24 +71,18 @@ impl Endpoint {
         if data.len() <= size.get() || self.machine.borrow().must_wait(to) {
             return false;
         }
-        let sent = self.socket.send_segments(data, size, to);
-        match &sent {
-            Ok(()) => self.count(|stats| stats.sent += data.len().div_ceil(size.get()) as u64),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => {
-                if let Some(earlier) = self.whose_error(error) {
-                    let error = io::Error::from(error.kind());
-                    self.push_error(DatagramOperation::Receive, earlier, error);
-                    self.requested();
-                }
-            }
+        // Why not will be seen when they are sent one by one.
+        let sent = self.try_to_send(|| self.socket.send_segments(data, size, to)).is_ok();
+        if sent {
+            self.count(|stats| stats.sent += data.len().div_ceil(size.get()) as u64);
         }
-        sent.is_ok()
+        self.requested();
+        sent
     }
 
     fn send_or_queue(self: &Rc<Self>, data: &[u8], to: Option<&Address>) -> SendState {
         if !self.machine.borrow().must_wait(to) {
-            match self.try_to_send(data, to) {
+            match self.try_to_send(|| self.socket.send(data, to)) {
                 Ok(()) => return SendState::Sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
@@ -105,35 +99,79 @@ impl Endpoint {
         SendState::Queued { over_high_mark: self.machine.borrow().is_over_high_mark() }
     }
 
-    /// Sends one datagram. The system reports what came back for an earlier one in place of sending
-    /// this one; that is told, and this one tried again.
-    fn try_to_send(&self, data: &[u8], to: Option<&Address>) -> io::Result<()> {
+    /// Has `send` send. The system reports what came back for an earlier datagram in place of sending
+    /// this one; that is told, and this one tried again. What comes back is this one's own.
+    fn try_to_send(&self, send: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        // It may be that of an earlier one: then it does not come again.
+        let mut suspect: Option<io::Error> = None;
         for _ in 0..EARLIER_ERRORS {
-            match self.socket.send(data, to) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                Err(error) => match self.whose_error(&error) {
-                    None => return Err(error),
-                    Some(earlier) => self.push_error(DatagramOperation::Receive, earlier, error),
-                },
-                Ok(()) => return Ok(()),
+            let outcome = send();
+            let error = match outcome {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => error,
+                sent_or_blocked => {
+                    suspect.into_iter().for_each(|earlier| self.tell_earlier(None, earlier));
+                    return sent_or_blocked;
+                }
+            };
+            let Some(own) = self.own_error(error) else { continue };
+            match suspect.take() {
+                Some(before) if before.raw_os_error() == own.raw_os_error() => return Err(own),
+                Some(earlier) => self.tell_earlier(None, earlier),
+                None => {}
             }
+            if !self.may_be_of_the_network(&own) {
+                return Err(own);
+            }
+            suspect = Some(own);
         }
-        self.socket.send(data, to)
+        send()
     }
 
-    /// Whom an error of sending concerns, if it is that of an earlier datagram.
-    fn whose_error(&self, error: &io::Error) -> Option<Option<Address>> {
+    /// Tells what is known to be of earlier datagrams; gives back an error that may be this one's own.
+    fn own_error(&self, error: io::Error) -> Option<io::Error> {
         if self.socket.is_unix() || error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) {
-            return None;
+            return Some(error);
         }
-        match self.socket.take_queued_error() {
-            Some(concerned) => Some(concerned.as_ip().map(Address::Ip)),
-            // Nothing that is sent by UDP is refused at once.
-            None if error.kind() == io::ErrorKind::ConnectionRefused => {
-                Some(self.socket.peer().address().cloned())
+        // Nothing that is sent by UDP is refused at once.
+        let is_refusal = error.kind() == io::ErrorKind::ConnectionRefused;
+        if let Some(pending) = self.socket.take_error() {
+            // What came back still waits to be told, so `error` is something else.
+            let concerned = self.socket.take_queued_error();
+            self.tell_earlier(concerned, pending);
+            if !is_refusal {
+                return Some(error);
             }
-            None => None,
         }
+        let concerned = self.socket.take_queued_error();
+        if concerned.is_none() && !is_refusal {
+            return Some(error);
+        }
+        self.tell_earlier(concerned, error);
+        None
+    }
+
+    /// Whether the network may have answered with `error`: only to a socket with a peer, unless errors
+    /// are queued as well.
+    fn may_be_of_the_network(&self, error: &io::Error) -> bool {
+        let answers = [
+            Errno::HOSTUNREACH,
+            Errno::NETUNREACH,
+            Errno::HOSTDOWN,
+            Errno::NOPROTOOPT,
+            Errno::ACCESS,
+            Errno::PROTO,
+        ];
+        matches!(self.socket.peer(), Peer::Connected(_))
+            && !self.socket.is_unix()
+            && answers.iter().any(|answer| error.raw_os_error() == Some(answer.raw_os_error()))
+    }
+
+    /// An error that came back for a datagram that was sent before; the queue of errors says for
+    /// which, if there is one.
+    pub(super) fn tell_earlier(&self, concerned: Option<Address>, error: io::Error) {
+        let concerned = concerned.filter(|address| address.as_ip().is_some());
+        let address = concerned.or_else(|| self.socket.peer().address().cloned());
+        self.push_error(DatagramOperation::Receive, address, error);
     }
 
     /// Whether one more datagram may be queued; acts on the limits.
@@ -191,25 +229,20 @@ impl Endpoint {
         self.with_machine(|machine| machine.unblock());
         let mut moved = 0;
         while moved < SENDS_A_TURN {
-            let outcome = {
+            if self.machine.borrow().next().is_none() {
+                break;
+            }
+            let outcome = self.try_to_send(|| {
                 let machine = self.machine.borrow();
-                let Some(next) = machine.next() else { break };
-                self.socket.send(&next.data, next.to.as_ref())
-            };
+                machine.next().map_or(Ok(()), |it| self.socket.send(&it.data, it.to.as_ref()))
+            });
             match outcome {
-                Ok(()) => {
-                    moved += 1;
-                    self.popped(None);
-                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.with_machine(|machine| machine.block());
                 }
-                Err(error) => {
+                sent_or_failed => {
                     moved += 1;
-                    match self.whose_error(&error) {
-                        Some(whose) => self.push_error(DatagramOperation::Receive, whose, error),
-                        None => self.popped(Some(error)),
-                    }
+                    self.popped(sent_or_failed.err());
                 }
             }
         }

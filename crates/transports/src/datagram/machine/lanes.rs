@@ -1,4 +1,5 @@
-//! [`Lanes`]: the datagrams that wait, in order for each receiver.
+//! [`Lanes`]: the datagrams that wait, in order for each receiver. The receivers take turns, so that
+//! none waits for ever behind one for whom there is always more.
 
 use crate::Address;
 use indexmap::IndexMap;
@@ -31,6 +32,8 @@ impl Queued {
 pub(super) struct Lanes {
     lanes: IndexMap<Option<Address>, VecDeque<Queued>>,
     blocked: usize,
+    /// The lane whose turn it is; any other number stands for the first that is not blocked.
+    turn: usize,
     size: usize,
     held: usize,
     /// Whether each receiver has its own lane, or all share one.
@@ -39,7 +42,7 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub(super) fn new(lane_each: bool) -> Self {
-        Self { lanes: IndexMap::new(), blocked: 0, size: 0, held: 0, lane_each }
+        Self { lanes: IndexMap::new(), blocked: 0, turn: 0, size: 0, held: 0, lane_each }
     }
 
     fn lane_of(&self, to: Option<&Address>) -> Option<Address> {
@@ -65,15 +68,20 @@ impl Lanes {
     }
 
     pub(super) fn next(&self) -> Option<&Queued> {
-        let (_, lane) = self.lanes.get_index(self.blocked)?;
+        let (_, lane) = self.lanes.get_index(self.current())?;
         lane.front()
     }
 
+    /// Takes the next out; then it is the turn of the next lane.
     pub(super) fn pop(&mut self) -> Option<Queued> {
-        let (_, lane) = self.lanes.get_index_mut(self.blocked)?;
+        let index = self.current();
+        let (_, lane) = self.lanes.get_index_mut(index)?;
         let queued = lane.pop_front()?;
         if lane.is_empty() {
-            self.lanes.swap_remove_index(self.blocked);
+            self.lanes.swap_remove_index(index);
+            self.turn = index; // another one has come to its place
+        } else {
+            self.turn = index + 1;
         }
         self.size -= queued.size();
         self.held -= queued.held();
@@ -81,11 +89,21 @@ impl Lanes {
     }
 
     pub(super) fn block(&mut self) {
-        self.blocked = (self.blocked + 1).min(self.lanes.len());
+        let index = self.current();
+        if index < self.lanes.len() {
+            self.lanes.swap_indices(index, self.blocked); // that one had its turn before
+            self.blocked += 1;
+            self.turn = index + 1;
+        }
     }
 
     pub(super) fn unblock(&mut self) {
         self.blocked = 0;
+    }
+
+    fn current(&self) -> usize {
+        let has_turn = (self.blocked..self.lanes.len()).contains(&self.turn);
+        if has_turn { self.turn } else { self.blocked }
     }
 
     /// Drops all, and says how many there were.

@@ -126,6 +126,32 @@ fn r4_a_machine_that_is_held_back_reads_again_at_the_low_mark() {
     assert!(machine.may_read());
 }
 
+#[test]
+fn r4_with_nothing_queued_nothing_is_held_back() {
+    let cap = WriteBufferCap { size: Bytes(0), policy: crate::CapPolicy::PauseReading };
+    let mut machine = open_machine(OutputLimits { cap, ..limits(100, 10) }, false);
+    assert!(machine.is_at_cap());
+    machine.hold_back();
+    assert!(machine.may_read(), "nothing would ever end it");
+}
+
+#[test]
+fn x33_r5_receivers_take_turns_however_much_waits_for_one() {
+    let (busy, other) = (path("/busy"), path("/other"));
+    for (first, second) in [(&busy, &other), (&other, &busy)] {
+        let mut machine = open_machine(limits(1000, 10), true);
+        machine.push(b"", Some(first));
+        machine.push(b"", Some(second));
+        let mut popped = Vec::new();
+        for _ in 0..10 {
+            machine.push(b"", Some(&busy));
+            machine.unblock();
+            popped.push(machine.pop().unwrap().to.unwrap()); // so far goes the budget of a turn
+        }
+        assert!(popped.contains(&other), "{popped:?}");
+    }
+}
+
 /// Anything that may happen to a machine.
 #[derive(Clone, Debug)]
 enum Op {

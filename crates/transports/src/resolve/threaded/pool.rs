@@ -177,7 +177,11 @@ impl<Q: Clone + Eq + Hash + Send + 'static, A: Clone + Send + 'static> Pool<Q, A
 
     fn attempt(&self, question: &Q) {
         let outcome = catch(|| (self.work)(question)).and_then(|answer| Ok(answer?));
-        let callers = self.lock().end_attempt(question, outcome.is_ok());
+        let is_certain = match &outcome {
+            Ok(_) => true,
+            Err(failure) => failure.io_kind() == Some(io::ErrorKind::NotFound),
+        };
+        let callers = self.lock().end_attempt(question, is_certain);
         for caller in callers {
             // If it was cancelled, nobody wants it.
             let _ = caller.set_outcome(outcome.clone());
@@ -197,13 +201,13 @@ impl<Q: Eq + Hash, A: Send + 'static> State<Q, A> {
         Some(self.drop_attempt(question))
     }
 
-    /// An attempt has ended; gives back the callers that are to be told. Of a failure they are told
-    /// only if no other attempt is under way, which may do better.
-    fn end_attempt(&mut self, question: &Q, succeeded: bool) -> Callers<A> {
+    /// An attempt has ended; gives back the callers that are to be told. Of a failure that is not
+    /// certain they are told only if no other attempt is under way, which may do better.
+    fn end_attempt(&mut self, question: &Q, is_certain: bool) -> Callers<A> {
         let Some(inquiry) = self.inquiries.get_mut(question) else { return Vec::new() };
         inquiry.end_attempt();
         if inquiry.has_attempts() {
-            return if succeeded { inquiry.take_callers() } else { Vec::new() };
+            return if is_certain { inquiry.take_callers() } else { Vec::new() };
         }
         self.inquiries.remove(question).map_or_else(Vec::new, |mut it| it.take_callers())
     }
