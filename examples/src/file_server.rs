@@ -27,7 +27,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// The files below `root`. A client may take so long for one.
+    /// The files below `root`. A client may take so long for one, and for other answers.
     ///
     /// # Errors
     /// If there is no such folder.
@@ -79,6 +79,11 @@ pub async fn talk(
         };
         if !persists {
             break;
+        }
+        // Who asks on and on without taking the answers would have them pile up here.
+        if let Err(error) = timeout(site.patience, writer.drain()).await {
+            writer.transport().abort();
+            return Err(error);
         }
     }
     writer.close();

@@ -28,7 +28,8 @@ pub struct PassedSocket {
 /// do not inherit them. Call it early, before the program starts any.
 ///
 /// # Errors
-/// If the environment makes no sense, or names descriptors that are not open; none is touched then.
+/// If the environment makes no sense, or names descriptors that are not open, or that this process has
+/// opened itself; none is touched then.
 ///
 /// # Examples
 /// A server that listens where it is told to, or on what it was given:
@@ -88,7 +89,9 @@ impl Passed {
             let message = format!("LISTEN_FDS is {count}, which is more than {MOST}");
             return Err(PassedSocketError::of_environment(message));
         }
-        let Some(names) = &self.names else { return Ok(Some(vec![None; count])) };
+        let Some(names) = self.names.as_ref().filter(|_| count > 0) else {
+            return Ok(Some(vec![None; count]));
+        };
         let names: Vec<_> = names.split(':').map(|name| Some(name.to_owned())).collect();
         if names.len() != count {
             let message = format!("LISTEN_FDNAMES has {} names for {count} sockets", names.len());
@@ -251,6 +254,7 @@ mod tests {
         assert!(nothing.names_for(7).unwrap().is_none());
         assert_eq!(names("7", "2", None), Ok(2));
         assert_eq!(names("7", "0", None), Ok(0));
+        assert_eq!(names("7", "0", Some("")), Ok(0), "no names for none");
         assert_eq!(names("8", "2", None), Ok(0));
         assert_eq!(names("8", "nonsense", Some("x")), Ok(0), "it is not for us to judge");
         assert_eq!(names("7", "2", Some("web:admin")), Ok(2));

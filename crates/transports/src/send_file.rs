@@ -5,6 +5,7 @@
 //! position is behind what was sent (N-51).
 
 use futures::Exception;
+use rustix::io::Errno;
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
@@ -198,6 +199,7 @@ impl Transfer {
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                             return Step::Blocked;
                         }
+                        Err(error) if is_beyond_any_end(&error) => return Step::Ended,
                         Err(error) if is_of_the_sink(&error) => return Step::SinkFailed(error),
                         Err(error) if self.way == Way::Untried && cannot_copy(&error) => {
                             if !self.fallback {
@@ -294,6 +296,11 @@ fn is_of_the_sink(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::NetworkDown
     )
+}
+
+/// Whether an error says that no file of this file system can have anything at that offset.
+fn is_beyond_any_end(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::OVERFLOW.raw_os_error())
 }
 
 /// Whether an error says that the system cannot copy this.

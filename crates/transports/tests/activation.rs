@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::env;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -20,6 +20,7 @@ const SERVICE: &str = "TULIPA_TEST_SERVICE";
 fn n32_sockets_that_were_passed_are_served_once_and_not_inherited() {
     match env::var(SERVICE).as_deref() {
         Ok("2") => return serve(),
+        Ok("3") => return keep_ours(),
         Ok(_) => return find_none(),
         Err(_) => {}
     }
@@ -37,15 +38,17 @@ fn n32_sockets_that_were_passed_are_served_once_and_not_inherited() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(path.exists(), "the file is the manager's");
 
-    // Some that were promised are not there.
+    // Some that were promised are not there, or are others.
     let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
-    let output = start(200, null(), null()).wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for count in [200, 3] {
+        let output = start(count, null(), null()).wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// Starts this test as a service, with two descriptors, which are told to be `count`.
 fn start(count: u32, first: OwnedFd, second: OwnedFd) -> std::process::Child {
-    let script = r#"export LISTEN_PID=$$; exec "$0" "$@" 3<&0 4<&1 1>&2 </dev/null"#;
+    let script = r#"export LISTEN_PID=$$; exec "$0" "$@" 3<&0 4<&1 5<&- 1>&2 </dev/null"#;
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]).arg(env::current_exe().unwrap()).args(["--exact", NAME]);
     command.env(SERVICE, count.to_string()).env("LISTEN_FDS", count.to_string());
@@ -115,6 +118,19 @@ fn find_none() {
     assert!(error.to_string().contains("which LISTEN_FDS counts"), "{error}");
     // Nothing was taken, and nothing closed.
     assert!(std::fs::File::open("/proc/self/fd/4").is_ok());
+}
+
+/// The service that has opened what has the number of one that it was promised.
+fn keep_ours() {
+    let ours: Vec<_> = std::iter::repeat_with(|| std::fs::File::open("/dev/zero").unwrap())
+        .take_while(|file| file.as_raw_fd() <= 5)
+        .collect();
+    assert!(ours.iter().any(|file| file.as_raw_fd() == 5));
+    let error = listen_fds().map(std::mem::forget).unwrap_err();
+    assert!(error.to_string().contains("descriptor 5"), "{error}");
+    for mut file in ours {
+        file.read_exact(&mut [0; 9]).unwrap();
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use super::*;
-use tulipa::TestLoop;
 use tulipa::testing::{MemoryLoop, MemoryOptions};
+use tulipa::{TestLoop, sleep};
 
 fn parse(target: &str) -> Result<PathBuf, Refusal> {
     let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -37,9 +37,7 @@ fn what_might_be_taken_for_the_next_request_is_refused() {
 
 /// What a client gets that sends this, over a site with the files `a` (100,000 bytes) and `empty`.
 fn exchange(requests: &str) -> Vec<u8> {
-    let folder = std::env::temp_dir().join(format!("file-server-{}", std::process::id()));
-    let folder = folder.join(requests.len().to_string());
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder_of(&requests.len().to_string());
     std::fs::write(folder.join("a"), vec![b'a'; 100_000]).unwrap();
     std::fs::write(folder.join("empty"), b"").unwrap();
     let event_loop = TestLoop::new();
@@ -86,4 +84,39 @@ fn a_bad_request_ends_the_connection() {
     let answers = exchange("nonsense\r\n\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n");
     let text = String::from_utf8(answers).unwrap();
     assert!(text.starts_with("HTTP/1.1 400 ") && text.matches("HTTP/1.1 ").count() == 1, "{text}");
+}
+
+#[test]
+fn a_client_that_takes_no_answers_is_not_given_more_and_is_cut_in_the_end() {
+    let folder = folder_of("greedy");
+    std::fs::write(folder.join("a"), b"tulip").unwrap();
+    let event_loop = TestLoop::new();
+    let site = Site::new(&folder, Duration::from_secs(60)).unwrap();
+    let streams = event_loop.memory_streams(MemoryOptions::default());
+    let (reader, writer) = streams.left;
+    let server = writer.transport().clone();
+    let talking = event_loop.create_task(async move { talk(&site, reader, writer).await });
+    let (_reader, writer) = streams.right;
+    writer.write("HEAD /a HTTP/1.1\r\nHost: a\r\n\r\n".repeat(5000).as_bytes());
+    let mut most = 0;
+    let waiting = event_loop.create_task(async move {
+        for _ in 0..10 {
+            sleep(Duration::from_secs(5)).await?;
+            most = most.max(server.get_write_buffer_size().0);
+        }
+        Ok(most)
+    });
+    let most = event_loop.run_until_complete(&waiting).unwrap();
+    assert!((65_536..70_000).contains(&most), "{most}");
+    assert!(event_loop.run_until_complete(&talking).unwrap_err().is::<TimeoutError>());
+    writer.transport().abort();
+    event_loop.run_until_idle();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+fn folder_of(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("file-server-{}", std::process::id()));
+    let folder = folder.join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }

@@ -123,12 +123,16 @@ impl LoopCore {
         Ok(true)
     }
 
-    /// The callbacks registered for a descriptor. Refused if it is a transport's (L-41).
+    /// The callbacks registered for a descriptor. Refused if it is a transport's (L-41), or anything
+    /// else that is waited for.
     fn io_callbacks_of(
         &self,
         descriptor: RawFd,
     ) -> io::Result<Option<(Rc<IoCallbacks>, SourceKey, Interest)>> {
         let Some((source, key, interest)) = self.source_of(descriptor) else { return Ok(None) };
+        if source.is_called_off() {
+            return Ok(None);
+        }
         if source.kind() != SourceKind::Callback {
             let message = format!("descriptor {descriptor} is used by {}", source.describe());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));

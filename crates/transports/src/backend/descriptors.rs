@@ -16,6 +16,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// So many descriptors go along with one piece of data (SCM_MAX_FD).
 pub(crate) const MOST_AT_ONCE: usize = 253;
 
+/// Room for as many, and for the name of the sender, which comes first if the socket was told to ask for
+/// it (SO_PASSCRED): what does not fit is lost.
+#[cfg(target_os = "linux")]
+const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST_AT_ONCE), ScmCredentials(1));
+#[cfg(not(target_os = "linux"))]
+const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST_AT_ONCE));
+
 /// Sends as much of `data` as is taken now, and all of `descriptors` with its first byte.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
@@ -46,7 +53,7 @@ pub(crate) fn recv(
     found: &mut Vec<OwnedFd>,
     flags: RecvFlags,
 ) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_AT_ONCE))];
+    let mut space = [MaybeUninit::uninit(); SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = retry_on_intr(|| {
         let parts = &mut [IoSliceMut::new(buffer)];

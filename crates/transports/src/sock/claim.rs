@@ -34,8 +34,14 @@ struct Claimed {
 struct Side {
     number: u64,
     operation: &'static str,
-    /// Done when the descriptor is ready; there while that is waited for.
-    ready: Option<Future<()>>,
+    wait: Option<Wait>,
+}
+
+/// What an operation waits for.
+struct Wait {
+    done: Future<()>,
+    /// It is done when the descriptor is ready; else by somebody else.
+    for_readiness: bool,
 }
 
 /// The claimed descriptors of a loop.
@@ -61,7 +67,7 @@ impl Claim {
         let number = claims.next_number();
         let descriptor = claims.claimed(&**event_loop, owner)?;
         let claim = Self { event_loop: event_loop.clone(), descriptor, direction, number };
-        claim.descriptor.take_side(direction, Side { number, operation, ready: None })?;
+        claim.descriptor.take_side(direction, Side { number, operation, wait: None })?;
         Ok(claim)
     }
 
@@ -70,17 +76,24 @@ impl Claim {
     /// # Errors
     /// What the poller says.
     pub(super) fn wait(&self) -> io::Result<Future<()>> {
-        let ready: Future<()> = self.event_loop.create_future();
-        let before = self.descriptor.set_ready(self, Some(ready.clone()));
-        drop(before);
+        let done: Future<()> = self.event_loop.create_future();
+        let wait = Wait { done: done.clone(), for_readiness: true };
+        drop(self.descriptor.set_wait(self, Some(wait)));
         self.descriptor.watch(&*self.event_loop)?;
-        Ok(ready)
+        Ok(done)
     }
 
-    /// The wait was called off: nothing is watched for it any more.
+    /// The operation waits for something else than the descriptor: if that is called off, others need not
+    /// wait until the operation has noticed.
+    pub(super) fn waits_for(&self, done: &Future<()>) {
+        let wait = Wait { done: done.clone(), for_readiness: false };
+        drop(self.descriptor.set_wait(self, Some(wait)));
+    }
+
+    /// The wait has ended, or was called off: nothing is watched for it any more.
     pub(super) fn stop_waiting(&self) {
-        let waiting = self.descriptor.set_ready(self, None);
-        if waiting.is_some() {
+        let wait = self.descriptor.set_wait(self, None);
+        if wait.is_some_and(|wait| wait.for_readiness) {
             self.descriptor.watch_less(&*self.event_loop);
         }
     }
@@ -153,7 +166,12 @@ impl Claims {
 impl Side {
     /// Whether whoever waited for this was told to give up, and has only not done so yet.
     fn is_called_off(&self) -> bool {
-        self.ready.as_ref().is_some_and(Future::cancelled)
+        self.wait.as_ref().is_some_and(|wait| wait.done.cancelled())
+    }
+
+    /// Whether it waits until the descriptor is ready.
+    fn waits_for_readiness(&self) -> bool {
+        self.wait.as_ref().is_some_and(|wait| wait.for_readiness && !wait.done.done())
     }
 }
 
@@ -177,11 +195,11 @@ impl Claimed {
 
     /// Gives `claim` something to wait by, or takes it away; what was there comes back. Nothing
     /// happens if its place was taken over.
-    fn set_ready(&self, claim: &Claim, ready: Option<Future<()>>) -> Option<Future<()>> {
+    fn set_wait(&self, claim: &Claim, wait: Option<Wait>) -> Option<Wait> {
         let mut sides = self.sides.borrow_mut();
         match &mut sides[claim.direction as usize] {
-            Some(side) if side.number == claim.number => std::mem::replace(&mut side.ready, ready),
-            _ => ready,
+            Some(side) if side.number == claim.number => std::mem::replace(&mut side.wait, wait),
+            _ => wait,
         }
     }
 
@@ -198,8 +216,7 @@ impl Claimed {
     fn interest(&self) -> Interest {
         let sides = self.sides.borrow();
         let waits = |direction: Direction| {
-            let ready = sides[direction as usize].as_ref().and_then(|side| side.ready.as_ref());
-            ready.is_some_and(|ready| !ready.done())
+            sides[direction as usize].as_ref().is_some_and(Side::waits_for_readiness)
         };
         Interest { readable: waits(Direction::Read), writable: waits(Direction::Write) }
     }
@@ -227,7 +244,8 @@ impl Source for Claimed {
     fn ready(self: Rc<Self>, direction: Direction) {
         let waiting = {
             let mut sides = self.sides.borrow_mut();
-            sides[direction as usize].as_mut().and_then(|side| side.ready.take())
+            let side = sides[direction as usize].as_mut();
+            side.and_then(|side| side.wait.take_if(|wait| wait.for_readiness))
         };
         let Some(waiting) = waiting else { return };
         // Whoever waits may take its time: until then nothing is watched, since it would be ready again
@@ -236,7 +254,7 @@ impl Source for Claimed {
             self.watch_less(&*event_loop);
         }
         // One that was cancelled waits no more.
-        let _ = waiting.set_result(());
+        let _ = waiting.done.set_result(());
     }
 
     fn is_called_off(&self) -> bool {

@@ -127,24 +127,22 @@ impl<W: Work> SockOperation<W> {
         loop {
             ready!(self.poll_waiting(context))?;
             if self.claim.is_none() {
-                self.begin()?;
+                let begun = self.begin();
                 if !waited && self.base.others_are_due() {
                     waited = true;
-                    self.waiting = Some(Waiting::For(self.base.next_turn()));
-                    continue;
+                    self.wait(Waiting::For(self.base.next_turn()));
+                    continue; // and what could not begin may be able to by then
                 }
+                begun?;
             }
             match self.work.attempt(&self.base) {
-                Attempt::Done(value) => {
-                    self.base.count_unwaited(!waited);
-                    return Poll::Ready(Ok(value));
-                }
+                Attempt::Done(value) => return Poll::Ready(Ok(value)),
                 Attempt::Failed(exception) => return Poll::Ready(Err(exception)),
                 Attempt::Blocked => match &self.claim {
                     Some(claim) => self.waiting = Some(Waiting::ForReadiness(claim.wait()?)),
                     None => continue,
                 },
-                Attempt::After(future) => self.waiting = Some(Waiting::For(future)),
+                Attempt::After(future) => self.wait(Waiting::For(future)),
                 Attempt::Later(delay) => {
                     let future: Future<()> = self.base.event_loop.create_future();
                     let target = future.clone();
@@ -152,7 +150,7 @@ impl<W: Work> SockOperation<W> {
                         // If it was cancelled, nobody waits.
                         let _ = target.set_result(());
                     });
-                    self.waiting = Some(Waiting::Until(future, timer));
+                    self.wait(Waiting::Until(future, timer));
                 }
             }
             waited = true;
@@ -160,12 +158,8 @@ impl<W: Work> SockOperation<W> {
     }
 
     fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        let future = match &mut self.waiting {
-            None => return Poll::Ready(Ok(())),
-            Some(Waiting::ForReadiness(future) | Waiting::For(future)) => future,
-            Some(Waiting::Until(future, _)) => future,
-        };
-        let outcome = ready!(Pin::new(future).poll(context));
+        let Some(waiting) = &mut self.waiting else { return Poll::Ready(Ok(())) };
+        let outcome = ready!(Pin::new(waiting.done()).poll(context));
         self.stop_waiting();
         Poll::Ready(outcome)
     }
@@ -180,18 +174,29 @@ impl<W: Work> SockOperation<W> {
         Ok(())
     }
 
-    fn stop_waiting(&mut self) {
-        match self.waiting.take() {
-            None | Some(Waiting::For(_)) => {}
-            Some(Waiting::ForReadiness(_)) => {
-                if let Some(claim) = &self.claim {
-                    claim.stop_waiting();
-                }
-            }
-            Some(Waiting::Until(_, timer)) => {
-                timer.cancel();
-            }
+    /// Waits for something else than the descriptor.
+    fn wait(&mut self, mut waiting: Waiting) {
+        if let Some(claim) = &self.claim {
+            claim.waits_for(waiting.done());
         }
+        self.waiting = Some(waiting);
+    }
+
+    fn stop_waiting(&mut self) {
+        let Some(waiting) = self.waiting.take() else { return };
+        if let Some(claim) = &self.claim {
+            claim.stop_waiting();
+        }
+        if let Waiting::Until(_, timer) = waiting {
+            timer.cancel();
+        }
+    }
+}
+
+impl Waiting {
+    fn done(&mut self) -> &mut Future<()> {
+        let (Self::ForReadiness(done) | Self::For(done) | Self::Until(done, _)) = self;
+        done
     }
 }
 
@@ -205,7 +210,9 @@ impl<W: Work> std::future::Future for SockOperation<W> {
             let error = futures::InvalidStateError::new("it was awaited to its end before");
             return Poll::Ready(Err(error.into()));
         }
+        let waited = self.waiting.is_some();
         let outcome = ready!(self.poll_work(context));
+        self.base.count_unwaited(!waited);
         self.claim = None; // at once, whatever becomes of this
         self.ended = outcome.is_ok();
         Poll::Ready(outcome.map_err(|error| SockError::wrap(W::NAME, self.work.target(), error)))

@@ -296,3 +296,32 @@ fn n43_operations_that_are_always_ready_do_not_keep_the_others_from_running() {
     let rounds = event_loop.run_until_complete(&task).unwrap();
     assert!(rounds <= 200, "{rounds}");
 }
+
+#[test]
+fn n43_operations_that_always_fail_do_not_keep_the_others_from_running() {
+    let event_loop = TestLoop::new();
+    let no_socket = Rc::new(tempfile::tempfile().unwrap());
+    let (ours, _theirs) = unix_pair();
+    let (handle, stopped) = (event_loop.handle(), Rc::new(std::cell::Cell::new(false)));
+    let busy = event_loop.create_task(event_loop.sock_recv(&ours, 9));
+    event_loop.run_ready_now();
+    let flag = stopped.clone();
+    event_loop.call_soon(move || {
+        let flag = flag.clone();
+        futures::current().call_soon(move || flag.set(true));
+    });
+    let task = event_loop.create_task(async move {
+        let mut rounds = 0;
+        while !stopped.get() && rounds < 10_000 {
+            // The one is refused by the system, the other by us.
+            assert!(handle.sock_recv(&no_socket, 1).await.is_err());
+            assert!(handle.sock_recv(&ours, 1).await.is_err());
+            rounds += 1;
+        }
+        Ok(rounds)
+    });
+    let rounds = event_loop.run_until_complete(&task).unwrap();
+    assert!(rounds <= 200, "{rounds}");
+    busy.cancel();
+    event_loop.run_ready_now();
+}

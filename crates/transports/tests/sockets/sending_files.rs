@@ -75,6 +75,46 @@ fn n53_files_that_the_system_cannot_copy_are_sent_in_blocks() {
 }
 
 #[test]
+fn n53_blocks_go_through_a_raw_socket_as_the_peer_takes_them() {
+    let event_loop = TestLoop::new();
+    let (ours, mut theirs) = tcp_pair();
+    // No system copies to what is for appending.
+    let flags = rustix::fs::fcntl_getfl(&ours).unwrap();
+    rustix::fs::fcntl_setfl(&ours, flags | rustix::fs::OFlags::APPEND).unwrap();
+    let contents = pattern(8 << 20);
+    let file = file_of(&contents);
+    let forbidden = event_loop.sock_sendfile(&ours, SendFile::from(&file).fallback(false));
+    let error = event_loop.run_coroutine(forbidden).unwrap_err();
+    assert_eq!(error.io_kind(), Some(ErrorKind::Unsupported));
+
+    let mut sending = event_loop.sock_sendfile(&ours, SendFile::from(&file).offset(3));
+    // Each poll is dropped in the middle of something, and the next goes on.
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        theirs.read_to_end(&mut all).map(|_| all)
+    });
+    let mut rounds = 0;
+    let sent = loop {
+        rounds += 1;
+        let task = event_loop.create_task(async move {
+            let outcome = (&mut sending).await;
+            Ok((outcome, sending))
+        });
+        event_loop.run_ready_now();
+        task.cancel();
+        let (outcome, left) = event_loop.run_until_complete(&task).unwrap();
+        match outcome {
+            Ok(sent) => break sent,
+            Err(error) => assert!(error.is_cancelled(), "{error:?}"),
+        }
+        sending = left;
+    };
+    assert_eq!((sent, position(&file)), ((8 << 20) - 3, 8 << 20), "{rounds} rounds");
+    drop(ours);
+    assert!(reader.join().unwrap().unwrap() == contents[3..]);
+}
+
+#[test]
 fn n53_cancelled_it_stops_and_awaited_again_it_goes_on() {
     let event_loop = TestLoop::new();
     let (ours, mut theirs) = tcp_pair();

@@ -29,7 +29,11 @@ struct Ends {
 
 /// Two transports over a pair of Unix sockets; the right one takes at most so many descriptors.
 fn ends(event_loop: &TestLoop, most: usize) -> Ends {
-    let (ours, theirs) = UnixStream::pair().unwrap();
+    ends_of(event_loop, most, UnixStream::pair().unwrap())
+}
+
+fn ends_of(event_loop: &TestLoop, most: usize, pair: (UnixStream, UnixStream)) -> Ends {
+    let (ours, theirs) = pair;
     let (received, files, lost) = (Slot::new(), Slot::new(), Slot::new());
     let (seen, kept, reason) = (received.clone(), files.clone(), lost.clone());
     let right = Hooks::new()
@@ -115,6 +119,23 @@ fn n41_descriptors_come_with_their_byte_in_order_and_are_not_inherited() {
         assert_eq!(&buffer, text);
         assert!(is_ended(end), "ours is closed as well");
     }
+    ends.close(&event_loop);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn n41_as_many_as_go_along_also_come_with_the_name_of_their_sender() {
+    let event_loop = TestLoop::new();
+    let pair = UnixStream::pair().unwrap();
+    rustix::net::sockopt::set_socket_passcred(&pair.1, true).unwrap();
+    let ends = ends_of(&event_loop, 300, pair);
+    let (file, mut end) = pipe();
+    let mut files: Vec<OwnedFd> = (0..252).map(|_| file.try_clone().unwrap()).collect();
+    files.push(file);
+    ends.left.write_with_descriptors(b"x", files).unwrap();
+    run_until(&event_loop, || ends.received.get().bytes.len() == 1 || ends.lost.get().is_some());
+    assert_eq!((ends.lost.get(), ends.files.take().len()), (None, 253));
+    assert!(is_ended(&mut end));
     ends.close(&event_loop);
 }
 

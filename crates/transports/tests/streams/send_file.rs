@@ -82,6 +82,35 @@ fn n49_in_memory_blocks_are_copied_unless_that_is_forbidden() {
 }
 
 #[test]
+fn n49_n51_where_the_system_cannot_copy_to_a_socket_blocks_are_copied() {
+    let event_loop = TestLoop::new();
+    let (ours, mut peer) = tcp_sockets();
+    // No system copies to what is for appending.
+    let flags = rustix::fs::fcntl_getfl(&ours).unwrap();
+    rustix::fs::fcntl_setfl(&ours, flags | rustix::fs::OFlags::APPEND).unwrap();
+    let opening = event_loop.connect_accepted_socket(Hooks::new, ours);
+    let transport = event_loop.run_until_complete(&opening).unwrap();
+    let contents = pattern(8 << 20);
+    let file = file_of(&contents);
+    let forbidden = transport.send_file(SendFile::from(&file).offset(7).fallback(false));
+    let error = event_loop.run_until_complete(&forbidden).unwrap_err();
+    assert_eq!(error.io_kind(), Some(ErrorKind::Unsupported));
+    assert_eq!(position(&file), 7);
+    transport.write(b"<");
+    let sending = transport.send_file(SendFile::from(&file).offset(10).count(5 << 20));
+    let handle = transport.clone();
+    sending.add_done_callback(move |_| {
+        handle.write(b">");
+        handle.close();
+    });
+    let received = read_to_end(&event_loop, &mut peer);
+    assert_eq!(sending.result().unwrap(), 5 << 20);
+    assert_eq!(position(&file), 10 + (5 << 20));
+    assert!(received == [b"<", &contents[10..10 + (5 << 20)], b">"].concat());
+    assert_eq!(event_loop.output_total(), Bytes(0));
+}
+
+#[test]
 fn n50_an_offset_or_a_count_that_makes_no_sense_is_an_error() {
     let event_loop = TestLoop::new();
     let (transport, mut peer) = tcp(&event_loop, Hooks::new());
@@ -105,6 +134,9 @@ fn n50_an_offset_or_a_count_that_makes_no_sense_is_an_error() {
     let sending = transport.send_file(SendFile::from(&file).offset(99));
     assert_eq!(event_loop.run_until_complete(&sending).unwrap(), 0);
     assert_eq!(position(&file), 99);
+    // So far beyond it that no file of this kind can have anything there.
+    let sending = transport.send_file(SendFile::from(&file).offset(1 << 55));
+    assert_eq!(event_loop.run_until_complete(&sending).unwrap(), 0);
     transport.close();
     assert_eq!(read_to_end(&event_loop, &mut peer), b"");
 }
