@@ -18,7 +18,8 @@ pub(super) struct Watched {
     spent: Spent,
     /// It holds too much, and that was said.
     is_told: bool,
-    /// Goes on reading once the time is over.
+    /// Until when nothing is read, and what goes on then; nothing does if that is never.
+    paused_until: Instant,
     pause: Option<TimerHandle>,
     /// Asks a protocol that held too much again.
     recheck: Option<TimerHandle>,
@@ -110,7 +111,7 @@ impl<B: Backend> StreamTransport<B> {
         let of_protocol = size_of_val(&*protocol);
         self.protocol.set(Some(protocol));
         let told = self.run("memory_held", |protocol, _| protocol.memory_held())?;
-        if self.machine.borrow().may_send() {
+        if self.machine.borrow().wants_flush() {
             self.queue_turn(); // it was to answer, not to write
         }
         let mut machine = self.machine.borrow_mut();
@@ -157,8 +158,13 @@ impl<B: Backend> StreamTransport<B> {
         })
     }
 
-    /// Reads nothing for so long.
+    /// Reads nothing for so long, or for longer, if that was said before.
     fn pause_for(self: &Rc<Self>, pause: Duration) {
+        let until = self.event_loop().time() + pause;
+        if until <= self.watched(|watched| watched.paused_until) {
+            return;
+        }
+        self.watched(|watched| watched.paused_until = until);
         self.with_machine(|machine| machine.hold(Hold::Time));
         let timer = (pause < Duration::MAX).then(|| {
             let connection = Rc::downgrade(self);
