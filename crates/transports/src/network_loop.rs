@@ -184,7 +184,8 @@ pub trait NetworkLoop: AbstractEventLoop {
     ///
     /// If the reader goes away, the transport ends at once, even if it has nothing to write: in good
     /// order, or with a `BrokenPipe` error if output was waiting. Of terminals and devices that is
-    /// noticed only by writing.
+    /// noticed only by writing; so it is of a socket whose peer has sent something, or has ended its
+    /// own direction, before.
     ///
     /// # Errors
     /// As there.

@@ -237,6 +237,11 @@ impl StreamMachine {
         self.made && finishing && self.size() == 0 && !self.has_file()
     }
 
+    /// Whether something can be done for the output now.
+    pub(crate) fn wants_flush(&self) -> bool {
+        self.may_send() || self.may_send_file() || self.may_shut()
+    }
+
     /// What is to be watched.
     pub(crate) fn interest(&self) -> Interest {
         let reading = self.held == 0 && self.is_reading();

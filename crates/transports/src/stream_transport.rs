@@ -290,7 +290,7 @@ impl<B: Backend> StreamTransport<B> {
 
 impl<B: Backend> Waiting for StreamTransport<B> {
     fn output_size(&self) -> usize {
-        self.machine.borrow().size()
+        self.machine.borrow().size() + self.accounted_of_file()
     }
 
     fn cut(self: Rc<Self>) {

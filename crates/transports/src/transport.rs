@@ -153,9 +153,10 @@ pub trait WriteTransport: BaseTransport {
     /// asked for if the file has no more (N-52).
     ///
     /// Meanwhile nothing is delivered, writes are refused, and the protocol is not told of the marks
-    /// (N-51). Closing waits for the file; `abort` does not. If the future is cancelled, or fails, what
-    /// was sent is sent: where the file's position is then says how much, and so does
-    /// [`SendFileError::sent`]. Dropping the future does not stop it.
+    /// (N-51); so two ends that send each other more than the system holds wait for each other. Closing
+    /// waits for the file; `abort` does not. If the future is cancelled, or fails, what was sent is
+    /// sent: where the file's position is then says how much, and so does [`SendFileError::sent`].
+    /// Dropping the future does not stop it.
     ///
     /// At most 256 KiB are sent in one turn of the loop. Copying waits for the disk where a part of the
     /// file is in no cache.

@@ -1,6 +1,7 @@
 //! Writing a file so that it is never half there: another name, the disk, the name.
 
 use super::OpenOptions;
+use super::handle::not_a_regular_file;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -15,8 +16,7 @@ pub(super) fn write(path: &Path, data: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
     let (mut file, temporary) = create_beside(path, folder)?;
     write_out(&mut file, path, data)?;
-    fs::rename(&temporary.0, path)?;
-    std::mem::forget(temporary); // it has its own name now
+    temporary.rename(path)?;
     File::open(folder)?.sync_all()
 }
 
@@ -24,7 +24,8 @@ fn write_out(file: &mut File, path: &Path, data: &[u8]) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(before) if before.is_dir() => return Err(ErrorKind::IsADirectory.into()),
         Ok(before) if before.is_file() => file.set_permissions(before.permissions())?,
-        Ok(_) => {}
+        Ok(before) if before.is_symlink() => {}
+        Ok(_) => return Err(not_a_regular_file()),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -40,12 +41,25 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// A file that is removed unless it got its name.
-struct Temporary(PathBuf);
+struct Temporary(Option<PathBuf>);
+
+impl Temporary {
+    /// Gives it its name.
+    fn rename(mut self, path: &Path) -> io::Result<()> {
+        if let Some(temporary) = &self.0 {
+            fs::rename(temporary, path)?;
+        }
+        self.0 = None;
+        Ok(())
+    }
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // There is an error already that matters more.
-        let _ = fs::remove_file(&self.0);
+        if let Some(temporary) = &self.0 {
+            // There is an error already that matters more.
+            let _ = fs::remove_file(temporary);
+        }
     }
 }
 
@@ -65,7 +79,7 @@ fn create_beside(path: &Path, folder: &Path) -> io::Result<(File, Temporary)> {
         hidden.push(format!(".{}-{number}.tmp", process::id()));
         let temporary = folder.join(hidden);
         match OpenOptions::write_new().must_be_new().for_std().open(&temporary) {
-            Ok(file) => return Ok((file, Temporary(temporary))),
+            Ok(file) => return Ok((file, Temporary(Some(temporary)))),
             // Left over by a process of the same number that was killed.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),

@@ -105,9 +105,13 @@ const STEP: usize = 1024 * 1024;
 pub(super) fn open(path: &Path, options: OpenOptions) -> io::Result<File> {
     let file = options.for_std().open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
+        return Err(not_a_regular_file());
     }
     Ok(file)
+}
+
+pub(super) fn not_a_regular_file() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "not a regular file")
 }
 
 pub(super) fn read_whole(path: &Path, limit: Bytes) -> io::Result<Vec<u8>> {

@@ -9,7 +9,7 @@
 //! 3. A pipe or terminal is opened once more, through `/proc/self/fd`: the same thing behind a flag
 //!    of its own. That needs the right to open it, which somebody who changed the user lacks.
 //! 4. Else it is asked before each call whether it is ready, and a write is no longer than what a
-//!    pipe that is ready takes. Only if somebody else is quicker in between can such a call block;
+//!    pipe, or a terminal, that is ready takes. Only if somebody else is quicker in between can such a call block;
 //!    where the system can be told not to (`RWF_NOWAIT`), not even then.
 //! 5. Other devices, the master of a terminal among them, are opened for one purpose by one program,
 //!    and opening them again may make a new one. There the flag is set. It is not taken back: the
@@ -24,6 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+use rustix::pipe::PIPE_BUF;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -179,11 +180,42 @@ impl PipeDescriptor {
     }
 
     fn write_if_ready(&self, data: &[u8]) -> Result<usize, Errno> {
-        if ask(self.original.as_fd(), PollFlags::OUT)?.is_empty() {
-            return Err(Errno::AGAIN);
+        let mut rest = &data[..data.len().min(PIPE_BUF)];
+        let mut written = 0;
+        while !rest.is_empty() {
+            let piece = match self.kind {
+                PipeKind::Terminal => &rest[..taken_by_terminal(rest)],
+                PipeKind::Pipe | PipeKind::Socket | PipeKind::Device => rest,
+            };
+            let outcome = match ask(self.original.as_fd(), PollFlags::OUT) {
+                Ok(found) if found.is_empty() => Err(Errno::AGAIN),
+                Ok(_) => write_at_once(&self.original, piece),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(count) => {
+                    written += count;
+                    rest = &rest[count..];
+                    if count < piece.len() {
+                        break;
+                    }
+                }
+                Err(error) if written == 0 => return Err(error),
+                Err(_) => break, // the next call finds it again
+            }
         }
-        write_at_once(&self.original, &data[..data.len().min(rustix::pipe::PIPE_BUF)])
+        Ok(written)
     }
+}
+
+/// How much of `data`, at least one byte, a terminal that is ready takes without waiting. It is ready as
+/// soon as a step of 256 bytes is free, and takes that for whatever it handles as one: a run of plain
+/// bytes, or one that it may change (a line end, a tab).
+fn taken_by_terminal(data: &[u8]) -> usize {
+    const MOST: usize = 128;
+    let may_change = |byte: &u8| matches!(byte, 0x08 | b'\t' | b'\n' | b'\r');
+    let plain = data.iter().take(MOST).position(may_change).unwrap_or(data.len().min(MOST));
+    plain.max(1)
 }
 
 /// What it is, and its flags; or why it cannot be the wanted end.

@@ -110,7 +110,7 @@ impl<B: Backend> StreamTransport<B> {
         let of_protocol = size_of_val(&*protocol);
         self.protocol.set(Some(protocol));
         let told = self.run("memory_held", |protocol, _| protocol.memory_held())?;
-        if self.machine.borrow().may_send() {
+        if self.machine.borrow().wants_flush() {
             self.queue_turn(); // it was to answer, not to write
         }
         let mut machine = self.machine.borrow_mut();

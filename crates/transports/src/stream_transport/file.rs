@@ -77,6 +77,7 @@ impl<B: Backend> StreamTransport<B> {
             Step::Blocked | Step::TurnEnded => {
                 self.with_machine(|machine| machine.block());
                 self.rare(|rare| rare.file = Some(job));
+                self.review_waiting();
             }
             Step::Wanted(block) => self.read_block(job, block),
             Step::FileFailed(error) => {
@@ -102,6 +103,7 @@ impl<B: Backend> StreamTransport<B> {
         job.reading = Some(reading.clone());
         self.with_machine(|machine| machine.set_file_reading(true));
         self.rare(|rare| rare.file = Some(job));
+        self.review_waiting();
         let connection = Rc::downgrade(self);
         reading.add_done_callback(move |reading| {
             if let Some(connection) = connection.upgrade() {
@@ -122,6 +124,7 @@ impl<B: Backend> StreamTransport<B> {
                 self.account_file(&mut job);
                 self.with_machine(|machine| machine.set_file_reading(false));
                 self.rare(|rare| rare.file = Some(job));
+                self.review_waiting();
             }
             Err(exception) => {
                 let error = SendFileError::wrap(job.transfer.sent(), exception);
@@ -136,6 +139,7 @@ impl<B: Backend> StreamTransport<B> {
     fn end_file(self: &Rc<Self>, job: FileJob, outcome: Option<Result<u64, Exception>>) {
         self.shared().account(job.accounted, 0);
         self.with_machine(|machine| machine.end_file());
+        self.review_waiting();
         let FileJob { transfer, future, reading, .. } = job;
         drop(transfer); // which sets the file's position
         if let Some(reading) = reading {
@@ -181,7 +185,7 @@ impl<B: Backend> StreamTransport<B> {
         job.accounted = held;
     }
 
-    /// What is still counted when the connection is dropped.
+    /// How much of a file is counted among the output of the loop.
     pub(super) fn accounted_of_file(&self) -> usize {
         self.if_rare(|rare| rare.file.as_ref().map(|job| job.accounted)).unwrap_or(0)
     }

@@ -187,7 +187,12 @@ impl<B: Backend> StreamTransport<B> {
         if let Some(output) = spare {
             self.shared().give_back_output(output);
         }
-        if self.machine.borrow().size() == 0 {
+        self.review_waiting();
+    }
+
+    /// Stands in the loop's list for as long as something of ours waits, be it of a file.
+    pub(super) fn review_waiting(self: &Rc<Self>) {
+        if self.output_size() == 0 {
             self.leave_waiting();
         } else if !self.is(WAITING) {
             self.set(WAITING, true);
@@ -248,10 +253,7 @@ impl<B: Backend> StreamTransport<B> {
         if self.is(RUNNING) {
             return;
         }
-        let dirty = {
-            let machine = self.machine.borrow();
-            machine.may_send() || machine.may_shut() || machine.may_send_file()
-        };
+        let dirty = self.machine.borrow().wants_flush();
         if dirty && !self.is(DIRTY) {
             self.set(DIRTY, true);
             B::flush_later(self);

@@ -94,6 +94,13 @@ fn r7_what_is_no_regular_file_is_refused_without_waiting() {
     }
     // Nobody reads the FIFO: opening it for writing would wait.
     assert!(event_loop.run_until_complete(&event_loop.write_file(&fifo, "x")).is_err());
+    let replaced = event_loop.write_file_atomically(&fifo, "x");
+    assert_eq!(
+        kind(&event_loop.run_until_complete(&replaced).unwrap_err()),
+        ErrorKind::InvalidInput
+    );
+    assert_eq!(names(folder.path()), ["fifo"]);
+    assert!(!fs::metadata(&fifo).unwrap().is_file(), "it is still the FIFO");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 use tulipa_transports::testing::{MemoryLoop, MemoryOptions, MemoryPair};
 use tulipa_transports::{
-    BudgetExceeded, BudgetPolicy, Bytes, ConnectionBudget, NetworkLoop, Protocol, ServerOptions,
-    Transport, TransportExt,
+    BudgetExceeded, BudgetPolicy, Bytes, ConnectionBudget, Eof, NetworkLoop, Protocol,
+    ServerOptions, Transport, TransportExt,
 };
 
 fn ms(millis: u64) -> Duration {
@@ -424,4 +424,70 @@ fn r4_without_a_budget_nothing_is_asked() {
     assert_eq!(read_while(&event_loop, &mut peer, |all| all.is_empty()), b"b");
     transport.abort();
     event_loop.run_ready_now();
+}
+
+#[test]
+fn r5_a_short_pause_does_not_end_a_longer_one_before_its_time() {
+    for (span, over) in [(ms(1000), true), (Duration::MAX, false)] {
+        let event_loop = TestLoop::new();
+        let budget = ConnectionBudget::new()
+            .call_time(ms(20), span)
+            .longest_call(ms(10))
+            .policy(BudgetPolicy::PauseReading);
+        let (count, counted) = counter();
+        let mut work = slow(&event_loop);
+        let hooks = Hooks::new().data(move |transport, data| {
+            counted();
+            work(transport, data);
+        });
+        let pair = pair(&event_loop, hooks, budget);
+        for _ in 0..3 {
+            pair.right.write(&[9]);
+            event_loop.run_ready_now();
+        }
+        // Now it is held until the span is over. A call that takes too long comes in between.
+        let mut work = slow(&event_loop);
+        pair.left.with_protocol(|_: &mut Hooks, transport| work(transport, &[15])).unwrap();
+        pair.right.write(&[0]);
+        event_loop.advance(ms(500));
+        assert_eq!(count.get(), 3, "the span of {span:?} is not over");
+        event_loop.advance(ms(500));
+        assert_eq!(count.get() == 4, over);
+        end(&event_loop, &pair);
+    }
+}
+
+#[test]
+fn r8_a_protocol_that_is_asked_may_end_its_direction_or_send_a_file() {
+    let send_file = |transport: &dyn Transport| {
+        let file = tempfile::tempfile().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"tulip", 0).unwrap();
+        drop(transport.send_file(file.into()));
+    };
+    let acts = [|transport: &dyn Transport| transport.write_eof(), send_file];
+    for (act, expected) in acts.into_iter().zip([(true, 0), (false, 5)]) {
+        let event_loop = TestLoop::new();
+        let handle: Slot<Option<Rc<dyn Transport>>> = Slot::new();
+        let asked = handle.clone();
+        let (protocol, ..) = hoarder(move || {
+            if let Some(transport) = asked.take() {
+                act(&*transport);
+            }
+        });
+        let eof = Rc::new(Cell::new(false));
+        let seen = eof.clone();
+        let right = Hooks::new().eof(move |_| {
+            seen.set(true);
+            Eof::KeepOpen
+        });
+        let (right, log) = right.recorded();
+        let options =
+            MemoryOptions::default().budget_of_left(ConnectionBudget::new().held(Bytes::mib(1)));
+        let pair = event_loop.memory_pair(protocol, right, options);
+        event_loop.run_ready_now();
+        handle.set(Some(pair.left.clone()));
+        pair.right.write(b"a"); // after which the protocol is asked, once
+        run_until(&event_loop, || (eof.get(), log.bytes()) == expected);
+        end(&event_loop, &pair);
+    }
 }

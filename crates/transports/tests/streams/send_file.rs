@@ -580,6 +580,31 @@ fn r4_blocks_that_were_read_count_as_output() {
 }
 
 #[test]
+fn r4_whoever_holds_the_most_is_cut_also_if_that_is_a_part_of_a_file() {
+    let event_loop = TestLoop::new();
+    event_loop.set_output_budget(Bytes(50_000));
+    let narrow = || {
+        let options = MemoryOptions::default().capacity(Bytes(10));
+        let pair = event_loop.memory_pair(Hooks::new(), Hooks::new(), options);
+        event_loop.run_ready_now();
+        pair.right.pause_reading();
+        pair
+    };
+    let (small, large) = (narrow(), narrow());
+    small.left.write(&[1; 100]);
+    event_loop.run_ready_now();
+    let sending = large.left.send_file(file_of(&pattern(1 << 20)).into());
+    run_until(&event_loop, || event_loop.output_total() > Bytes(50_000));
+    assert_eq!(small.left.write(b"more"), WriteState::Taken);
+    assert!(!small.left.is_closing() && large.left.is_closing());
+    let error = event_loop.run_until_complete(&sending).unwrap_err();
+    assert_eq!(error.io_kind(), Some(ErrorKind::OutOfMemory));
+    small.left.abort();
+    event_loop.run_ready_now();
+    assert_eq!(event_loop.output_total(), Bytes(0));
+}
+
+#[test]
 fn n49_files_follow_each_other_from_the_callbacks_of_those_before() {
     let event_loop = TestLoop::new();
     let (protocol, log) = Hooks::new().recorded();

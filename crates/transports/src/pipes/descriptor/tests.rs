@@ -133,3 +133,38 @@ fn x39_the_ways_are_chosen_as_the_header_says() {
     assert!(matches!(made.way, Way::AsItIs));
     assert!(fcntl_getfl(&made.original).unwrap().contains(OFlags::NONBLOCK));
 }
+
+/// A terminal has room for a part of what is written, and a write that blocks waits for the rest.
+#[test]
+#[cfg(target_os = "linux")]
+fn x17_x39_a_terminal_that_nobody_reads_is_written_to_without_waiting() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::sync::mpsc;
+    use std::time::Duration;
+    let texts = [&b"\t"[..], b"\n", b"x", b"a line\tof text\r\n", &[b'x'; 300]];
+    for (text, first) in texts.into_iter().flat_map(|text| [1, 100, 300].map(|first| (text, first)))
+    {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let side = rustix::fs::open(&name, flags, rustix::fs::Mode::empty()).unwrap();
+        let (tell, told) = mpsc::channel();
+        let writing = std::thread::spawn(move || {
+            let terminal = PipeDescriptor::asked(side, PipeEnd::Write);
+            let mut all = terminal.write(&vec![b'\n'; first]).unwrap();
+            let text = text.repeat(5000);
+            let error = loop {
+                match terminal.write(&text) {
+                    Ok(written) => all += written,
+                    Err(error) => break error,
+                }
+            };
+            tell.send((all, error.kind())).unwrap();
+        });
+        let (all, kind) = told.recv_timeout(Duration::from_secs(5)).expect("it does not wait");
+        assert!(all >= first && kind == io::ErrorKind::WouldBlock, "{all}: {kind}");
+        writing.join().unwrap();
+    }
+}
