@@ -127,8 +127,11 @@ impl Opened {
         let identity = Identity::from(&file.metadata().await?);
         // If another file got the name just now, this watches that one: then it is told of the folder,
         // and taken next.
-        let watch = watcher.add(path, Changes::MODIFIED | Changes::ATTRIBUTES);
-        Ok(Self { file, identity, shown: 0, watch: watch.ok() })
+        let watch = match watcher.add(path, Changes::MODIFIED | Changes::ATTRIBUTES) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            watch => watch.ok(), // it lost its name just now, of which the folder tells
+        };
+        Ok(Self { file, identity, shown: 0, watch })
     }
 
     async fn show_rest(&mut self, output: &Output) -> Result<(), Exception> {
