@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// [`FileLoop::write_file_atomically`](super::FileLoop::write_file_atomically).
 pub(super) fn write(path: &Path, data: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
-    let (mut file, temporary) = create_beside(path, folder)?;
+    let (mut file, mut temporary) = create_beside(path, folder)?;
     write_out(&mut file, path, data)?;
-    fs::rename(&temporary.0, path)?;
-    std::mem::forget(temporary); // it has its own name now
+    fs::rename(&temporary.path, path)?;
+    temporary.is_renamed = true;
     File::open(folder)?.sync_all()
 }
 
@@ -40,12 +40,17 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// A file that is removed unless it got its name.
-struct Temporary(PathBuf);
+struct Temporary {
+    path: PathBuf,
+    is_renamed: bool,
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // There is an error already that matters more.
-        let _ = fs::remove_file(&self.0);
+        if !self.is_renamed {
+            // There is an error already that matters more.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -63,9 +68,9 @@ fn create_beside(path: &Path, folder: &Path) -> io::Result<(File, Temporary)> {
         let mut hidden = OsString::from(".");
         hidden.push(OsStr::from_bytes(&name.as_bytes()[..name.len().min(LONGEST_PART)]));
         hidden.push(format!(".{}-{number}.tmp", process::id()));
-        let temporary = folder.join(hidden);
-        match OpenOptions::write_new().must_be_new().for_std().open(&temporary) {
-            Ok(file) => return Ok((file, Temporary(temporary))),
+        let path = folder.join(hidden);
+        match OpenOptions::write_new().must_be_new().for_std().open(&path) {
+            Ok(file) => return Ok((file, Temporary { path, is_renamed: false })),
             // Left over by a process of the same number that was killed.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
