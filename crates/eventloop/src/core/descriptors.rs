@@ -17,9 +17,8 @@ impl LoopCore {
         source: Rc<dyn Source>,
         interest: Interest,
     ) -> io::Result<SourceKey> {
-        let driver = self.open_driver()?;
         let (kind, descriptor) = (source.kind(), source.descriptor().as_raw_fd());
-        self.unwatch_called_off(descriptor);
+        let driver = self.make_room(descriptor)?;
         if let Some((owner, ..)) = self.source_of(descriptor) {
             let owner = owner.describe();
             let message = format!("descriptor {descriptor} is watched already: {owner}");
@@ -78,9 +77,8 @@ impl LoopCore {
         direction: Direction,
         closure: RepeatedClosure,
     ) -> io::Result<()> {
-        self.open_driver()?;
         let number = descriptor.as_fd().as_raw_fd();
-        self.unwatch_called_off(number);
+        self.make_room(number)?;
         let Some((known, key, interest)) = self.io_callbacks_of(number)? else {
             let source = IoCallbacks::new(descriptor, number);
             source.set(direction, closure);
@@ -140,14 +138,17 @@ impl LoopCore {
         Ok(IoCallbacks::of(source).map(|known| (known, key, interest)))
     }
 
-    /// Takes out the source of a descriptor that nobody waits for any more.
-    fn unwatch_called_off(&self, descriptor: RawFd) {
+    /// Takes out the source of a descriptor that nobody waits for any more. Answers the driver.
+    fn make_room(&self, descriptor: RawFd) -> io::Result<Rc<dyn Driver>> {
+        let driver = self.open_driver()?;
         if let Some((source, key, _)) = self.source_of(descriptor)
             && source.is_called_off()
         {
             drop(self.unwatch_source(key)); // `source` is left
             self.drop_contained(source);
+            return self.open_driver(); // that destructor may have closed the loop
         }
+        Ok(driver)
     }
 
     /// The driver of a loop that is not closed, nor about to be.

@@ -152,8 +152,11 @@ fn raise(failure: &Exception) -> ! {
 /// What a turn is, for reports.
 pub(super) enum Turn<'a> {
     Callback(&'static Location<'static>),
-    /// The name of the task and where it was spawned, in debug mode.
-    Step(Option<(Rc<str>, &'static Location<'static>)>),
+    Step {
+        /// Its name, in debug mode.
+        task: Option<Rc<str>>,
+        location: &'static Location<'static>,
+    },
     Timer(&'static Location<'static>),
     Io {
         source: &'a dyn Source,
@@ -165,8 +168,9 @@ pub(super) enum Turn<'a> {
 impl Turn<'_> {
     fn location(&self) -> Option<&'static Location<'static>> {
         match self {
-            Turn::Callback(location) | Turn::Timer(location) => Some(location),
-            Turn::Step(named) => named.as_ref().map(|(_, location)| *location),
+            Turn::Callback(location) | Turn::Timer(location) | Turn::Step { location, .. } => {
+                Some(location)
+            }
             Turn::Io { source, direction } => source.created_at(*direction),
             Turn::Hook => None,
         }
@@ -177,8 +181,8 @@ impl fmt::Display for Turn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Turn::Callback(_) => f.write_str("callback"),
-            Turn::Step(None) => f.write_str("step of a task"),
-            Turn::Step(Some((name, _))) => write!(f, "step of the task {name}"),
+            Turn::Step { task: None, .. } => f.write_str("step of a task"),
+            Turn::Step { task: Some(name), .. } => write!(f, "step of the task {name}"),
             Turn::Timer(_) => f.write_str("timer"),
             Turn::Io { source, direction: Direction::Read } => {
                 write!(f, "reader of {}", source.describe())

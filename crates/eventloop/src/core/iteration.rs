@@ -331,8 +331,9 @@ impl LoopCore {
         match other {
             Other::Gone => return false,
             Other::Step(step) => {
-                let named = self.debug.get().then(|| (step.task_name(), step.location()));
-                self.run_turn(&Turn::Step(named), || step.run());
+                let task = self.debug.get().then(|| step.task_name());
+                let turn = Turn::Step { task, location: step.location() };
+                self.run_turn(&turn, || step.run());
             }
             Other::Posted => {
                 let Some(call) = self.calls.begin_next() else { return false };

@@ -1,7 +1,9 @@
 //! Watching descriptors (L-37 to L-46).
 
 use crate::common::fake::fake_loop;
-use crate::common::{Captured, SECOND, Trace, for_each_builder, for_each_loop, socket_pair};
+use crate::common::{
+    Captured, OnDrop, SECOND, Trace, for_each_builder, for_each_loop, socket_pair,
+};
 use futures::TaskLocal;
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
@@ -222,6 +224,41 @@ impl Source for Transport {
 fn transport(trace: &Trace) -> (Rc<Transport>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     (Rc::new(Transport(ours, trace.clone())), theirs)
+}
+
+/// A source that nobody waits for any more, and what happens when it goes.
+struct CalledOff(Rc<UnixStream>, #[expect(dead_code)] OnDrop);
+
+impl Source for CalledOff {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+    fn ready(self: Rc<Self>, _: Direction) {}
+    fn is_called_off(&self) -> bool {
+        true
+    }
+    fn kind(&self) -> SourceKind {
+        SourceKind::Operation
+    }
+    fn describe(&self) -> String {
+        "an operation".to_owned()
+    }
+}
+
+#[test]
+fn l26_l30_n48_a_source_that_closes_the_loop_as_it_makes_room_leaves_nothing_watched() {
+    for_each_loop(|event_loop| {
+        let (ours, _theirs) = socket_pair();
+        let handle = event_loop.handle();
+        let closes = OnDrop::new(move || handle.close().unwrap());
+        let before = Rc::new(CalledOff(ours.clone(), closes));
+        event_loop.watch(before, Interest::READ).unwrap();
+        let after = Rc::new(CalledOff(ours.clone(), OnDrop::new(|| ())));
+        let refused = event_loop.watch(after.clone(), Interest::READ).unwrap_err();
+        assert!(refused.get_ref().unwrap().is::<futures::ClosedError>(), "{refused}");
+        assert!(event_loop.is_closed());
+        assert_eq!((event_loop.stats().sources, Rc::strong_count(&after)), (0, 1));
+    });
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Everything, from inside of everything: one table of what a callback can be, times what it may do.
 
+use crate::common::raw::{WakerFate, with_told_waker};
 use crate::common::{OnDrop, SECOND, Trace, for_each_loop, record_reports, socket_pair};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tulipa_eventloop::prelude::*;
 use tulipa_eventloop::{CloseError, EventLoop, IterationHook, LoopHandle, RunError};
@@ -393,4 +396,34 @@ fn l24_l28_a_callback_that_owns_its_loop_may_drop_it_at_every_place() {
         assert!(handle.is_closed());
         assert_eq!(Rc::strong_count(&watched), 1);
     });
+}
+
+#[test]
+fn f15_f17_f22_a_waker_that_completes_the_future_as_it_is_cloned_may_use_it_as_it_is_dropped() {
+    for waited_before in [false, true] {
+        for_each_loop(|event_loop| {
+            let future = event_loop.create_future::<u32>();
+            let mut waiting = future.clone();
+            let mut poll =
+                |waker: &Waker| Pin::new(&mut waiting).poll(&mut Context::from_waker(waker));
+            if waited_before {
+                assert!(poll(Waker::noop()).is_pending());
+            }
+            let called = Rc::new(Cell::new(0));
+            let count = called.clone();
+            let told = move |fate| {
+                if fate == WakerFate::Cloned {
+                    future.set_result(1).unwrap();
+                } else {
+                    let count = count.clone();
+                    future.add_done_callback(move |_| count.set(count.get() + 1));
+                }
+            };
+            with_told_waker(told, |waker| {
+                assert!(matches!(poll(waker), Poll::Ready(Ok(1))));
+            });
+            event_loop.run_ready().unwrap();
+            assert_eq!(called.get(), 2, "the clone and the waker itself were dropped");
+        });
+    }
 }

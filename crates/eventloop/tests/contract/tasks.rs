@@ -2,7 +2,7 @@
 //! them, and what becomes of failures that nobody asked for.
 
 use crate::common::fake::fake_builder;
-use crate::common::{Trace, for_each_builder, for_each_loop, logged, record_reports};
+use crate::common::{OnDrop, Trace, for_each_builder, for_each_loop, logged, record_reports};
 use futures::{Exception, PanicError, TaskBuilder, create_task, spawn, yield_now};
 use log::Level;
 use std::cell::RefCell;
@@ -398,6 +398,21 @@ fn g1_the_tasks_are_logged_on_a_signal_when_asked_for() {
         assert!(lines[0].contains("\ntasks: 1\n  lonely, waiting"), "{}", lines[0]);
         assert!(event_loop.remove_signal_handler(SIGNAL));
         assert!(event_loop.dump_tasks_on(0).is_err());
+    });
+}
+
+#[test]
+fn d7_d11_a_destructor_that_panics_in_a_step_is_reported_with_where_the_task_was_spawned() {
+    for_each_loop(|event_loop| {
+        let reports = record_reports(&**event_loop);
+        let line = line!() + 1;
+        drop(event_loop.spawn(async { OnDrop::new(|| panic!("the value's words")) }));
+        event_loop.run_ready().unwrap();
+        let reports = reports.take();
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert!(reports[0].to_string().contains("the value's words"));
+        let place = reports[0].created_at.expect("a task knows where it was made");
+        assert_eq!((place.file(), place.line()), (file!(), line));
     });
 }
 

@@ -109,12 +109,12 @@ impl<T: 'static> Future<T> {
         if knows_waker(self.shared()) {
             return Poll::Pending;
         }
-        let target = running::with_task(|task| WakeTarget::of(task, context.waker())); // user code
-        let replaced = {
-            let mut listeners = self.shared().listeners.borrow_mut();
-            listeners.waiter_mut(token).map(|known| std::mem::replace(&mut known.target, target))
-        };
-        drop(replaced); // user code too
+        // Cloning a waker is user code, which may complete this very future: then nobody waits any more.
+        let mut target = running::with_task(|task| WakeTarget::of(task, context.waker()));
+        if let Some(known) = self.shared().listeners.borrow_mut().waiter_mut(token) {
+            std::mem::swap(&mut known.target, &mut target);
+        }
+        drop(target); // user code too
         if self.done() {
             self.leave();
             return Poll::Ready(Ok(()));

@@ -276,8 +276,8 @@ where
         if self.shared.done() || !self.header.queue() {
             return;
         }
-        let scheduler = self.shared.scheduler().clone();
-        scheduler.schedule_step(Step::new(self));
+        let (scheduler, location) = (self.shared.scheduler().clone(), self.shared.created_at());
+        scheduler.schedule_step(Step::new(self, location));
     }
 
     fn step(self: Rc<Self>) {

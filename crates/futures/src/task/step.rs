@@ -8,36 +8,42 @@ use std::rc::Rc;
 /// The next turn of a task: its coroutine runs until it waits for something.
 ///
 /// For implementers of [`Scheduler`](crate::Scheduler): [`schedule_step`](crate::Scheduler::schedule_step)
-/// is given one, which takes two words in a queue and no closure around it. One that is dropped
+/// is given one, which takes three words in a queue and no closure around it. One that is dropped
 /// unrun, by a scheduler that closes, leaves the task where it stands.
 #[must_use = "a step that is dropped never runs"]
-pub struct Step(Rc<dyn AnyTask>);
+pub struct Step {
+    task: Rc<dyn AnyTask>,
+    /// Here too, so that whoever takes a turn knows it without asking the task.
+    location: &'static Location<'static>,
+}
 
 impl Step {
     #[inline]
-    pub(super) fn new(task: Rc<dyn AnyTask>) -> Self {
-        Self(task)
+    pub(super) fn new(task: Rc<dyn AnyTask>, location: &'static Location<'static>) -> Self {
+        Self { task, location }
     }
 
-    /// Runs it. What the coroutine panics with is the task's exception, and does not come out here.
+    /// Runs it. What the coroutine panics with is the task's exception, and does not come out here; the
+    /// panic of a destructor does, of a result that nobody waits for.
     #[inline]
     pub fn run(self) {
-        self.0.step();
+        self.task.step();
     }
 
     /// Where the task was spawned.
+    #[inline]
     pub fn location(&self) -> &'static Location<'static> {
-        self.0.common().created_at()
+        self.location
     }
 
     /// The name of the task (T-7).
     pub fn task_name(&self) -> Rc<str> {
-        self.0.header().name()
+        self.task.header().name()
     }
 }
 
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Step({})", self.0.describe())
+        write!(f, "Step({})", self.task.describe())
     }
 }

@@ -1,7 +1,57 @@
-//! System calls that only tests make and that no dependency offers safely.
+//! What only tests do and no dependency offers safely: system calls, and a waker that calls back.
 #![allow(unsafe_code)]
 
 use rustix::thread::Pid;
+use std::cell::RefCell;
+use std::ptr::null;
+use std::rc::Rc;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+/// What becomes of a waker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WakerFate {
+    Cloned,
+    Woken,
+    Dropped,
+}
+
+type Told = Rc<dyn Fn(WakerFate)>;
+
+thread_local! {
+    static TOLD: RefCell<Option<Told>> = const { RefCell::new(None) };
+}
+
+/// Calls `body` with a waker that tells `told` of all that becomes of it meanwhile on this thread.
+pub(crate) fn with_told_waker<R>(
+    told: impl Fn(WakerFate) + 'static,
+    body: impl FnOnce(&Waker) -> R,
+) -> R {
+    TOLD.set(Some(Rc::new(told)));
+    // SAFETY: the functions of the vtable take any pointer, for they do not look at it, and may be
+    // called on any thread: each looks only at what is its own.
+    let waker = unsafe { Waker::from_raw(RawWaker::new(null(), &TELLING)) };
+    let outcome = body(&waker);
+    drop(waker);
+    TOLD.set(None);
+    outcome
+}
+
+static TELLING: RawWakerVTable = RawWakerVTable::new(
+    |_| {
+        tell(WakerFate::Cloned);
+        RawWaker::new(null(), &TELLING)
+    },
+    |_| tell(WakerFate::Woken),
+    |_| tell(WakerFate::Woken),
+    |_| tell(WakerFate::Dropped),
+);
+
+fn tell(fate: WakerFate) {
+    let told = TOLD.with_borrow(Option::clone);
+    if let Some(told) = told {
+        told(fate);
+    }
+}
 
 /// Sends `signal` to one thread of this process.
 pub(crate) fn signal_thread(thread: Pid, signal: i32) {
