@@ -123,7 +123,8 @@ impl Child {
     }
 }
 
-fn reap_number(child: Pid) -> io::Result<Option<ExitStatus>> {
+/// Takes the status of a child of ours, if it has ended.
+pub(super) fn reap_number(child: Pid) -> io::Result<Option<ExitStatus>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     let ended = retry_on_intr(|| waitid(WaitId::Pid(child), options))?;
     Ok(ended.map(|ended| status_of(&ended)))

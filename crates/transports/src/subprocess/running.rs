@@ -25,6 +25,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 /// The future that a creator gives its caller.
 pub(super) type Opened = Future<Rc<dyn SubprocessTransport>>;
@@ -188,6 +189,31 @@ impl Subprocess {
         }
         self.machine.borrow_mut().exited();
         self.settle(false);
+    }
+
+    /// Its descriptor says that it has ended. To one that is traced the debugger comes first: until that
+    /// has asked, there is no status for us, and the descriptor is ready all the time.
+    fn descriptor_ready(self: &Rc<Self>) {
+        self.look_at_child();
+        if self.key.get().is_some() && self.watch_for(Interest::NONE) {
+            let this = Rc::downgrade(self);
+            // Should the loop close before, nobody needs to look.
+            let _ = self.children.event_loop().call_later(LOOK_AGAIN, move || {
+                if let Some(this) = this.upgrade() {
+                    this.watch_for(Interest::READ);
+                }
+            });
+        }
+    }
+
+    /// Says whether that was possible.
+    fn watch_for(&self, interest: Interest) -> bool {
+        let Some(key) = self.key.get() else { return false };
+        let set = self.children.event_loop().set_interest(key, interest);
+        if let Err(error) = &set {
+            log::error!(target: "tulipa", "{self:?} cannot be watched: {error}");
+        }
+        set.is_ok()
     }
 
     fn unwatch(&self) {
@@ -499,6 +525,9 @@ fn closed_too_early() -> Exception {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the child was closed").into()
 }
 
+/// How long a debugger is given to see an end before us.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// What the loop watches of a child.
 struct ExitSource {
     pidfd: Rc<Pidfd>,
@@ -512,7 +541,7 @@ impl Source for ExitSource {
 
     fn ready(self: Rc<Self>, _: Direction) {
         if let Some(subprocess) = self.subprocess.upgrade() {
-            subprocess.look_at_child();
+            subprocess.descriptor_ready();
         }
     }
 
