@@ -9,6 +9,7 @@
 use super::child::{Child, end_now};
 use super::children::{ChildWatcher, Children};
 use super::machine::{Call, SubprocessMachine};
+use super::options::Group;
 use super::pidfd::Pidfd;
 use super::pipe::PipeLink;
 use super::spawn::{Ends, Spawned, spawn};
@@ -38,6 +39,8 @@ pub(super) struct Subprocess {
     child: Child,
     /// The program, for people.
     program: String,
+    /// Whether its process group is its own.
+    leads_group: bool,
     machine: RefCell<SubprocessMachine>,
     /// `None` while one of its methods runs, and after its time.
     protocol: Cell<Option<Box<dyn SubprocessProtocol>>>,
@@ -111,6 +114,7 @@ impl Subprocess {
         protocol: Box<dyn SubprocessProtocol>,
     ) -> io::Result<(Rc<Self>, Ends)> {
         let program = options.program.to_string_lossy().into_owned();
+        let leads_group = matches!(options.group, Group::Of(0) | Group::NewSession);
         let Spawned { pid, ends } = spawn(options)?;
         let child = match watcher {
             ChildWatcher::Signal => Child::by_number(pid),
@@ -121,6 +125,7 @@ impl Subprocess {
             children: children.clone(),
             child,
             program,
+            leads_group,
             machine: RefCell::new(SubprocessMachine::new(piped)),
             protocol: Cell::new(Some(protocol)),
             successor: Cell::new(None),
@@ -574,6 +579,14 @@ impl SubprocessTransport for SubprocessHandle {
 
     fn send_signal(&self, signal: i32) -> io::Result<()> {
         self.0.child.send_signal(signal)
+    }
+
+    fn send_signal_to_group(&self, signal: i32) -> io::Result<()> {
+        if !self.0.leads_group {
+            let message = format!("{self:?} has no process group of its own");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        self.0.child.send_signal_to_group(signal)
     }
 
     fn terminate(&self) -> io::Result<()> {
