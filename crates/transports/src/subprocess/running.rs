@@ -467,8 +467,20 @@ impl Subprocess {
         self.closing.set(true);
         drop(self.opened.take());
         drop(self.pipes.take());
+        self.drop_waiters();
         for protocol in [self.protocol.take(), self.successor.take()].into_iter().flatten() {
             self.drop_protocol(protocol);
+        }
+    }
+
+    /// Lets go of those who wait. What they hold is the user's, and may hold this.
+    fn drop_waiters(&self) {
+        let waiters = (self.exit_waiters.take(), self.close_waiters.take());
+        if let Err(exception) = catch(move || drop(waiters)) {
+            let message = "the destructor of what waits for a child panicked".to_owned();
+            self.children
+                .event_loop()
+                .call_exception_handler(ExceptionContext::with_exception(message, exception));
         }
     }
 

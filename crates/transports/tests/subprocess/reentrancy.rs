@@ -220,3 +220,20 @@ fn r6_a_protocol_that_keeps_its_own_handle_is_freed_at_the_end() {
     drop(event_loop);
     assert_eq!(Rc::strong_count(&alive), 1);
 }
+
+#[test]
+fn r6_those_who_wait_for_a_child_are_freed_with_the_loop() {
+    let (mut event_loop, token) = (new_loop(), Rc::new(()));
+    event_loop.allow_leftovers();
+    let (child, _) = start(&event_loop, "cat");
+    for _ in 0..2 {
+        let (kept, held) = (child.clone(), token.clone());
+        child.wait().add_done_callback(move |_| drop((kept, held)));
+        let (kept, held) = (child.clone(), token.clone());
+        child.wait_closed().add_done_callback(move |_| drop((kept, held)));
+    }
+    assert_eq!(Rc::strong_count(&token), 5);
+    drop(event_loop);
+    assert_eq!(Rc::strong_count(&token), 1);
+    assert_eq!(child.get_returncode(), Some(-9));
+}
