@@ -237,3 +237,21 @@ fn r6_those_who_wait_for_a_child_are_freed_with_the_loop() {
     assert_eq!(Rc::strong_count(&token), 1);
     assert_eq!(child.get_returncode(), Some(-9));
 }
+
+#[test]
+fn r8_a_destructor_that_panics_when_nothing_can_be_started_is_reported() {
+    struct Fragile;
+    impl SubprocessProtocol for Fragile {}
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            panic!("in the destructor");
+        }
+    }
+    let event_loop = new_loop();
+    let errors = collect_errors(&event_loop);
+    let failed = event_loop.subprocess_exec(|| Fragile, "/no/such/program");
+    let error = failed.exception().unwrap().unwrap();
+    assert!(error.to_string().contains("/no/such/program"), "{error}");
+    assert_eq!(errors.borrow().len(), 1);
+    assert!(errors.borrow()[0].message.contains("destructor"), "{:?}", errors.borrow());
+}
