@@ -6,6 +6,8 @@ use eventloop::{EventLoop, prelude::*};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tulipa_transports::subprocess::*;
 
@@ -95,8 +97,10 @@ fn c15_g10_a_signal_for_the_group_is_not_taken_by_our_handlers_in_a_child_that_i
     }
     let event_loop = EventLoop::new().unwrap();
     event_loop.add_signal_handler(Signal::USR1.as_raw(), || ()).unwrap();
-    std::thread::spawn(|| {
-        loop {
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = over.clone();
+    let storm = std::thread::spawn(move || {
+        while !is_over.load(Ordering::Relaxed) {
             rustix::process::kill_current_process_group(Signal::USR1).unwrap();
         }
     });
@@ -108,6 +112,8 @@ fn c15_g10_a_signal_for_the_group_is_not_taken_by_our_handlers_in_a_child_that_i
         assert!(status.success() || status.signal() == Some(Signal::USR1.as_raw()), "{status}");
         !status.success()
     });
+    over.store(true, Ordering::Relaxed);
+    storm.join().unwrap(); // before our handler goes, and we would be what dies
     assert!(died, "a signal for the group reached none of a thousand children");
 }
 
