@@ -5,7 +5,7 @@ mod tests;
 
 use std::time::Duration;
 use tulipa::subprocess::{ExitStatus, Process, Stdio, SubprocessOptions, create_subprocess_exec};
-use tulipa::{Bytes, Exception, StreamReader, TimeoutError, gather, timeout, wait_for};
+use tulipa::{Bytes, Exception, StreamReader, TimeoutError, gather, signal, timeout, wait_for};
 
 /// How commands are run.
 #[derive(Clone, Copy, Debug)]
@@ -109,13 +109,16 @@ async fn pass_on(reader: &mut StreamReader, say: impl Fn(&[u8])) -> Result<(), E
     }
 }
 
-/// Asks a command to end, and kills it if it does not.
+/// The signal that nobody can refuse.
+const SIGKILL: i32 = 9;
+
+/// Asks a command to end, with all that it has started, and kills it if it does not.
 async fn stop(process: &Process, grace: Duration) -> Result<(), Exception> {
     // One that has ended in the meantime needs no asking.
-    let _ = process.terminate();
+    let _ = process.send_signal_to_group(signal::SIGTERM);
     match wait_for(process.transport().wait(), grace).await {
         Err(error) if error.is::<TimeoutError>() => {
-            let _ = process.kill();
+            let _ = process.send_signal_to_group(SIGKILL);
             process.wait().await.map(drop)
         }
         ended => ended.map(drop),

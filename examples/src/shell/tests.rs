@@ -56,3 +56,17 @@ fn a_command_that_takes_too_long_is_stopped_even_if_it_does_not_want_to() {
     assert_eq!(run("sleep 1000", limits).0, Ending::TookTooLong);
     assert_eq!(run("trap '' TERM; while :; do sleep 0.01; done", limits).0, Ending::TookTooLong);
 }
+
+#[test]
+fn what_a_command_has_started_is_stopped_with_it() {
+    let limits = Limits { time: Some(Duration::from_secs(1)), ..LIMITS };
+    let (ending, lines) = run("sleep 1000 & echo $!; wait", limits);
+    assert_eq!(ending, Ending::TookTooLong);
+    let stat = format!("/proc/{}/stat", lines[0].1);
+    let start = std::time::Instant::now();
+    // It may be a zombie that waits for its new parent.
+    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(start.elapsed() < Duration::from_secs(10), "{} runs still", lines[0].1);
+        std::thread::yield_now();
+    }
+}

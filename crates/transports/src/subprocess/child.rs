@@ -7,7 +7,9 @@ use super::ExitStatus;
 use super::pidfd::Pidfd;
 use super::system::signal_of;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, kill_process_group, waitid,
+};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -106,10 +108,7 @@ impl Child {
 
     /// Sends a signal to this child and nobody else.
     pub(super) fn send_signal(&self, number: i32) -> io::Result<()> {
-        let Some(signal) = signal_of(number) else {
-            let message = format!("{number} is not a signal");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        };
+        let signal = known_signal(number)?;
         let sent = match &*self.reach.borrow() {
             Reach::Descriptor(pidfd) => pidfd.send_signal(signal),
             Reach::Number => signal_number(self.pid, signal),
@@ -121,9 +120,31 @@ impl Child {
             sent => sent,
         }
     }
+
+    /// Sends a signal to the group that this child leads. The group has the child's number, and
+    /// nobody else's as long as the child's status was not taken.
+    pub(super) fn send_signal_to_group(&self, number: i32) -> io::Result<()> {
+        let signal = known_signal(number)?;
+        let is_ours = match &*self.reach.borrow() {
+            Reach::Descriptor(pidfd) => pidfd.is_our_child(),
+            Reach::Number => is_our_child(self.pid),
+            Reach::Gone => return Err(Errno::SRCH.into()),
+        };
+        if is_ours {
+            kill_process_group(self.pid, signal)?;
+        }
+        Ok(())
+    }
 }
 
-fn reap_number(child: Pid) -> io::Result<Option<ExitStatus>> {
+fn known_signal(number: i32) -> io::Result<Signal> {
+    signal_of(number).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("{number} is not a signal"))
+    })
+}
+
+/// Takes the status of a child of ours, if it has ended.
+pub(super) fn reap_number(child: Pid) -> io::Result<Option<ExitStatus>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     let ended = retry_on_intr(|| waitid(WaitId::Pid(child), options))?;
     Ok(ended.map(|ended| status_of(&ended)))
@@ -132,11 +153,16 @@ fn reap_number(child: Pid) -> io::Result<Option<ExitStatus>> {
 /// Signals a number, after a look whether it still is our child's: if somebody else has taken the
 /// status, the number may be anybody's.
 fn signal_number(child: Pid, signal: Signal) -> io::Result<()> {
-    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    match retry_on_intr(|| waitid(WaitId::Pid(child), look)) {
-        Ok(_) => Ok(kill_process(child, signal)?),
-        Err(_) => Ok(()),
+    if is_our_child(child) {
+        kill_process(child, signal)?;
     }
+    Ok(())
+}
+
+/// Whether this is a child of ours, and its status still there to be taken.
+fn is_our_child(child: Pid) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    retry_on_intr(|| waitid(WaitId::Pid(child), look)).is_ok()
 }
 
 /// Ends a child that cannot be watched, and waits for it: it has been killed, so that is soon.

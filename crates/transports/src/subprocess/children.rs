@@ -10,6 +10,7 @@
 //! The registry owns the children. When the loop closes, those that run are killed, and their statuses
 //! taken (C-9).
 
+use super::child::reap_number;
 use super::pidfd;
 use super::running::Subprocess;
 use super::system::exited_child;
@@ -17,8 +18,9 @@ use eventloop::{
     AbstractEventLoop, AbstractEventLoopExt, Direction, Interest, Source, SourceKey, SourceKind,
     signal,
 };
+use futures::{SchedulerExt, TimerHandle};
 use indexmap::IndexMap;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::Pid;
 use signal_hook::SigId;
 use signal_hook::low_level;
 use std::cell::{Cell, RefCell};
@@ -49,8 +51,8 @@ pub(super) struct Children {
     next: Cell<u64>,
     unreaped: RefCell<HashMap<Pid, Rc<Subprocess>>>,
     listening: RefCell<Option<Listening>>,
-    /// How many ends were noticed since all children were asked.
-    since_all_asked: Cell<usize>,
+    /// When all are asked, whatever was noticed until then.
+    will_ask_all: RefCell<Option<TimerHandle>>,
 }
 
 /// What the loop keeps. Its drop is the end of the loop.
@@ -76,7 +78,7 @@ impl Children {
                 next: Cell::new(0),
                 unreaped: RefCell::default(),
                 listening: RefCell::default(),
-                since_all_asked: Cell::new(0),
+                will_ask_all: RefCell::default(),
             }))
         });
         keeper.0.clone()
@@ -160,14 +162,16 @@ impl Children {
                 low_level::unregister(id);
                 drop(self.event_loop.unwatch(key));
             }
+            if let Some(timer) = self.will_ask_all.take() {
+                timer.cancel();
+            }
         }
     }
 
     /// Looks which of the children have ended. The system names them one by one (C-18). One whose
     /// status somebody else took it does not name, and behind a child of somebody else it names none of
-    /// ours: so all are asked if nothing was found, and else once for as many ends as there are
-    /// children.
-    fn look(&self) {
+    /// ours: so all are asked if nothing was found, and else soon.
+    fn look(self: &Rc<Self>) {
         let mut found = false;
         while let Some(ended) = exited_child() {
             let pid = Pid::from_raw(ended);
@@ -179,15 +183,30 @@ impl Children {
             if !found {
                 break;
             }
-            self.since_all_asked.set(self.since_all_asked.get() + 1);
         }
-        if !found || self.since_all_asked.get() >= self.unreaped.borrow().len() {
-            self.since_all_asked.set(0);
-            let all: Vec<_> = self.unreaped.borrow().values().cloned().collect();
-            for subprocess in all {
-                subprocess.look_at_child();
+        if found { self.ask_all_soon() } else { self.ask_all() }
+    }
+
+    fn ask_all(&self) {
+        let all: Vec<_> = self.unreaped.borrow().values().cloned().collect();
+        for subprocess in all {
+            subprocess.look_at_child();
+        }
+    }
+
+    /// Once for all that end until then.
+    fn ask_all_soon(self: &Rc<Self>) {
+        if self.unreaped.borrow().is_empty() || self.will_ask_all.borrow().is_some() {
+            return;
+        }
+        let this = Rc::downgrade(self);
+        let timer = self.event_loop.call_later(ASK_ALL_AFTER, move || {
+            if let Some(this) = this.upgrade() {
+                this.will_ask_all.take();
+                this.ask_all();
             }
-        }
+        });
+        self.will_ask_all.replace(Some(timer));
     }
 
     // The end
@@ -208,31 +227,38 @@ impl Children {
             }
             std::thread::sleep(if patience < 10 { MOMENT / 10 } else { MOMENT });
         }
-        reap_in_background(running.iter().map(|one| one.pid()).collect());
+        let left = all.values().filter(|one| !one.is_reaped()).map(|one| one.pid());
+        reap_in_background(left.collect());
         for subprocess in all.into_values() {
             subprocess.forget_loop();
         }
     }
 }
 
+/// Until all are asked, whatever was noticed.
+const ASK_ALL_AFTER: Duration = Duration::from_millis(100);
 /// A killed child is gone within a moment, unless it hangs in the system (a dead network disk).
 const MOMENT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: u32 = 500;
 
-/// Waits for those that do not end, in a thread that ends with the last of them.
-fn reap_in_background(left: Vec<Pid>) {
+/// Waits for those that do not end, or that we may not kill, in a thread that ends with the last of
+/// them.
+fn reap_in_background(mut left: Vec<Pid>) {
     if left.is_empty() {
         return;
     }
-    log::warn!(target: "tulipa", "{} killed children have not ended yet", left.len());
+    log::warn!(target: "tulipa", "{} children have not ended yet", left.len());
     let waiting = std::thread::Builder::new().name("tulipa-reaper".into()).spawn(move || {
-        for pid in left {
-            // Whatever it says, there is nothing else to be done.
-            let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED));
+        loop {
+            left.retain(|pid| matches!(reap_number(*pid), Ok(None)));
+            if left.is_empty() {
+                break;
+            }
+            std::thread::sleep(ASK_ALL_AFTER);
         }
     });
     if let Err(error) = waiting {
-        log::error!(target: "tulipa", "nobody waits for killed children: {error}");
+        log::error!(target: "tulipa", "nobody waits for children that have not ended: {error}");
     }
 }
 

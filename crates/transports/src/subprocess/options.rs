@@ -105,7 +105,8 @@ impl SubprocessOptions {
     /// A command for `/bin/sh`. What it contains is code: never put a stranger's words into it.
     ///
     /// A shell may start further processes; a signal goes to the shell alone. Where all are to be
-    /// reached, give them a [`process_group`](SubprocessOptions::process_group) of their own.
+    /// reached, give them a [`process_group`](SubprocessOptions::process_group) of their own, and use
+    /// [`send_signal_to_group`](super::SubprocessTransport::send_signal_to_group).
     pub fn shell(command: impl AsRef<OsStr>) -> Self {
         let mut options = Self::new("/bin/sh").arg("-c").arg(command);
         options.is_shell = true;

@@ -126,6 +126,14 @@ impl Process {
         self.transport.send_signal(signal)
     }
 
+    /// Sends a signal to the child and to all others of the process group that it leads.
+    ///
+    /// # Errors
+    /// As [`SubprocessTransport::send_signal_to_group`].
+    pub fn send_signal_to_group(&self, signal: i32) -> io::Result<()> {
+        self.transport.send_signal_to_group(signal)
+    }
+
     /// Asks the child to end: SIGTERM.
     ///
     /// # Errors

@@ -6,26 +6,29 @@
 //! its own. The registry of the loop owns the child until then; a handle that a protocol keeps of
 //! itself is a circle, which ends when the protocol is dropped: at `connection_lost`, or with the loop.
 
+mod handle;
+mod watch;
+
+use self::handle::SubprocessHandle;
+use self::watch::ExitSource;
 use super::child::{Child, end_now};
 use super::children::{ChildWatcher, Children};
 use super::machine::{Call, SubprocessMachine};
-use super::pidfd::Pidfd;
+use super::options::Group;
 use super::pipe::PipeLink;
 use super::spawn::{Ends, Spawned, spawn};
 use super::{ExitStatus, SpawnError, SubprocessOptions, SubprocessProtocol, SubprocessTransport};
-use crate::loop_shared::add_waiting;
 use crate::pipes::{open_read_end, open_write_end};
 use crate::protocol_slot::ProtocolSlot;
 use crate::{Protocol, ProtocolUnavailable, Transport};
-use eventloop::{AbstractEventLoop, Direction, Interest, Source, SourceKey, SourceKind};
+use eventloop::{AbstractEventLoop, Interest, SourceKey};
 use futures::{Callback, ClosedError, Exception, ExceptionContext, Future, SchedulerExt, catch};
 use rustix::process::Pid;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 /// The future that a creator gives its caller.
 pub(super) type Opened = Future<Rc<dyn SubprocessTransport>>;
@@ -38,6 +41,8 @@ pub(super) struct Subprocess {
     child: Child,
     /// The program, for people.
     program: String,
+    /// Whether its process group is its own.
+    leads_group: bool,
     machine: RefCell<SubprocessMachine>,
     protocol: ProtocolSlot<dyn SubprocessProtocol>,
     turn_queued: Cell<bool>,
@@ -66,24 +71,22 @@ impl Subprocess {
         protocol: Box<dyn SubprocessProtocol>,
         make_pipe: MakePipe<'_>,
     ) -> Result<(Rc<Self>, Opened), Exception> {
-        if event_loop.is_closed() {
-            return Err(ClosedError.into());
-        }
-        let children = Children::of(event_loop);
-        let watcher = children.watcher();
         let (program, directory) = (options.program.clone(), options.directory.clone());
-        let failed = |error| io::Error::from(SpawnError::new(program, directory, error));
-        if watcher == ChildWatcher::Signal
-            && let Err(error) = children.listen()
-        {
-            return Err(failed(error).into());
-        }
-        let started = Self::spawn_watched(&children, watcher, options, protocol);
-        children.stop_listening_if_idle();
+        let failed = |error| -> Exception {
+            io::Error::from(SpawnError::new(program.clone(), directory.clone(), error)).into()
+        };
+        let started = match event_loop.is_closed() {
+            true => Err(ClosedError.into()),
+            false => Self::start_watched(event_loop, options).map_err(failed),
+        };
         let (this, ends) = match started {
             Ok(started) => started,
-            Err(error) => return Err(failed(error).into()),
+            Err(exception) => {
+                drop_contained(event_loop, protocol, None);
+                return Err(exception);
+            }
         };
+        this.protocol.fill(protocol);
         let opened: Opened = event_loop.create_future();
         this.opened.replace(Some(opened.clone()));
         this.queue_turn(); // before those of the pipes
@@ -94,19 +97,33 @@ impl Subprocess {
                 this.note_loss(fd, None); // of those that were not opened nobody else tells
             }
             this.end(None);
-            return Err(failed(error).into());
+            return Err(failed(error));
         }
         Ok((this, opened))
     }
 
-    /// Starts the child, and sees to it that its end is noticed.
+    /// Starts the child, without a protocol, and sees to it that its end is noticed.
+    fn start_watched(
+        event_loop: &dyn AbstractEventLoop,
+        options: SubprocessOptions,
+    ) -> io::Result<(Rc<Self>, Ends)> {
+        let children = Children::of(event_loop);
+        let watcher = children.watcher();
+        if watcher == ChildWatcher::Signal {
+            children.listen()?;
+        }
+        let started = Self::spawn_watched(&children, watcher, options);
+        children.stop_listening_if_idle();
+        started
+    }
+
     fn spawn_watched(
         children: &Rc<Children>,
         watcher: ChildWatcher,
         options: SubprocessOptions,
-        protocol: Box<dyn SubprocessProtocol>,
     ) -> io::Result<(Rc<Self>, Ends)> {
         let program = options.program.to_string_lossy().into_owned();
+        let leads_group = matches!(options.group, Group::Of(0) | Group::NewSession);
         let Spawned { pid, ends } = spawn(options)?;
         let child = match watcher {
             ChildWatcher::Signal => Child::by_number(pid),
@@ -117,8 +134,9 @@ impl Subprocess {
             children: children.clone(),
             child,
             program,
+            leads_group,
             machine: RefCell::new(SubprocessMachine::new(piped)),
-            protocol: ProtocolSlot::new(Some(protocol)),
+            protocol: ProtocolSlot::new(None),
             turn_queued: Cell::new(false),
             closing: Cell::new(false),
             key: Cell::new(None),
@@ -183,12 +201,6 @@ impl Subprocess {
         }
         self.machine.borrow_mut().exited();
         self.settle(false);
-    }
-
-    fn unwatch(&self) {
-        if let Some(key) = self.key.take() {
-            drop(self.children.event_loop().unwatch(key));
-        }
     }
 
     /// Something came out of the child.
@@ -332,7 +344,7 @@ impl Subprocess {
         match outcome {
             Ok(value) => Some(value),
             Err(exception) => {
-                self.report(format!("protocol.{method}() panicked"), &exception, name);
+                self.report(format!("protocol.{method}() panicked"), exception.clone(), name);
                 self.end(Some(exception));
                 None
             }
@@ -345,16 +357,12 @@ impl Subprocess {
         }
     }
 
-    /// Drops a protocol, whose destructor is user code too.
     fn drop_protocol(&self, protocol: Box<dyn SubprocessProtocol>) {
-        let name = protocol.type_name();
-        if let Err(exception) = catch(move || drop(protocol)) {
-            self.report("the protocol's destructor panicked".to_owned(), &exception, name);
-        }
+        drop_contained(&**self.children.event_loop(), protocol, Some(format!("{self:?}")));
     }
 
-    fn report(&self, message: String, exception: &Exception, protocol: &'static str) {
-        let mut context = ExceptionContext::with_exception(message, exception.clone());
+    fn report(&self, message: String, exception: Exception, protocol: &'static str) {
+        let mut context = ExceptionContext::with_exception(message, exception);
         context.protocol = Some(protocol);
         context.transport = Some(format!("{self:?}"));
         self.children.event_loop().call_exception_handler(context);
@@ -425,8 +433,20 @@ impl Subprocess {
         self.closing.set(true);
         drop(self.opened.take());
         drop(self.pipes.take());
+        self.drop_waiters();
         for protocol in self.protocol.empty() {
             self.drop_protocol(protocol);
+        }
+    }
+
+    /// Lets go of those who wait. What they hold is the user's, and may hold this.
+    fn drop_waiters(&self) {
+        let waiters = (self.exit_waiters.take(), self.close_waiters.take());
+        if let Err(exception) = catch(move || drop(waiters)) {
+            let message = "the destructor of what waits for a child panicked".to_owned();
+            self.children
+                .event_loop()
+                .call_exception_handler(ExceptionContext::with_exception(message, exception));
         }
     }
 
@@ -475,116 +495,22 @@ impl fmt::Debug for Subprocess {
     }
 }
 
+/// Drops a protocol, whose destructor is user code too.
+fn drop_contained(
+    event_loop: &dyn AbstractEventLoop,
+    protocol: Box<dyn SubprocessProtocol>,
+    child: Option<String>,
+) {
+    let name = protocol.type_name();
+    if let Err(exception) = catch(move || drop(protocol)) {
+        let message = "the protocol's destructor panicked";
+        let mut context = ExceptionContext::with_exception(message, exception);
+        context.protocol = Some(name);
+        context.transport = child;
+        event_loop.call_exception_handler(context);
+    }
+}
+
 fn closed_too_early() -> Exception {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the child was closed").into()
-}
-
-/// What the loop watches of a child.
-struct ExitSource {
-    pidfd: Rc<Pidfd>,
-    subprocess: Weak<Subprocess>,
-}
-
-impl Source for ExitSource {
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
-    }
-
-    fn ready(self: Rc<Self>, _: Direction) {
-        if let Some(subprocess) = self.subprocess.upgrade() {
-            subprocess.look_at_child();
-        }
-    }
-
-    fn kind(&self) -> SourceKind {
-        SourceKind::Transport
-    }
-
-    fn describe(&self) -> String {
-        let child = self.subprocess.upgrade();
-        child.map_or_else(|| "watch for a child".to_owned(), |child| format!("{child:?}"))
-    }
-}
-
-/// A child as its users see it.
-struct SubprocessHandle(Rc<Subprocess>);
-
-impl SubprocessTransport for SubprocessHandle {
-    fn get_pid(&self) -> u32 {
-        self.0.child.number()
-    }
-
-    fn status(&self) -> Option<ExitStatus> {
-        self.0.child.status()
-    }
-
-    fn get_pipe_transport(&self, fd: i32) -> Option<Rc<dyn Transport>> {
-        let pipes = self.0.pipes.borrow();
-        usize::try_from(fd).ok().and_then(|fd| pipes.get(fd)?.clone())
-    }
-
-    fn send_signal(&self, signal: i32) -> io::Result<()> {
-        self.0.child.send_signal(signal)
-    }
-
-    fn terminate(&self) -> io::Result<()> {
-        self.send_signal(rustix::process::Signal::TERM.as_raw())
-    }
-
-    fn kill(&self) -> io::Result<()> {
-        self.send_signal(rustix::process::Signal::KILL.as_raw())
-    }
-
-    fn is_closing(&self) -> bool {
-        self.0.closing.get()
-    }
-
-    fn close(&self) {
-        self.0.end(None);
-    }
-
-    fn wait(&self) -> Future<ExitStatus> {
-        let future = self.0.children.event_loop().create_future();
-        if let Some(status) = self.0.child.status() {
-            // It is new, hence pending.
-            let _ = future.set_result(status);
-        } else {
-            let given_up = add_waiting(&mut self.0.exit_waiters.borrow_mut(), &future);
-            drop(given_up); // what they hold is the user's
-        }
-        future
-    }
-
-    fn wait_closed(&self) -> Future<()> {
-        let future = self.0.children.event_loop().create_future();
-        if self.0.is_over() {
-            // It is new, hence pending.
-            let _ = future.set_result(());
-        } else {
-            let given_up = add_waiting(&mut self.0.close_waiters.borrow_mut(), &future);
-            drop(given_up); // what they hold is the user's
-        }
-        future
-    }
-
-    fn handle(&self) -> Rc<dyn SubprocessTransport> {
-        self.0.handle()
-    }
-
-    fn set_boxed_protocol(&self, protocol: Box<dyn SubprocessProtocol>) {
-        self.0.replace_protocol(protocol);
-    }
-
-    fn with_boxed_protocol(
-        &self,
-        function: &mut dyn FnMut(&mut dyn SubprocessProtocol, &dyn SubprocessTransport),
-    ) -> Result<(), ProtocolUnavailable> {
-        self.0.run_for_user(function)
-    }
-}
-
-impl fmt::Debug for SubprocessHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }

@@ -1,11 +1,12 @@
 //! Starting a child, with the pipes to it.
 
 use super::options::Group;
-use super::system::{Identity, Preparation, prepare, would_inherit};
+use super::system::{Identity, Preparation, start, would_inherit};
 use super::{Stdio, SubprocessOptions};
 use rustix::process::Pid;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{self, Command};
 
@@ -22,7 +23,7 @@ pub(super) type Ends = [Option<OwnedFd>; 3];
 pub(super) fn spawn(options: SubprocessOptions) -> io::Result<Spawned> {
     let mut command = Command::new(&options.program);
     command.args(&options.args);
-    set_environment(&mut command, &options);
+    set_environment(&mut command, &options)?;
     if let Some(directory) = &options.directory {
         command.current_dir(directory);
     }
@@ -30,27 +31,33 @@ pub(super) fn spawn(options: SubprocessOptions) -> io::Result<Spawned> {
         let refused = |_| io::Error::new(io::ErrorKind::InvalidInput, "not a process group");
         command.process_group(i32::try_from(group).map_err(refused)?);
     }
-    set_preparation(&mut command, &options);
+    let preparation = preparation(&mut command, &options);
     let ends = connect(&mut command, options.stdin, options.stdout, options.stderr)?;
-    let child = command.spawn()?;
+    let child = start(&mut command, preparation)?;
     // Nobody waits for it here: whoever asked for it does. `command` closes our copies of its ends.
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     Ok(Spawned { pid: pid.expect("the number of a process is positive"), ends })
 }
 
-fn set_environment(command: &mut Command, options: &SubprocessOptions) {
+fn set_environment(command: &mut Command, options: &SubprocessOptions) -> io::Result<()> {
     if options.clear_env {
         command.env_clear();
     }
     for (name, value) in &options.env {
         match value {
+            // What is before the first `=` would be the name.
+            Some(_) if name.is_empty() || name.as_bytes().contains(&b'=') => {
+                let message = format!("{name:?} cannot be the name of a variable");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
+    Ok(())
 }
 
-fn set_preparation(command: &mut Command, options: &SubprocessOptions) {
+fn preparation(command: &mut Command, options: &SubprocessOptions) -> Preparation {
     let identity = options.groups.as_ref().map(|groups| Identity {
         groups: groups.clone(),
         gid: options.gid,
@@ -66,7 +73,14 @@ fn set_preparation(command: &mut Command, options: &SubprocessOptions) {
         }
     }
     let new_session = options.group == Group::NewSession;
-    prepare(command, Preparation { clean: would_inherit(), new_session, identity });
+    let forks = new_session || identity.is_some() || makes_command_fork(options);
+    Preparation { clean: forks || would_inherit(), new_session, identity }
+}
+
+/// Whether `Command` forks to do this: for another user, and to look in another `PATH`.
+fn makes_command_fork(options: &SubprocessOptions) -> bool {
+    let other_path = options.clear_env || options.env.iter().any(|(name, _)| name == "PATH");
+    other_path || options.uid.is_some() || options.gid.is_some()
 }
 
 /// Sets the streams of the child; our ends of its pipes are given back.

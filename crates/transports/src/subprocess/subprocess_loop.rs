@@ -20,8 +20,8 @@ use std::rc::Rc;
 /// A child is started by the call itself; the future is done once its protocol knows of it. Starting
 /// takes the time that the system needs to begin the program; the loop waits meanwhile. That is a tenth
 /// of a millisecond, unless a fork is needed, which takes the longer the larger this process is: if it
-/// blocks or ignores signals, has descriptors open that would be inherited, or if another session, user or
-/// group was asked for.
+/// blocks or ignores signals, has descriptors open that would be inherited, or if another session, user,
+/// group or `PATH` was asked for.
 pub trait SubprocessLoop: AbstractEventLoop {
     /// Starts a program, with a protocol made by `factory` (C-1).
     ///

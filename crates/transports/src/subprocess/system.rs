@@ -11,12 +11,13 @@ use rustix::process::Signal;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Child, Command};
 
 /// What a child does before it becomes another program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Preparation {
-    /// Gives back what we block, ignore, or would let it inherit.
+    /// Gives back what we block, ignore, or would let it inherit. To be set with all the others: a
+    /// child that is forked is started with all signals blocked.
     pub(super) clean: bool,
     pub(super) new_session: bool,
     pub(super) identity: Option<Identity>,
@@ -56,10 +57,10 @@ fn is_inheritable(descriptor: i32) -> bool {
     flags >= 0 && flags & libc::FD_CLOEXEC == 0
 }
 
-/// Has the child of `command` do this after the fork.
-pub(super) fn prepare(command: &mut Command, preparation: Preparation) {
+/// Starts the child of `command`, and has it do this before it becomes the program.
+pub(super) fn start(command: &mut Command, preparation: Preparation) -> io::Result<Child> {
     if preparation == Preparation::default() {
-        return; // no fork for nothing
+        return command.spawn(); // no fork for nothing
     }
     let prepare = move || preparation.run();
     // SAFETY: between fork and exec only async-signal-safe functions may be called, and no memory may
@@ -67,6 +68,26 @@ pub(super) fn prepare(command: &mut Command, preparation: Preparation) {
     // (sigaction, sigprocmask, close_range, fcntl, setsid, setgroups, setgid, setuid), reads memory that
     // was allocated before, and builds errors of bare numbers.
     unsafe { command.pre_exec(prepare) };
+    without_signals(|| command.spawn())
+}
+
+/// Blocks all signals on this thread meanwhile, and in a child that is forked until it unblocks them:
+/// one that is meant for it as well (Ctrl-C) would find our handlers there, and be lost.
+fn without_signals<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` fills in the set that it is given; then that is read, and the other written.
+    let failed = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr())
+    };
+    if failed != 0 {
+        return Err(io::Error::from_raw_os_error(failed));
+    }
+    let outcome = call();
+    // SAFETY: `before` was written by the call that succeeded; nothing is to be written.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    outcome
 }
 
 impl Preparation {

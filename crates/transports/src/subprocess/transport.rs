@@ -38,6 +38,18 @@ pub trait SubprocessTransport {
     /// a child that has become another user's.
     fn send_signal(&self, signal: i32) -> io::Result<()>;
 
+    /// Sends a signal to the child and to all others of its process group: what it has started, unless
+    /// that made a group of its own. The group must be the child's own, asked for by
+    /// [`process_group(0)`](super::SubprocessOptions::process_group) or
+    /// [`new_session`](super::SubprocessOptions::new_session).
+    ///
+    /// # Errors
+    /// As [`send_signal`](SubprocessTransport::send_signal): `ESRCH` once the child's exit was seen, also
+    /// if others of the group go on, since its number may be anybody's then. `InvalidInput` if the child
+    /// has no group of its own.
+    #[doc(alias = "killpg")]
+    fn send_signal_to_group(&self, signal: i32) -> io::Result<()>;
+
     /// Asks the child to end: SIGTERM.
     ///
     /// # Errors

@@ -114,6 +114,31 @@ fn c11_a_child_that_does_not_read_its_input_is_no_error() {
 }
 
 #[test]
+fn c11_input_that_was_closed_before_is_no_error() {
+    run(async {
+        let mut child = create_subprocess_exec("cat").await?;
+        child.stdin.as_ref().unwrap().close();
+        let output = child.communicate(b"too late").await?;
+        assert_eq!((output.status, output.stdout), (ExitStatus::Exited(0), Some(Vec::new())));
+        Ok(())
+    });
+}
+
+#[test]
+fn c11_a_child_that_ends_early_while_it_is_fed_loses_none_of_its_output() {
+    run(async {
+        let large = vec![b'x'; 5_000_000];
+        let command = "head -c 1000000; head -c 2000000 >&2; exit 6";
+        let mut child = create_subprocess_shell(command).await?;
+        let output = child.communicate(&large).await?;
+        assert_eq!(output.status, ExitStatus::Exited(6));
+        assert_eq!(output.stdout.unwrap().len(), 1_000_000);
+        assert_eq!(output.stderr.unwrap().len(), 2_000_000);
+        Ok(())
+    });
+}
+
+#[test]
 fn c11_communicate_that_is_cancelled_loses_nothing() {
     run(async {
         let mut child =

@@ -82,6 +82,29 @@ fn c16_a_process_group_and_a_session_are_made_if_asked_for() {
 }
 
 #[test]
+fn c16_a_signal_for_the_group_reaches_what_the_child_has_started() {
+    let event_loop = new_loop();
+    let term = rustix::process::Signal::TERM.as_raw();
+    let command = || SubprocessOptions::shell("sleep 1000 & echo; wait");
+    for options in [command().process_group(0), command().new_session()] {
+        let (child, log) = start(&event_loop, options);
+        run_until(&event_loop, || log.data(1) == b"\n");
+        assert!(child.send_signal_to_group(1000).is_err(), "that is no signal");
+        child.send_signal_to_group(term).unwrap();
+        // Both held the pipes, so both have ended.
+        run_to_end(&event_loop, &child);
+        assert_eq!(child.get_returncode(), Some(-term));
+        assert!(child.send_signal_to_group(term).is_err(), "the number may be anybody's");
+    }
+    let (child, _) = start(&event_loop, "cat");
+    let error = child.send_signal_to_group(term).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "that group is ours");
+    child.close();
+    run_to_end(&event_loop, &child);
+    assert_eq!(child.get_returncode(), Some(-9));
+}
+
+#[test]
 fn c16_a_group_that_is_none_is_an_error() {
     let event_loop = new_loop();
     for group in [u32::MAX, i32::MAX as u32] {

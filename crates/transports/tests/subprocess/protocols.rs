@@ -57,6 +57,8 @@ fn c3_a_program_that_cannot_be_started_is_an_error_with_its_name() {
     let nowhere = SubprocessOptions::new("true").current_dir("/no/such/directory");
     let nul = SubprocessOptions::new("true").arg("a\0b");
     let joined = SubprocessOptions::new("true").stdout(Stdio::Stdout);
+    let two_names = SubprocessOptions::new("true").env("A=B", "c");
+    let no_name = SubprocessOptions::new("true").env("", "c");
     let cases = [
         (
             SubprocessOptions::new("/no/such/program"),
@@ -76,6 +78,13 @@ fn c3_a_program_that_cannot_be_started_is_an_error_with_its_name() {
         (nowhere, "/no/such/directory", std::io::ErrorKind::NotFound),
         (nul, "true", std::io::ErrorKind::InvalidInput),
         (joined, "true", std::io::ErrorKind::InvalidInput),
+        (two_names, "true", std::io::ErrorKind::InvalidInput),
+        (no_name, "true", std::io::ErrorKind::InvalidInput),
+        (SubprocessOptions::new(""), "\"\"", std::io::ErrorKind::NotFound),
+        (SubprocessOptions::new("a\0b"), "a\\0b", std::io::ErrorKind::InvalidInput),
+        (SubprocessOptions::new("true").env("A", "b\0"), "true", std::io::ErrorKind::InvalidInput),
+        (SubprocessOptions::new("true").current_dir(""), "\"\"", std::io::ErrorKind::NotFound),
+        (SubprocessOptions::new("true").current_dir("a\0b"), "a", std::io::ErrorKind::InvalidInput),
     ];
     for (options, name, kind) in cases {
         let (recorder, log) = Recorder::new();

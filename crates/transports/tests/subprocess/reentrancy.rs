@@ -220,3 +220,38 @@ fn r6_a_protocol_that_keeps_its_own_handle_is_freed_at_the_end() {
     drop(event_loop);
     assert_eq!(Rc::strong_count(&alive), 1);
 }
+
+#[test]
+fn r6_those_who_wait_for_a_child_are_freed_with_the_loop() {
+    let (mut event_loop, token) = (new_loop(), Rc::new(()));
+    event_loop.allow_leftovers();
+    let (child, _) = start(&event_loop, "cat");
+    for _ in 0..2 {
+        let (kept, held) = (child.clone(), token.clone());
+        child.wait().add_done_callback(move |_| drop((kept, held)));
+        let (kept, held) = (child.clone(), token.clone());
+        child.wait_closed().add_done_callback(move |_| drop((kept, held)));
+    }
+    assert_eq!(Rc::strong_count(&token), 5);
+    drop(event_loop);
+    assert_eq!(Rc::strong_count(&token), 1);
+    assert_eq!(child.get_returncode(), Some(-9));
+}
+
+#[test]
+fn r8_a_destructor_that_panics_when_nothing_can_be_started_is_reported() {
+    struct Fragile;
+    impl SubprocessProtocol for Fragile {}
+    impl Drop for Fragile {
+        fn drop(&mut self) {
+            panic!("in the destructor");
+        }
+    }
+    let event_loop = new_loop();
+    let errors = collect_errors(&event_loop);
+    let failed = event_loop.subprocess_exec(|| Fragile, "/no/such/program");
+    let error = failed.exception().unwrap().unwrap();
+    assert!(error.to_string().contains("/no/such/program"), "{error}");
+    assert_eq!(errors.borrow().len(), 1);
+    assert!(errors.borrow()[0].message.contains("destructor"), "{:?}", errors.borrow());
+}

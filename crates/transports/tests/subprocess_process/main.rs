@@ -1,6 +1,9 @@
 //! Children and the whole process: its descriptors, its zombies, its signals. One test at a time, each
 //! with children that are watched in both ways.
 
+mod others;
+mod tracer;
+
 use eventloop::{EventLoop, TestLoop, prelude::*};
 use futures::Exception;
 use rustix::io::FdFlags;
