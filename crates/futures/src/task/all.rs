@@ -108,7 +108,7 @@ impl TaskRef {
 
     /// Where it was spawned.
     pub fn created_at(&self) -> &'static Location<'static> {
-        self.0.common().created_at()
+        self.0.created_at()
     }
 
     /// The context that its next step runs in, the empty one if it has ended; that of a running task

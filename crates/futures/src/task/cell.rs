@@ -28,6 +28,9 @@ pub(crate) trait AnyTask: AnyFuture {
 
     fn scheduler(&self) -> &Rc<dyn Scheduler>;
 
+    /// Where it was spawned.
+    fn created_at(&self) -> &'static Location<'static>;
+
     /// How it stands.
     fn state(&self) -> TaskState;
 
@@ -257,6 +260,10 @@ where
         self.shared.scheduler()
     }
 
+    fn created_at(&self) -> &'static Location<'static> {
+        self.shared.created_at()
+    }
+
     fn state(&self) -> TaskState {
         match self.shared.done() {
             true if self.shared.cancelled() => TaskState::Cancelled,
@@ -277,7 +284,7 @@ where
             return;
         }
         let (scheduler, location) = (self.shared.scheduler().clone(), self.shared.created_at());
-        scheduler.schedule_step(Step::new(self, location));
+        scheduler.schedule_step(Step::new(self));
     }
 
     fn step(self: Rc<Self>) {
