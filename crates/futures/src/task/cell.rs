@@ -283,7 +283,7 @@ where
         if self.shared.done() || !self.header.queue() {
             return;
         }
-        let (scheduler, location) = (self.shared.scheduler().clone(), self.shared.created_at());
+        let scheduler = self.shared.scheduler().clone();
         scheduler.schedule_step(Step::new(self));
     }
 

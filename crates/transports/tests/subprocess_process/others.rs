@@ -81,13 +81,13 @@ fn c9_a_child_that_we_may_not_kill_is_no_zombie_after_the_loop_either() {
 }
 
 #[test]
-fn c15_g10_a_signal_for_the_group_is_not_taken_by_our_handlers_in_a_child_that_is_being_started() {
+fn c15_a_signal_for_the_group_is_not_taken_by_our_handlers_in_a_child_that_is_being_started() {
     let _alone = alone();
     if std::env::var_os(AGAIN).is_none() {
         // In a group of its own, which is signalled without end.
         let again = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--nocapture"])
-            .arg("others::c15_g10_a_signal_for_the_group_is_not_taken_by_our_handlers_in_a_child_that_is_being_started")
+            .arg("others::c15_a_signal_for_the_group_is_not_taken_by_our_handlers_in_a_child_that_is_being_started")
             .env(AGAIN, "1")
             .process_group(0)
             .output()
