@@ -10,10 +10,13 @@
 
 #[cfg(test)]
 mod answers;
+mod file;
 mod output;
+mod requests;
 #[cfg(test)]
 mod tests;
 
+use file::FileState;
 pub(crate) use output::Output;
 
 use crate::limits::{DEFAULT_LIMITS, OutputLimits};
@@ -101,16 +104,6 @@ pub(crate) enum Hold {
     Memory = 2,
     /// Its protocol took more time than its budget allows.
     Time = 4,
-}
-
-/// A file that follows what waits to be sent. Meanwhile nothing is read, and nothing is written (N-51).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FileState {
-    None,
-    /// It is sent as the system takes it.
-    Sending,
-    /// Its next part is being read.
-    Reading,
 }
 
 /// How a connection ended.
@@ -206,19 +199,9 @@ impl StreamMachine {
         matches!(self.phase, Phase::Open { input: Input::Flowing, .. }) && !self.has_file()
     }
 
-    /// Whether a file is being sent.
-    pub(crate) fn has_file(&self) -> bool {
-        self.file != FileState::None
-    }
-
     /// Whether something was taken and is not sent.
     pub(crate) fn has_unsent(&self) -> bool {
         self.size() > 0 || self.has_file()
-    }
-
-    /// Whether what was written is sent, so that the file may be.
-    pub(crate) fn may_send_file(&self) -> bool {
-        self.made && !self.blocked && self.size() == 0 && self.file == FileState::Sending
     }
 
     /// Whether bytes may be read and delivered now (P-20, X-12).
@@ -425,103 +408,6 @@ impl StreamMachine {
             Flow::PauseOwed if size <= marks.low.0 => Flow::Open,
             unchanged => unchanged,
         };
-    }
-
-    // A file
-
-    /// A file is to follow what waits.
-    pub(crate) fn begin_file(&mut self) -> Result<(), WriteRefusal> {
-        match self.phase {
-            Phase::Open { .. } if self.has_file() => Err(WriteRefusal::SendingFile),
-            Phase::Open { writing: Writing::Open, .. } => {
-                self.file = FileState::Sending;
-                Ok(())
-            }
-            Phase::Open { writing: Writing::Absent, .. } => Err(WriteRefusal::ReadOnly),
-            Phase::Open { .. } => Err(WriteRefusal::AfterEof),
-            Phase::Draining { .. } | Phase::Salvaging | Phase::Ending(_) | Phase::Lost => {
-                Err(WriteRefusal::Closed)
-            }
-        }
-    }
-
-    /// The file's next part is being read, or is there.
-    pub(crate) fn set_file_reading(&mut self, reading: bool) {
-        if self.has_file() {
-            self.file = if reading { FileState::Reading } else { FileState::Sending };
-        }
-    }
-
-    /// The file was sent, or is given up.
-    pub(crate) fn end_file(&mut self) {
-        self.file = FileState::None;
-        if self.size() == 0 {
-            self.blocked = false;
-        }
-        self.finish_draining();
-    }
-
-    // Requests of the user
-
-    /// Whether this changed anything.
-    pub(crate) fn pause_reading(&mut self) -> bool {
-        match &mut self.phase {
-            Phase::Open { input: input @ Input::Flowing, .. } => {
-                *input = Input::Paused;
-                true
-            }
-            Phase::Salvaging => {
-                self.phase = Phase::Ending(End::Failed); // nothing else is waited for
-                true
-            }
-            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost => false,
-        }
-    }
-
-    /// Whether this changed anything.
-    pub(crate) fn resume_reading(&mut self) -> bool {
-        match &mut self.phase {
-            Phase::Open { input: input @ Input::Paused, .. } => {
-                *input = Input::Flowing;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    pub(crate) fn write_eof(&mut self) {
-        match &mut self.phase {
-            Phase::Open { input: Input::Absent { .. }, .. } => self.close(),
-            Phase::Open { writing: writing @ Writing::Open, .. } => *writing = Writing::Finishing,
-            _ => {}
-        }
-    }
-
-    pub(crate) fn close(&mut self) {
-        self.phase = match self.phase {
-            Phase::Open { input: Input::Absent { .. }, .. } if self.has_unsent() => {
-                Phase::Draining { writing: Writing::Finishing } // nothing more is taken
-            }
-            Phase::Open { writing, .. } if self.has_unsent() => Phase::Draining { writing },
-            Phase::Open { .. } => Phase::Ending(End::Orderly),
-            Phase::Salvaging => Phase::Ending(End::Failed),
-            same @ (Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost) => same,
-        };
-    }
-
-    /// Drops the output and ends it, unless the end has come already. Says whether `end` counts.
-    pub(crate) fn abort(&mut self, end: End) -> bool {
-        let decides = match self.phase {
-            Phase::Open { .. } | Phase::Draining { .. } => true,
-            Phase::Salvaging | Phase::Ending(_) | Phase::Lost => false,
-        };
-        if decides {
-            self.phase = Phase::Ending(end);
-        } else if self.is_salvaging() {
-            self.phase = Phase::Ending(End::Failed);
-        }
-        self.drop_output();
-        decides
     }
 
     // What the system says
