@@ -7,6 +7,7 @@ pub(crate) mod descriptors;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod socket;
 pub(crate) mod system;
+pub(crate) mod watched;
 
 pub(crate) use descriptors::MOST_AT_ONCE as MOST_DESCRIPTORS_AT_ONCE;
 pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress, send_file};

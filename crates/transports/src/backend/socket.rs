@@ -1,7 +1,7 @@
 //! [`SocketBackend`]: TCP and Unix stream sockets.
 
-use super::Backend;
 use super::system::{SEND_FLAGS, never_signal};
+use super::{Backend, watched};
 use crate::extra_info::PeerName;
 use crate::sigpipe::{is_noticed, without_sigpipe};
 use crate::stream_transport::StreamTransport;
@@ -106,10 +106,7 @@ impl Backend for SocketBackend {
     }
 
     fn attach(connection: &Rc<StreamTransport<Self>>) -> io::Result<()> {
-        let event_loop = connection.event_loop();
-        let key = event_loop.watch(connection.clone(), Interest::NONE)?;
-        connection.set_key(Some(key));
-        Ok(())
+        watched::attach(connection)
     }
 
     fn watch(connection: &Rc<StreamTransport<Self>>, interest: Interest) -> io::Result<()> {
@@ -120,17 +117,11 @@ impl Backend for SocketBackend {
     }
 
     fn flush_later(connection: &Rc<StreamTransport<Self>>) {
-        if let Some(key) = connection.key() {
-            connection.event_loop().flush_later(key);
-        }
+        watched::flush_later(connection);
     }
 
     fn detach(connection: &Rc<StreamTransport<Self>>) {
-        if let Some(key) = connection.key() {
-            connection.set_key(None);
-            // The caller holds a count of its own, so this is not the last one.
-            drop(connection.event_loop().unwatch(key));
-        }
+        watched::detach(connection);
     }
 
     fn extra_info(connection: &Rc<StreamTransport<Self>>) -> ExtraInfo {

@@ -6,7 +6,7 @@
 use super::descriptor::PipeDescriptor;
 use super::view::{PipeKind, PipeView};
 use crate::ExtraInfo;
-use crate::backend::Backend;
+use crate::backend::{Backend, watched};
 use crate::limits::OutputLimits;
 use crate::stream_machine::StreamMachine;
 use crate::stream_transport::StreamTransport;
@@ -88,10 +88,7 @@ impl Backend for PipeBackend {
     }
 
     fn attach(connection: &Rc<StreamTransport<Self>>) -> io::Result<()> {
-        let event_loop = connection.event_loop();
-        let key = event_loop.watch(connection.clone(), Interest::NONE)?;
-        connection.set_key(Some(key));
-        Ok(())
+        watched::attach(connection)
     }
 
     fn watch(connection: &Rc<StreamTransport<Self>>, interest: Interest) -> io::Result<()> {
@@ -109,18 +106,12 @@ impl Backend for PipeBackend {
     }
 
     fn flush_later(connection: &Rc<StreamTransport<Self>>) {
-        if let Some(key) = connection.key() {
-            connection.event_loop().flush_later(key);
-        }
+        watched::flush_later(connection);
     }
 
     fn detach(connection: &Rc<StreamTransport<Self>>) {
         connection.backend().wanted.set(Interest::NONE);
-        if let Some(key) = connection.key() {
-            connection.set_key(None);
-            // The caller holds a count of its own, so this is not the last one.
-            drop(connection.event_loop().unwatch(key));
-        }
+        watched::detach(connection);
     }
 
     fn extra_info(connection: &Rc<StreamTransport<Self>>) -> ExtraInfo {
