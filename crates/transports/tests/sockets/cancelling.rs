@@ -168,14 +168,7 @@ fn n44_an_operation_that_was_cancelled_goes_on_where_it_was() {
     event_loop.run_ready_now();
     task.cancel();
     event_loop.run_ready_now();
-    theirs.set_nonblocking(true).unwrap();
-    let (mut received, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
-    run_until(&event_loop, || {
-        while let Ok(count) = theirs.read(&mut buffer) {
-            received.extend_from_slice(&buffer[..count]);
-        }
-        received.len() == data.len()
-    });
+    let received = read_all(&event_loop, &mut theirs, data.len());
     assert!(event_loop.run_until_complete(&task).unwrap() == data && received == data);
 }
 

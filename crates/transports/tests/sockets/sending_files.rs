@@ -131,14 +131,7 @@ fn n53_cancelled_it_stops_and_awaited_again_it_goes_on() {
     event_loop.run_ready_now();
     task.cancel();
     event_loop.run_ready_now();
-    theirs.set_nonblocking(true).unwrap();
-    let (mut received, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
-    run_until(&event_loop, || {
-        while let Ok(count) = theirs.read(&mut buffer) {
-            received.extend_from_slice(&buffer[..count]);
-        }
-        received.len() == contents.len()
-    });
+    let received = read_all(&event_loop, &mut theirs, contents.len());
     assert_eq!(event_loop.run_until_complete(&task).unwrap(), 8 << 20);
     assert!(received == contents);
 

@@ -7,6 +7,7 @@ pub(crate) use real_time::run_until;
 
 use eventloop::TestLoop;
 use socket2::{Domain, Socket, Type};
+use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -40,6 +41,20 @@ pub(crate) fn udp() -> Rc<UdpSocket> {
 pub(crate) fn tcp() -> Rc<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
     Rc::new(socket)
+}
+
+/// So many bytes from a socket of the system, while the loop runs.
+#[track_caller]
+pub(crate) fn read_all(event_loop: &TestLoop, socket: &mut TcpStream, size: usize) -> Vec<u8> {
+    socket.set_nonblocking(true).unwrap();
+    let (mut received, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+    run_until(event_loop, || {
+        while let Ok(count) = socket.read(&mut buffer) {
+            received.extend_from_slice(&buffer[..count]);
+        }
+        received.len() == size
+    });
+    received
 }
 
 /// Bytes that are different at every place for a while.

@@ -2,12 +2,15 @@
 
 #[path = "../real_time/mod.rs"]
 mod real_time;
+#[path = "../slot/mod.rs"]
+mod slot;
 
 pub(crate) use real_time::run_until;
+pub(crate) use slot::Slot;
 
 use eventloop::TestLoop;
 use futures::{Exception, ExceptionContext, PanicError};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
@@ -133,40 +136,6 @@ impl Protocol for Hooks {
             Some(hook) => hook(transport),
             None => transport.close(),
         }
-    }
-}
-
-/// A place for one value that a closure fills in.
-pub(crate) struct Slot<T>(Rc<RefCell<T>>);
-
-impl<T> Clone for Slot<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T: Default> Slot<T> {
-    pub(crate) fn new() -> Self {
-        Self(Rc::default())
-    }
-
-    pub(crate) fn set(&self, value: T) {
-        let before = self.0.replace(value);
-        drop(before);
-    }
-
-    pub(crate) fn take(&self) -> T {
-        self.0.take()
-    }
-
-    pub(crate) fn update(&self, change: impl FnOnce(&mut T)) {
-        change(&mut self.0.borrow_mut());
-    }
-}
-
-impl<T: Clone> Slot<T> {
-    pub(crate) fn get(&self) -> T {
-        self.0.borrow().clone()
     }
 }
 
