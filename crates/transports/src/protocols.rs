@@ -6,5 +6,22 @@
 //! the transport ([`push_back`](crate::ReadTransport::push_back)).
 
 mod line;
+mod terminators;
 
 pub use line::{LineHandler, LineMode, LineReceiver, LineTooLong, LongLine, RawData};
+pub use terminators::{Terminator, TerminatorHandler, TerminatorReceiver};
+
+use memchr::memmem;
+
+/// Where `needle` is. Most are short, and for those a search need not be prepared.
+pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    match needle {
+        [byte] => memchr::memchr(*byte, haystack),
+        [first, second] => {
+            // The second is the rarer one in text: an LF rarely comes without its CR.
+            let mut lasts = memchr::memchr_iter(*second, haystack);
+            lasts.find(|&last| last > 0 && haystack[last - 1] == *first).map(|last| last - 1)
+        }
+        _ => memmem::find(haystack, needle),
+    }
+}
