@@ -71,7 +71,7 @@ mod network_loop;
 mod pipes;
 mod protocol;
 mod protocol_slot;
-mod protocols;
+pub mod protocols;
 mod report_limit;
 mod resolve;
 mod scope;
@@ -107,11 +107,6 @@ pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLim
 pub use network_loop::NetworkLoop;
 pub use pipes::{PipeError, PipeKind, PipeOptions, PipeView};
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
-pub use protocols::{
-    FramingError, Int8String, Int8StringReceiver, Int16String, Int16StringReceiver, Int32String,
-    Int32StringReceiver, IntString, Netstring, NetstringReceiver, StringFraming, StringHandler,
-    StringReceiver, StringTooLongError,
-};
 pub use resolve::{
     AddressInfo, AddressQuery, BlockingResolver, Family, NameQuery, ResolveError, Resolver,
     ResolverLoop, Service, SocketType, SystemResolver, ThreadedResolver, ThreadedResolverOptions,

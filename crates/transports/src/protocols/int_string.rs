@@ -27,8 +27,9 @@ pub type Int8StringReceiver<H> = StringReceiver<Int8String, H>;
 ///
 /// # Examples
 /// ```
+/// use tulipa_transports::protocols::{FramingError, Int16StringReceiver, StringHandler};
 /// use tulipa_transports::testing::{Chunking, Notes};
-/// use tulipa_transports::{Bytes, FramingError, Int16StringReceiver, StringHandler, Transport};
+/// use tulipa_transports::{Bytes, Transport};
 ///
 /// struct Log(Notes);
 ///

@@ -15,8 +15,9 @@ pub struct Netstring;
 ///
 /// # Examples
 /// ```
+/// use tulipa_transports::Transport;
+/// use tulipa_transports::protocols::{Netstring, NetstringReceiver, StringFraming, StringHandler};
 /// use tulipa_transports::testing::Chunking;
-/// use tulipa_transports::{Netstring, NetstringReceiver, StringFraming, StringHandler, Transport};
 ///
 /// /// Sends every string back.
 /// struct Echo;

@@ -14,15 +14,15 @@ use std::fmt;
 ///
 /// # Examples
 /// ```
+/// use tulipa_transports::protocols::{Int8String, Int16String, Netstring, StringFraming};
 /// use tulipa_transports::testing::RecordingTransport;
-/// use tulipa_transports::{Int8String, Int16String, Netstring, StringFraming};
 /// let transport = RecordingTransport::new();
 /// Int16String::send_string(&transport, b"tulip")?;
 /// assert_eq!(transport.take_written(), b"\0\x05tulip");
 /// assert_eq!(Netstring::encode(b"tulip")?, b"5:tulip,");
 /// let refused = Int8String::encode(&[0; 256]).unwrap_err();
 /// assert_eq!(refused.to_string(), "a string of 256 bytes is too long: its prefix can tell 255");
-/// # Ok::<(), tulipa_transports::StringTooLongError>(())
+/// # Ok::<(), tulipa_transports::protocols::StringTooLongError>(())
 /// ```
 pub trait StringFraming: private::Framing + 'static {
     /// Writes `string` to `transport`, as one message (W-15).

@@ -10,6 +10,9 @@ use crate::{Bytes, Eof, Protocol, Transport};
 use futures::Exception;
 use std::marker::PhantomData;
 
+#[cfg(test)]
+mod tests;
+
 /// Memory of this size is kept for the next string that is cut.
 const KEPT: usize = 16 * 1024;
 
@@ -19,7 +22,8 @@ const KEPT: usize = 16 * 1024;
 ///
 /// The handler may do anything with the transport. Once it has paused reading, no string is given to it
 /// until reading goes on; once it has closed, none at all; and when it sets another protocol, that one
-/// gets what lies behind the string, as it came (W-11, P-20).
+/// gets what lies behind the string, as it came (W-11, P-20). From outside the receiver is reached with
+/// [`with_protocol`](crate::TransportExt::with_protocol), and its handler through it.
 pub struct StringReceiver<F, H> {
     handler: H,
     limit: usize,
@@ -113,8 +117,18 @@ impl<F: StringFraming, H: StringHandler> StringReceiver<F, H> {
     }
 
     /// The handler.
-    pub fn handler(&mut self) -> &mut H {
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// The handler, to be changed.
+    pub fn handler_mut(&mut self) -> &mut H {
         &mut self.handler
+    }
+
+    /// The receiver's handler alone.
+    pub fn into_handler(self) -> H {
+        self.handler
     }
 
     /// Takes from the front of `data` what belongs to one string, and gives that to the handler if it is

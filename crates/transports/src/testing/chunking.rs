@@ -96,6 +96,7 @@ pub struct Chunking {
     time_to_answer: Duration,
     peer_reads_late: bool,
     breaks_off: bool,
+    replies_may_be_lost: bool,
     allow_leftovers: bool,
     invariants: Vec<Box<Invariant>>,
     /// What all of the input gives in one piece, once it is known.
@@ -121,6 +122,7 @@ impl Chunking {
             time_to_answer: Duration::ZERO,
             peer_reads_late: true,
             breaks_off: true,
+            replies_may_be_lost: false,
             allow_leftovers: false,
             invariants: Vec::new(),
             whole: None,
@@ -180,6 +182,14 @@ impl Chunking {
     #[must_use]
     pub fn breaks_off(mut self, enabled: bool) -> Self {
         self.breaks_off = enabled;
+        self
+    }
+
+    /// Does not mind if replies are lost at the end, as they are when a protocol aborts the connection while
+    /// they wait. Those that come have to be the same.
+    #[must_use]
+    pub fn replies_may_be_lost(mut self) -> Self {
+        self.replies_may_be_lost = true;
         self
     }
 
@@ -290,7 +300,7 @@ impl Chunking {
         self.examine_run(&run)?;
         if schedule.has_certain_outcome() {
             let whole = self.run_in_one_piece(schedule)?;
-            if let Some(difference) = whole.difference(&run) {
+            if let Some(difference) = whole.difference(&run, self.replies_may_be_lost) {
                 return Err(Problem::Differs(difference));
             }
         }

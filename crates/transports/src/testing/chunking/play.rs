@@ -6,7 +6,7 @@ use super::{Chunking, Ending};
 use crate::testing::{MemoryOptions, MemoryPair};
 use crate::{Bytes, Eof, Protocol, Transport, WriteBufferCap, WriteBufferLimits};
 use eventloop::TestLoop;
-use futures::Future;
+use futures::{Exception, Future};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
 use std::rc::Rc;
@@ -74,15 +74,16 @@ impl ChunkingRun {
     }
 
     /// What is not the same in `other`, of which this is the same in one piece.
-    pub(super) fn difference(&self, other: &ChunkingRun) -> Option<String> {
-        let before = self.before.difference(&other.before);
-        let after = || self.after.difference(&other.after);
+    pub(super) fn difference(&self, other: &ChunkingRun, lossy: bool) -> Option<String> {
+        let before = self.before.difference(&other.before, lossy);
+        let after = || self.after.difference(&other.after, lossy);
         before.or_else(|| after().map(|difference| format!("{difference}, at the end")))
     }
 }
 
 impl Seen {
-    fn difference(&self, cut: &Seen) -> Option<String> {
+    /// What is not the same in `cut`; where it is `lossy`, replies may be missing at the end.
+    fn difference(&self, cut: &Seen, lossy: bool) -> Option<String> {
         let count = self.notes.len().max(cut.notes.len());
         let of = |notes: &[Note], index| match notes.get(index) {
             Some(note) => format!("`{note}`"),
@@ -92,8 +93,9 @@ impl Seen {
             let (whole, cut) = (of(&self.notes, index), of(&cut.notes, index));
             return Some(format!("note {} is {whole} in one piece, {cut} here", index + 1));
         }
-        if self.replies != cut.replies {
-            let same = self.replies.iter().zip(&cut.replies).take_while(|(a, b)| a == b).count();
+        let same = self.replies.iter().zip(&cut.replies).take_while(|(a, b)| a == b).count();
+        let shorter = self.replies.len().min(cut.replies.len());
+        if same < shorter || (!lossy && self.replies.len() != cut.replies.len()) {
             let begin = same.saturating_sub(10);
             let (whole, cut) = (literal(&self.replies[begin..]), literal(&cut.replies[begin..]));
             return Some(format!(
@@ -221,7 +223,7 @@ impl<'a> Stage<'a> {
             Ending::Open => {}
         }
         self.settle(check);
-        let closing = self.pair.left.is_closing();
+        let Seen { ended, closing, .. } = self.seen();
         self.pair.left.abort();
         self.pair.right.abort();
         self.event_loop.run_ready_now();
@@ -238,7 +240,7 @@ impl<'a> Stage<'a> {
             sent: sent.to_vec(),
             ending: schedule.ending(),
             before,
-            after: Seen { closing, ..self.seen() },
+            after: Seen { ended, closing, ..self.seen() },
             most_held: self.most_held.get(),
             panic,
             leftovers,
@@ -264,5 +266,10 @@ impl Protocol for Peer {
     fn eof_received(&mut self, _: &dyn Transport) -> Eof {
         self.0.ended.set(true);
         Eof::KeepOpen
+    }
+
+    /// A protocol that has closed does not take more input, and so the peer may learn of the end.
+    fn connection_lost(&mut self, _: &dyn Transport, _: Option<Exception>) {
+        self.0.ended.set(true);
     }
 }

@@ -272,3 +272,20 @@ fn w16_a_protocol_that_is_replaced_goes_on_being_seen() {
     };
     Chunking::new(first).input(FLOWERS).check();
 }
+
+#[test]
+fn w16_a_protocol_that_aborts_may_lose_replies() {
+    let aborting = |_| {
+        gathering(|transport, seen| {
+            while let Some(line) = take_line(seen) {
+                transport.write(&line);
+                if line == b"rose\n" {
+                    return transport.abort();
+                }
+            }
+        })
+    };
+    let text = failure_of(Chunking::new(aborting).input(FLOWERS));
+    assert!(text.contains(r#"its replies are b"" in one piece, b"tulip\n" here"#), "{text}");
+    Chunking::new(aborting).input(FLOWERS).replies_may_be_lost().check();
+}
