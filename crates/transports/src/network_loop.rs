@@ -8,8 +8,8 @@ use crate::pipes;
 use crate::server;
 use crate::{
     Bytes, ConnectOptions, DatagramOptions, DatagramTransport, IntoDatagramProtocol, IntoProtocol,
-    PipeOptions, Server, ServerOptions, StreamSocket, Transport, UnixConnectOptions,
-    UnixServerOptions,
+    PipeOptions, ReconnectOptions, ReconnectingClient, Server, ServerOptions, StreamSocket,
+    Transport, UnixConnectOptions, UnixServerOptions,
 };
 use eventloop::AbstractEventLoop;
 use futures::Future;
@@ -165,6 +165,23 @@ pub trait NetworkLoop: AbstractEventLoop {
         target: impl Into<ConnectOptions>,
     ) -> Connector {
         Connector::begin(self.to_event_loop(), Box::new(factory), Dial::Tcp(target.into()))
+    }
+
+    /// Keeps a connection up: connects, and connects again after a while when that fails, or when the
+    /// connection is lost (W-4, W-6).
+    ///
+    /// `connect` is called for each attempt, the first time in a turn of its own, with the client: it makes
+    /// the transport, by [`create_connection`](NetworkLoop::create_connection) or otherwise. An attempt takes
+    /// as long as that future does, so it wants a deadline, which `create_connection` has. If `connect`
+    /// panics, that is reported, and is a failure like any other.
+    ///
+    /// See [`ReconnectingClient`] for an example.
+    fn create_reconnecting_client(
+        &self,
+        connect: impl FnMut(&ReconnectingClient) -> Future<Rc<dyn Transport>> + 'static,
+        options: impl Into<ReconnectOptions>,
+    ) -> ReconnectingClient {
+        ReconnectingClient::start(self.to_event_loop(), connect, options.into())
     }
 
     /// As [`create_connector`](NetworkLoop::create_connector), for Unix sockets.

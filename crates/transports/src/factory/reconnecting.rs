@@ -21,7 +21,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Keeps a client's connection up: connects, and connects again after a while when that fails, or when the
+/// Keeps a client's connection up. Made by
+/// [`create_reconnecting_client`](crate::NetworkLoop::create_reconnecting_client): connects, and connects again after a while when that fails, or when the
 /// connection is lost. Twisted's `ReconnectingClientFactory` and `ClientService`.
 ///
 /// What connecting is, a closure says: any creator of a transport, with all of its options. How long the
@@ -57,11 +58,11 @@ use std::time::Duration;
 /// let event_loop = EventLoop::new()?;
 /// # let server = event_loop.create_server(|| Quiet, ("127.0.0.1", 0)).result()?;
 /// # let address = ("127.0.0.1", server.addresses()[0].port().unwrap());
-/// let options = ReconnectOptions::default();
-/// let client = ReconnectingClient::start(&**event_loop, options, move |client| {
+/// let connect = move |client: &ReconnectingClient| {
 ///     let agent = Agent { client: client.clone() };
 ///     client.get_loop().create_connection(move || agent, address)
-/// });
+/// };
+/// let client = event_loop.create_reconnecting_client(connect, ReconnectOptions::default());
 /// let transport = event_loop.run_until_complete(&client.when_connected())?;
 /// # drop(transport);
 /// client.close();
@@ -100,20 +101,14 @@ impl fmt::Display for StoppedError {
 impl Error for StoppedError {}
 
 impl ReconnectingClient {
-    /// Begins to keep a connection up. `connect` is called for each attempt, for the first one in a turn of
-    /// its own, with the client: it makes the transport, by
-    /// [`create_connection`](crate::NetworkLoop::create_connection) or otherwise.
-    ///
-    /// An attempt takes as long as that future does, so it wants a deadline, which
-    /// `create_connection` has. If `connect` panics, that is reported, and is a failure like any other.
-    pub fn start<L: AbstractEventLoop + ?Sized>(
-        event_loop: &L,
-        options: impl Into<ReconnectOptions>,
-        connect: impl FnMut(&ReconnectingClient) -> Future<Rc<dyn Transport>> + 'static,
+    pub(crate) fn start(
+        event_loop: Rc<dyn AbstractEventLoop>,
+        connect: impl FnMut(&ReconnectingClient) -> Opened + 'static,
+        options: ReconnectOptions,
     ) -> Self {
-        let ReconnectOptions { backoff, reset_after, random, observer } = options.into();
+        let ReconnectOptions { backoff, reset_after, random, observer } = options;
         let core = Rc::new(Core {
-            event_loop: event_loop.to_event_loop(),
+            event_loop,
             connect: Cell::new(Some(Box::new(connect))),
             random: Cell::new(Some(random)),
             observer: Cell::new(observer),
