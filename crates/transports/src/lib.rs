@@ -61,6 +61,7 @@ mod cores;
 mod datagram;
 mod descriptors;
 mod extra_info;
+mod factory;
 pub mod files;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
@@ -102,6 +103,10 @@ pub use datagram::{
 };
 pub use descriptors::DescriptorsRefused;
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
+pub use factory::{
+    Backoff, ClientEvent, ClientFactory, Connector, ConnectorError, ConnectorState, Factory,
+    Jitter, ReconnectOptions, ReconnectingClient, SharedFactory, StoppedError,
+};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
 pub use network_loop::NetworkLoop;

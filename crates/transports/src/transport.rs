@@ -31,6 +31,13 @@ pub trait BaseTransport {
     /// A future that is done when it is over, whatever ended it: after `connection_lost`.
     fn wait_closed(&self) -> Future<()>;
 
+    /// Why the connection was lost: what [`Protocol::connection_lost`](crate::Protocol::connection_lost)
+    /// was given. `None` while it is there, and after an orderly end. A handle that was taken before the
+    /// end knows it afterwards; some transports that are not ours never do.
+    fn lost_reason(&self) -> Option<Exception> {
+        None
+    }
+
     /// What is known about the connection. It stays known after the end.
     fn extra_info(&self) -> ExtraInfo;
 
