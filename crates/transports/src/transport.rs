@@ -91,6 +91,14 @@ pub trait ReadTransport: BaseTransport {
     /// ```
     fn push_back(&self, data: Vec<u8>);
 
+    /// Whether a protocol may go on with the rest of what it was given. Not after it has paused reading,
+    /// closed, sent a file, or set another protocol, or has pushed something back, all of which come
+    /// first; not while the output has reached its hard limit. A protocol that finds several messages in
+    /// what it is given asks between them, and pushes the rest back when the answer is no (P-20).
+    fn can_deliver(&self) -> bool {
+        self.is_reading()
+    }
+
     /// Takes out what was pushed back and is not delivered again yet.
     fn take_pushed_back(&self) -> Vec<u8>;
 

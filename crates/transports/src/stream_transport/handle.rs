@@ -124,6 +124,10 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
         }
     }
 
+    fn can_deliver(&self) -> bool {
+        self.connection().is_some_and(|connection| connection.can_deliver())
+    }
+
     fn take_pushed_back(&self) -> Vec<u8> {
         self.connection().map_or_else(Vec::new, |connection| connection.take_pushed_back())
     }
