@@ -87,6 +87,7 @@ pub mod streams;
 pub mod subprocess;
 pub mod testing;
 mod transport;
+pub mod wrappers;
 
 pub use accept_loop::AcceptLoop;
 pub use activation::{PassedSocket, PassedSocketError, listen_fds};
