@@ -225,18 +225,18 @@ impl<W: ProtocolWrapper> Wrapped<W> {
     /// Gives `data` to the protocol inside, which wants it in buffers of its own.
     fn fill_buffers(&mut self, lower: &dyn Transport, data: &[u8]) {
         let mut rest = data;
-        // What was received before sending failed is delivered although it is closing.
-        let salvaging = !lower.is_reading();
-        let wants_none = || !salvaging && !lower.is_reading();
+        let shared = self.shared.clone();
+        let may_go_on = || lower.can_deliver() && !shared.is_replaced();
+        let asks = may_go_on(); // else it is given everything at once
         while !rest.is_empty() {
-            if self.shared.is_replaced() || wants_none() {
+            if asks && !may_go_on() {
                 return lower.push_back(rest.to_vec()); // P-20, P-21
             }
             let filled = self.run(lower, |inner, transport| {
                 let Some(inner) = inner.as_buffered() else { return 0 };
                 let buffer = inner.get_buffer(transport, Some(rest.len()));
                 let count = buffer.len().min(rest.len());
-                if wants_none() {
+                if asks && !lower.can_deliver() {
                     return 0;
                 }
                 assert!(count > 0, "get_buffer() returned an empty buffer");
@@ -255,7 +255,8 @@ impl<W: ProtocolWrapper> Shared<W> {
         self.life.get() == Life::Gone
     }
 
-    fn is_replaced(&self) -> bool {
+    /// Whether another protocol follows the one inside.
+    pub(super) fn is_replaced(&self) -> bool {
         let successor = self.successor.take();
         let is_replaced = successor.is_some();
         self.successor.set(successor);

@@ -97,6 +97,10 @@ impl<L: Lower, W: ProtocolWrapper> ReadTransport for WrappedTransport<L, W> {
         self.lower().push_back(data);
     }
 
+    fn can_deliver(&self) -> bool {
+        self.lower().can_deliver() && !self.shared.is_replaced()
+    }
+
     fn take_pushed_back(&self) -> Vec<u8> {
         self.lower().take_pushed_back()
     }
