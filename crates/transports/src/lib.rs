@@ -44,6 +44,7 @@
 //! - [`files`] are read and written by threads, as futures; `files::Watcher` (feature `inotify`) tells
 //!   of their changes.
 //! - [`ResolverLoop`] looks names up: `getaddrinfo`, `getnameinfo`, and who is asked.
+//! - [`protocols`] cut the stream into messages: lines, and more.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.

@@ -284,6 +284,15 @@ pub trait TransportExt: Transport {
         self.set_boxed_protocol(Box::new(protocol));
     }
 
+    /// Writes `line` and CR LF behind it. A line with a CR or LF in it would be several to the peer: it is
+    /// [refused](WriteRefusal::NotALine), so that nobody's text can pass for a line of its own.
+    fn send_line(&self, line: &[u8]) -> WriteState {
+        match memchr::memchr2(b'\r', b'\n', line) {
+            None => self.writelines(&[line, b"\r\n"]),
+            Some(_) => WriteState::Refused(WriteRefusal::NotALine),
+        }
+    }
+
     /// Calls `function` with the protocol, which must be a `P` (or a `Buffered<P>`, or have a `P` inside, as
     /// those in [`wrappers`](crate::wrappers) have), from outside of it. What that causes is delivered and sent as after any method of the protocol.
     ///
@@ -380,6 +389,8 @@ pub enum WriteRefusal {
     OverCap,
     /// A file is being sent.
     SendingFile,
+    /// What was to be a line has a CR or LF in it.
+    NotALine,
 }
 
 impl fmt::Display for WriteRefusal {
@@ -389,6 +400,7 @@ impl fmt::Display for WriteRefusal {
             WriteRefusal::AfterEof => "write after write_eof",
             WriteRefusal::ReadOnly => "the transport only reads",
             WriteRefusal::SendingFile => "a file is being sent",
+            WriteRefusal::NotALine => "a line has a line end in it",
             WriteRefusal::OverCap => "the output that waits has reached its hard limit",
         })
     }
