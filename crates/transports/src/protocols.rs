@@ -10,6 +10,7 @@ mod line;
 mod netstring;
 mod string_framing;
 mod string_receiver;
+mod timeout;
 
 pub use int_string::{
     Int8String, Int8StringReceiver, Int16String, Int16StringReceiver, Int32String,
@@ -19,3 +20,4 @@ pub use line::{LineHandler, LineMode, LineReceiver, LineTooLong, LongLine, RawDa
 pub use netstring::{Netstring, NetstringReceiver};
 pub use string_framing::{FramingError, StringFraming, StringTooLongError};
 pub use string_receiver::{StringHandler, StringReceiver};
+pub use timeout::{IdleTimeout, TimeoutProtocol};
