@@ -4,7 +4,7 @@
 //! protocol meanwhile.
 
 use super::SharedFactory;
-use crate::into_protocol::{Factory, boxed_factory};
+use super::shared_factory::Made;
 use crate::{Address, BufferedProtocol, Bytes, Eof, IntoProtocol, Protocol, Transport};
 use futures::Exception;
 use std::cell::{Cell, RefCell};
