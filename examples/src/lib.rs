@@ -7,6 +7,7 @@
 //!
 //! [`crawl`], [`chat`], [`proxy`] and [`file_server`] are coroutines over streams, which a test can give
 //! streams in memory and a clock that steps by itself; [`http_client`] shows both ways beside each other.
+//! [`metrics`] are agents and a collector that speak in strings told apart by their lengths.
 //! [`tail`] follows a file as it grows, [`shell`] runs other programs.
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod http_client;
 pub mod http_protocol;
 pub mod idle;
 pub mod mail;
+pub mod metrics;
 pub mod program;
 pub mod proxy;
 pub mod serving;

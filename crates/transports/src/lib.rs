@@ -62,6 +62,7 @@ mod cores;
 mod datagram;
 mod descriptors;
 mod extra_info;
+mod factory;
 pub mod files;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
@@ -87,6 +88,7 @@ pub mod streams;
 pub mod subprocess;
 pub mod testing;
 mod transport;
+pub mod wrappers;
 
 pub use accept_loop::AcceptLoop;
 pub use activation::{PassedSocket, PassedSocketError, listen_fds};
@@ -103,11 +105,16 @@ pub use datagram::{
 };
 pub use descriptors::DescriptorsRefused;
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
+pub use factory::{
+    Backoff, ClientEvent, ClientFactory, Connector, ConnectorError, ConnectorState, Factory,
+    Jitter, ReconnectOptions, ReconnectingClient, SharedFactory, StoppedError,
+};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
 pub use network_loop::NetworkLoop;
 pub use pipes::{PipeError, PipeKind, PipeOptions, PipeView};
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
+pub use protocols::{IdleTimeout, TimeoutProtocol};
 pub use resolve::{
     AddressInfo, AddressQuery, BlockingResolver, Family, NameQuery, ResolveError, Resolver,
     ResolverLoop, Service, SocketType, SystemResolver, ThreadedResolver, ThreadedResolverOptions,

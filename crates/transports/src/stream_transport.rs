@@ -174,7 +174,7 @@ impl<B: Backend> StreamTransport<B> {
     pub(crate) fn forget_loop(self: &Rc<Self>) {
         log::warn!(target: "tulipa", "{} was open when its event loop closed", self.backend.describe());
         self.key.set(None);
-        self.leave_word();
+        self.leave_word(None);
     }
 
     /// A turn of our own: the call that is owed, bytes to be salvaged, or those that were given back.

@@ -110,6 +110,16 @@ impl ConnectOptions {
         }
     }
 
+    /// The same once more; `None` for a socket, which is used once.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let target = match &self.target {
+            Target::Host { host, port } => Target::Host { host: host.clone(), port: *port },
+            Target::Address(address) => Target::Address(*address),
+            Target::Socket(_) => return None,
+        };
+        Some(Self { target, ..*self })
+    }
+
     /// Connects to addresses of this family only (N-13).
     #[must_use]
     pub fn family(mut self, family: Family) -> Self {
@@ -208,6 +218,16 @@ pub(crate) enum UnixTarget {
 impl UnixConnectOptions {
     fn to(target: UnixTarget) -> Self {
         Self { target, common: CommonOptions::default() }
+    }
+
+    /// The same once more; `None` for a socket, which is used once.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match &self.target {
+            UnixTarget::Path(path) => {
+                Some(Self { target: UnixTarget::Path(path.clone()), ..*self })
+            }
+            UnixTarget::Socket(_) => None,
+        }
     }
 
     common_options!();

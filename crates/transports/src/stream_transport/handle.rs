@@ -82,6 +82,10 @@ impl<B: Backend> BaseTransport for StreamHandle<B> {
         future
     }
 
+    fn lost_reason(&self) -> Option<Exception> {
+        self.ended.get().and_then(|ended| ended.reason.clone())
+    }
+
     fn extra_info(&self) -> ExtraInfo {
         match (self.connection(), self.ended.get()) {
             (Some(connection), _) => B::extra_info(&connection),

@@ -116,13 +116,14 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Leaves in the user's handle what it is to answer after the end.
-    pub(super) fn leave_word(self: &Rc<Self>) {
+    pub(super) fn leave_word(self: &Rc<Self>, reason: Option<Exception>) {
         let Some(handle) = self.if_rare(|rare| rare.handle.upgrade()) else { return };
         let info = B::extra_info(self);
         handle.end(Ended {
             scheduler: self.event_loop().to_rc(),
             peername: info.peername,
             sockname: info.sockname,
+            reason,
             limits: self.machine.borrow().limits().marks,
             dropped_writes: Cell::new(self.rare(|rare| rare.dropped_writes)),
         });
@@ -135,6 +136,7 @@ pub(super) struct Ended {
     pub(super) scheduler: Rc<dyn Scheduler>,
     pub(super) peername: Option<Address>,
     pub(super) sockname: Option<Address>,
+    pub(super) reason: Option<Exception>,
     pub(super) limits: WriteBufferLimits,
     pub(super) dropped_writes: Cell<u64>,
 }
