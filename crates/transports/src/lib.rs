@@ -44,6 +44,7 @@
 //! - [`files`] are read and written by threads, as futures; `files::Watcher` (feature `inotify`) tells
 //!   of their changes.
 //! - [`ResolverLoop`] looks names up: `getaddrinfo`, `getnameinfo`, and who is asked.
+//! - [`protocols`] cut the stream into messages: lines, and more.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
@@ -72,6 +73,7 @@ mod network_loop;
 mod pipes;
 mod protocol;
 mod protocol_slot;
+pub mod protocols;
 mod report_limit;
 mod resolve;
 mod scope;

@@ -64,6 +64,51 @@ pub trait ReadTransport: BaseTransport {
     /// Goes on delivering. Idempotent.
     fn resume_reading(&self);
 
+    /// Gives back bytes that were received and are not wanted now: they are delivered once more, in turns
+    /// of their own, before any byte that comes after them and before the end of file, once reading goes
+    /// on; also to a protocol that was set meanwhile.
+    ///
+    /// So a protocol can stop in the middle of what it was given: after it has paused reading, or when
+    /// another one is to take over. One that goes on reading is given them in the next turn. What one
+    /// method gives back is in the order of its calls, and before what waits already. They may be cut
+    /// anew. On a transport that is closing they are dropped, and so they are after the end of file was
+    /// told.
+    ///
+    /// They are not limited, since no more can come back than was delivered.
+    ///
+    /// # Examples
+    /// ```
+    /// use tulipa_transports::{Protocol, Transport, TransportExt};
+    ///
+    /// /// Takes one line, and leaves the rest to the next protocol.
+    /// struct Greeting<P> { line: Vec<u8>, next: Option<P> }
+    ///
+    /// impl<P: Protocol> Protocol for Greeting<P> {
+    ///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+    ///         let Some(end) = data.iter().position(|byte| *byte == b'\n') else {
+    ///             return self.line.extend_from_slice(data);
+    ///         };
+    ///         self.line.extend_from_slice(&data[..end]);
+    ///         transport.push_back(data[end + 1..].to_vec());
+    ///         if let Some(next) = self.next.take() {
+    ///             transport.set_protocol(next);
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn push_back(&self, data: Vec<u8>);
+
+    /// Whether a protocol may go on with the rest of what it was given. Not after it has paused reading,
+    /// closed, sent a file, or set another protocol, or has pushed something back, all of which come
+    /// first; not while the output has reached its hard limit. A protocol that finds several messages in
+    /// what it is given asks between them, and pushes the rest back when the answer is no (P-20).
+    fn can_deliver(&self) -> bool {
+        self.is_reading()
+    }
+
+    /// Takes out what was pushed back and is not delivered again yet.
+    fn take_pushed_back(&self) -> Vec<u8>;
+
     /// From now on takes descriptors that the peer passes, over a Unix socket (SCM_RIGHTS): at most
     /// `most` that nobody has taken. A peer that passes more loses the connection. By default, and with
     /// zero, none are taken: the system closes those that come.
@@ -239,6 +284,15 @@ pub trait TransportExt: Transport {
         self.set_boxed_protocol(Box::new(protocol));
     }
 
+    /// Writes `line` and CR LF behind it. A line with a CR or LF in it would be several to the peer: it is
+    /// [refused](WriteRefusal::NotALine), so that nobody's text can pass for a line of its own.
+    fn send_line(&self, line: &[u8]) -> WriteState {
+        match memchr::memchr2(b'\r', b'\n', line) {
+            None => self.writelines(&[line, b"\r\n"]),
+            Some(_) => WriteState::Refused(WriteRefusal::NotALine),
+        }
+    }
+
     /// Calls `function` with the protocol, which must be a `P` (or a `Buffered<P>`), from outside of
     /// it. What that causes is delivered and sent as after any method of the protocol.
     ///
@@ -324,6 +378,8 @@ pub enum WriteRefusal {
     OverCap,
     /// A file is being sent (X-18).
     SendingFile,
+    /// What was to be a line has a CR or LF in it.
+    NotALine,
 }
 
 impl fmt::Display for WriteRefusal {
@@ -333,6 +389,7 @@ impl fmt::Display for WriteRefusal {
             WriteRefusal::AfterEof => "write after write_eof",
             WriteRefusal::ReadOnly => "the transport only reads",
             WriteRefusal::SendingFile => "a file is being sent",
+            WriteRefusal::NotALine => "a line has a line end in it",
             WriteRefusal::OverCap => "the output that waits has reached its hard limit",
         })
     }

@@ -122,6 +122,20 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
         }
     }
 
+    fn push_back(&self, data: Vec<u8>) {
+        if let Some(connection) = self.connection() {
+            connection.push_back(data);
+        }
+    }
+
+    fn can_deliver(&self) -> bool {
+        self.connection().is_some_and(|connection| connection.can_deliver())
+    }
+
+    fn take_pushed_back(&self) -> Vec<u8> {
+        self.connection().map_or_else(Vec::new, |connection| connection.take_pushed_back())
+    }
+
     fn receive_descriptors(&self, most: usize) -> io::Result<()> {
         match self.connection() {
             Some(connection) => connection.receive_descriptors(most),

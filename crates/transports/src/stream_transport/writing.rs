@@ -76,7 +76,10 @@ impl<B: Backend> StreamTransport<B> {
             Err(refusal) => refusal,
         };
         match refusal {
-            WriteRefusal::AfterEof | WriteRefusal::ReadOnly | WriteRefusal::SendingFile => {}
+            WriteRefusal::AfterEof
+            | WriteRefusal::ReadOnly
+            | WriteRefusal::SendingFile
+            | WriteRefusal::NotALine => {}
             WriteRefusal::Closed => self.count_dropped_write(),
             WriteRefusal::OverCap => {
                 let policy = self.machine.borrow().limits().cap.policy;
