@@ -113,6 +113,7 @@ pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLim
 pub use network_loop::NetworkLoop;
 pub use pipes::{PipeError, PipeKind, PipeOptions, PipeView};
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
+pub use protocols::{IdleTimeout, TimeoutProtocol};
 pub use resolve::{
     AddressInfo, AddressQuery, BlockingResolver, Family, NameQuery, ResolveError, Resolver,
     ResolverLoop, Service, SocketType, SystemResolver, ThreadedResolver, ThreadedResolverOptions,

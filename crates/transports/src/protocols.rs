@@ -6,5 +6,7 @@
 //! the transport ([`push_back`](crate::ReadTransport::push_back)).
 
 mod line;
+mod timeout;
 
 pub use line::{LineHandler, LineMode, LineReceiver, LineTooLong, LongLine, RawData};
+pub use timeout::{IdleTimeout, TimeoutProtocol};
