@@ -12,29 +12,29 @@ use std::path::{Path, PathBuf};
 use tulipa_transports::tls::{CertifiedKey, Roots, TlsClientConfig, TlsServerConfig};
 
 /// A certificate authority that nobody else knows.
-pub struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     /// From this one up, without the root.
     above: Vec<Vec<u8>>,
 }
 
 /// A certificate with its chain and key.
-pub struct Made {
-    pub chain: Vec<Vec<u8>>,
-    pub key: Vec<u8>,
-    pub chain_pem: String,
-    pub key_pem: String,
+pub(crate) struct Made {
+    pub(crate) chain: Vec<Vec<u8>>,
+    pub(crate) key: Vec<u8>,
+    pub(crate) chain_pem: String,
+    pub(crate) key_pem: String,
 }
 
 impl Authority {
     /// A root.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let issuer = CertifiedIssuer::self_signed(authority_params(name), key()).unwrap();
         Self { issuer, above: Vec::new() }
     }
 
     /// An authority that this one vouches for.
-    pub fn below(&self, name: &str) -> Self {
+    pub(crate) fn below(&self, name: &str) -> Self {
         let issuer =
             CertifiedIssuer::signed_by(authority_params(name), key(), &self.issuer).unwrap();
         let own = issuer.as_ref().der().to_vec();
@@ -42,32 +42,32 @@ impl Authority {
         Self { issuer, above }
     }
 
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.issuer.as_ref().pem()
     }
 
     /// Trusts this authority alone.
-    pub fn roots(&self) -> Roots {
+    pub(crate) fn roots(&self) -> Roots {
         Roots::none().der(self.issuer.as_ref().der().to_vec()).unwrap()
     }
 
     /// A client that trusts this authority alone.
-    pub fn client(&self) -> TlsClientConfig {
+    pub(crate) fn client(&self) -> TlsClientConfig {
         TlsClientConfig::builder().roots(self.roots()).build().unwrap()
     }
 
     /// A server of this name that this authority vouches for.
-    pub fn server(&self, name: &str) -> TlsServerConfig {
+    pub(crate) fn server(&self, name: &str) -> TlsServerConfig {
         TlsServerConfig::new(self.good(&[name]).certified_key()).unwrap()
     }
 
     /// A good certificate for a server of these names, or IP addresses.
-    pub fn good(&self, names: &[&str]) -> Made {
+    pub(crate) fn good(&self, names: &[&str]) -> Made {
         self.sign(server_params(names))
     }
 
     /// One that has expired.
-    pub fn expired(&self, names: &[&str]) -> Made {
+    pub(crate) fn expired(&self, names: &[&str]) -> Made {
         let mut params = server_params(names);
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
@@ -75,7 +75,7 @@ impl Authority {
     }
 
     /// One that is not valid yet.
-    pub fn early(&self, names: &[&str]) -> Made {
+    pub(crate) fn early(&self, names: &[&str]) -> Made {
         let mut params = server_params(names);
         params.not_before = date_time_ymd(3001, 1, 1);
         params.not_after = date_time_ymd(3002, 1, 1);
@@ -83,14 +83,14 @@ impl Authority {
     }
 
     /// One for a client.
-    pub fn for_client(&self, name: &str) -> Made {
+    pub(crate) fn for_client(&self, name: &str) -> Made {
         let mut params = server_params(&[name]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(params)
     }
 
     /// A good one, whose chain has besides as many large ones as it takes to have `size` bytes.
-    pub fn huge(&self, names: &[&str], size: usize) -> Made {
+    pub(crate) fn huge(&self, names: &[&str], size: usize) -> Made {
         let mut params = server_params(names);
         let content = octet_string(60_000);
         params.custom_extensions =
@@ -105,7 +105,7 @@ impl Authority {
     }
 
     /// What `params` say.
-    pub fn sign(&self, params: CertificateParams) -> Made {
+    pub(crate) fn sign(&self, params: CertificateParams) -> Made {
         let key = key();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let chain = [vec![certificate.der().to_vec()], self.above.clone()].concat();
@@ -115,12 +115,12 @@ impl Authority {
 }
 
 impl Made {
-    pub fn certified_key(&self) -> CertifiedKey {
+    pub(crate) fn certified_key(&self) -> CertifiedKey {
         CertifiedKey::from_der(self.chain.clone(), self.key.clone()).unwrap()
     }
 
     /// As `chain.pem` and `key.pem` in `directory`.
-    pub fn write_to(&self, directory: &Path) -> (PathBuf, PathBuf) {
+    pub(crate) fn write_to(&self, directory: &Path) -> (PathBuf, PathBuf) {
         let (chain, key) = (directory.join("chain.pem"), directory.join("key.pem"));
         fs::write(&chain, &self.chain_pem).unwrap();
         fs::write(&key, &self.key_pem).unwrap();

@@ -4,10 +4,10 @@ use tulipa_transports::tls::rustls::pki_types::ServerName;
 use tulipa_transports::tls::rustls::{ClientConnection, Connection, Error, ServerConnection, Side};
 use tulipa_transports::tls::{TlsClientConfig, TlsServerConfig};
 
-pub type Both = (ClientConnection, ServerConnection);
+pub(crate) type Both = (ClientConnection, ServerConnection);
 
 /// Both ends after the handshake, or which one refused, and why.
-pub fn handshake(
+pub(crate) fn handshake(
     client: &TlsClientConfig,
     server: &TlsServerConfig,
     name: &str,
@@ -47,7 +47,7 @@ fn pass(from: &mut Connection, to: &mut Connection) -> Result<bool, Error> {
 }
 
 /// What the client was shown.
-pub fn shown(both: &Both) -> Vec<Vec<u8>> {
+pub(crate) fn shown(both: &Both) -> Vec<Vec<u8>> {
     let shown = both.0.peer_certificates().unwrap();
     shown.iter().map(|certificate| certificate.to_vec()).collect()
 }
