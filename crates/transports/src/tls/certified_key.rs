@@ -44,8 +44,8 @@ impl CertifiedKey {
         key: impl AsRef<Path>,
     ) -> Result<Self, TlsConfigError> {
         let (chain, key) = (chain.as_ref(), key.as_ref());
-        let certificates =
-            read_certificates(&read(NO_CERTIFICATES, chain)?).map_err(|error| error.in_file(chain))?;
+        let certificates = read_certificates(&read(NO_CERTIFICATES, chain)?)
+            .map_err(|error| error.in_file(chain))?;
         let private = read_key(&read(NO_KEY, key)?).map_err(|error| error.in_file(key))?;
         Self::new(certificates, private).map_err(|error| error.in_file(key))
     }
@@ -67,7 +67,8 @@ impl CertifiedKey {
     /// # Errors
     /// If this is no key of a known kind, no certificate, or the two do not belong together.
     pub fn from_der(chain: Vec<Vec<u8>>, key: Vec<u8>) -> Result<Self, TlsConfigError> {
-        let key = PrivateKeyDer::try_from(key).map_err(|cause| TlsConfigError::data(NO_KEY, cause))?;
+        let key =
+            PrivateKeyDer::try_from(key).map_err(|cause| TlsConfigError::data(NO_KEY, cause))?;
         Self::new(chain.into_iter().map(CertificateDer::from).collect(), key)
     }
 

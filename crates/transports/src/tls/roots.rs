@@ -79,10 +79,12 @@ impl Roots {
     pub(super) fn server_verifier(self) -> Result<Arc<dyn ServerCertVerifier>, TlsConfigError> {
         if self.platform {
             let verifier = Verifier::new_with_extra_roots(self.certificates, provider());
-            let failed = |error| TlsConfigError::data("cannot use the system's certificates", error);
+            let failed =
+                |error| TlsConfigError::data("cannot use the system's certificates", error);
             return Ok(Arc::new(verifier.map_err(failed)?));
         }
-        let verifier = WebPkiServerVerifier::builder_with_provider(self.store()?, provider()).build();
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(self.store()?, provider()).build();
         Ok(verifier.map_err(|error| TlsConfigError::data(NO_ROOTS, error))?)
     }
 
