@@ -15,6 +15,7 @@ mod output;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use file::FileState;
 pub(crate) use output::Output;
@@ -35,6 +36,8 @@ pub(crate) struct StreamMachine {
     /// Why reading waits, although nobody asked for it: a bit for each [`Hold`].
     held: u8,
     file: FileState,
+    /// Whether bytes that the protocol gave back wait for it.
+    unread: bool,
     /// What waits to be sent; `None` when nothing does, so that idle connections hold no buffer.
     output: Option<Box<Output>>,
     /// `None`: those that all share.
@@ -138,6 +141,7 @@ impl StreamMachine {
             blocked: false,
             held: 0,
             file: FileState::None,
+            unread: false,
             output: None,
             limits,
         }
@@ -206,7 +210,8 @@ impl StreamMachine {
 
     /// Whether bytes may be read and delivered now (P-20, X-12).
     pub(crate) fn may_read(&self) -> bool {
-        self.made && self.held == 0 && (self.is_reading() || self.is_salvaging())
+        let may_read = self.held == 0 && (self.is_reading() || self.is_salvaging());
+        self.made && may_read || self.may_deliver_unread()
     }
 
     /// Whether something waits and may be sent now.

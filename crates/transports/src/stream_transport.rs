@@ -18,6 +18,7 @@ mod handle;
 mod rare;
 mod reading;
 mod requests;
+mod unread;
 mod writing;
 
 pub(crate) use handle::StreamHandle;
@@ -176,11 +177,18 @@ impl<B: Backend> StreamTransport<B> {
         self.leave_word();
     }
 
-    /// A turn of our own: the call that is owed, or bytes to be salvaged.
+    /// A turn of our own: the call that is owed, bytes to be salvaged, or those that were given back.
     fn turn(self: &Rc<Self>) {
         self.set(TURN_QUEUED, false);
-        if self.machine.borrow().is_salvaging() {
+        let (salvaging, again) = {
+            let machine = self.machine.borrow();
+            let again = machine.owed_call().is_none() && machine.may_deliver_unread();
+            (machine.is_salvaging(), again)
+        };
+        if salvaging {
             self.salvage();
+        } else if again {
+            self.ready_to_read();
         } else {
             self.settle(Turn::Own);
         }
@@ -201,11 +209,15 @@ impl<B: Backend> StreamTransport<B> {
     /// After anything that may have changed what is to be watched, called, or waited for. Not while
     /// the protocol runs: [`settle`](StreamTransport::settle) follows that.
     fn follow_up(self: &Rc<Self>) {
-        let (interest, owed, draining) = {
-            let machine = self.machine.borrow();
-            let owed = machine.owed_call().is_some() || machine.is_salvaging();
-            (machine.interest(), owed, machine.is_draining())
+        let (interest, owed, draining, lost) = {
+            let mut machine = self.machine.borrow_mut();
+            let call = machine.owed_call().is_some() || machine.is_salvaging();
+            let owed = call || machine.may_deliver_unread();
+            (machine.interest(), owed, machine.is_draining(), machine.unread_is_lost())
         };
+        if lost {
+            self.drop_unread();
+        }
         if owed && self.has_protocol_or_is_over() {
             self.queue_turn();
         }

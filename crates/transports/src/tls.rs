@@ -9,15 +9,18 @@ mod certified_key;
 mod client_config;
 mod config_error;
 mod connected;
+mod error;
 mod limits;
 mod reloadable;
 mod roots;
 mod server_config;
 mod server_name;
+mod session;
 
 pub use certified_key::CertifiedKey;
 pub use client_config::{TlsClientConfig, TlsClientConfigBuilder};
 pub use config_error::TlsConfigError;
+pub use error::TlsError;
 pub use limits::Truncation;
 pub use reloadable::ReloadableCertificate;
 pub use roots::Roots;

@@ -57,6 +57,43 @@ pub trait ReadTransport: BaseTransport {
     /// Goes on delivering. Idempotent.
     fn resume_reading(&self);
 
+    /// Gives back bytes that were received and are not wanted now: they are delivered once more, in turns
+    /// of their own, before any byte that comes after them and before the end of file, once reading goes
+    /// on; also to a protocol that was set meanwhile.
+    ///
+    /// So a protocol can stop in the middle of what it was given: after it has paused reading, or when
+    /// another one is to take over. One that goes on reading is given them in the next turn. What one
+    /// method gives back is in the order of its calls, and before what waits already. They may be cut
+    /// anew. On a transport that is closing they are dropped, and so they are after the end of file was
+    /// told.
+    ///
+    /// They are not limited, since no more can come back than was delivered.
+    ///
+    /// # Examples
+    /// ```
+    /// use tulipa_transports::{Protocol, Transport, TransportExt};
+    ///
+    /// /// Takes one line, and leaves the rest to the next protocol.
+    /// struct Greeting<P> { line: Vec<u8>, next: Option<P> }
+    ///
+    /// impl<P: Protocol> Protocol for Greeting<P> {
+    ///     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+    ///         let Some(end) = data.iter().position(|byte| *byte == b'\n') else {
+    ///             return self.line.extend_from_slice(data);
+    ///         };
+    ///         self.line.extend_from_slice(&data[..end]);
+    ///         transport.push_back(data[end + 1..].to_vec());
+    ///         if let Some(next) = self.next.take() {
+    ///             transport.set_protocol(next);
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn push_back(&self, data: Vec<u8>);
+
+    /// Takes out what was pushed back and is not delivered again yet.
+    fn take_pushed_back(&self) -> Vec<u8>;
+
     /// From now on takes descriptors that the peer passes, over a Unix socket (SCM_RIGHTS): at most
     /// `most` that nobody has taken. A peer that passes more loses the connection. By default, and with
     /// zero, none are taken: the system closes those that come.

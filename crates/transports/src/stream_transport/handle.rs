@@ -118,6 +118,16 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
         }
     }
 
+    fn push_back(&self, data: Vec<u8>) {
+        if let Some(connection) = self.connection() {
+            connection.push_back(data);
+        }
+    }
+
+    fn take_pushed_back(&self) -> Vec<u8> {
+        self.connection().map_or_else(Vec::new, |connection| connection.take_pushed_back())
+    }
+
     fn receive_descriptors(&self, most: usize) -> io::Result<()> {
         match self.connection() {
             Some(connection) => connection.receive_descriptors(most),

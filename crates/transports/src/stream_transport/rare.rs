@@ -4,6 +4,7 @@
 use super::budget::Watched;
 use super::descriptors::Descriptors;
 use super::file::{FileJob, FileOutcome};
+use super::unread::Unread;
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
 use crate::{Address, Protocol, WriteBufferLimits};
@@ -39,6 +40,8 @@ pub(super) struct Rare<B: Backend> {
     pub(super) file: Option<Box<FileJob>>,
     /// Files whose end is to be told.
     pub(super) file_outcomes: Vec<FileOutcome>,
+    /// What the protocol gave back.
+    pub(super) unread: Option<Box<Unread>>,
     /// It was ended with something left to send.
     pub(super) thrown_away: bool,
 }
@@ -59,6 +62,7 @@ impl<B: Backend> Default for Rare<B> {
             descriptors: None,
             file: None,
             file_outcomes: Vec::new(),
+            unread: None,
             thrown_away: false,
         }
     }
@@ -79,6 +83,7 @@ impl<B: Backend> Rare<B> {
             && self.descriptors.as_ref().is_none_or(|descriptors| descriptors.is_empty())
             && self.file.is_none()
             && self.file_outcomes.is_empty()
+            && self.unread.is_none()
             && !self.thrown_away
     }
 }

@@ -72,6 +72,7 @@ impl<B: Backend> StreamTransport<B> {
             if !self.machine.borrow().may_read() {
                 break;
             }
+            let again = self.machine.borrow().has_unread();
             match self.read_once(&mut buffer) {
                 Read::Delivered { count, filled } => {
                     total += count;
@@ -84,6 +85,13 @@ impl<B: Backend> StreamTransport<B> {
                 Read::NoSpace => self.refuse_empty_buffer(),
             }
             self.settle(Turn::Other);
+            if again {
+                self.drop_consumed();
+            }
+            if again || self.machine.borrow().has_unread() {
+                more = true; // what was given back has turns of its own
+                break;
+            }
             if !more || total >= BYTES_A_TURN {
                 break;
             }
