@@ -7,7 +7,7 @@ use super::file::{FileJob, FileOutcome};
 use super::unread::Unread;
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
-use crate::{Address, Protocol, WriteBufferLimits};
+use crate::{Address, Protocol, TlsInfo, WriteBufferLimits};
 use futures::{Exception, Future, Scheduler, TimerHandle};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -123,6 +123,7 @@ impl<B: Backend> StreamTransport<B> {
             scheduler: self.event_loop().to_rc(),
             peername: info.peername,
             sockname: info.sockname,
+            tls: info.tls,
             limits: self.machine.borrow().limits().marks,
             dropped_writes: Cell::new(self.rare(|rare| rare.dropped_writes)),
         });
@@ -135,6 +136,7 @@ pub(super) struct Ended {
     pub(super) scheduler: Rc<dyn Scheduler>,
     pub(super) peername: Option<Address>,
     pub(super) sockname: Option<Address>,
+    pub(super) tls: Option<Rc<TlsInfo>>,
     pub(super) limits: WriteBufferLimits,
     pub(super) dropped_writes: Cell<u64>,
 }
