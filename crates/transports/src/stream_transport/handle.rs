@@ -92,6 +92,7 @@ impl<B: Backend> BaseTransport for StreamHandle<B> {
             (None, Some(ended)) => ExtraInfo {
                 peername: ended.peername.clone(),
                 sockname: ended.sockname.clone(),
+                tls: ended.tls.clone(),
                 ..ExtraInfo::default()
             },
             (None, None) => ExtraInfo::default(),

@@ -7,7 +7,7 @@ use super::file::{FileJob, FileOutcome};
 use super::unread::Unread;
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
-use crate::{Address, Protocol, WriteBufferLimits};
+use crate::{Address, Protocol, TlsInfo, WriteBufferLimits};
 use futures::{Exception, Future, Scheduler, TimerHandle};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -124,6 +124,7 @@ impl<B: Backend> StreamTransport<B> {
             peername: info.peername,
             sockname: info.sockname,
             reason,
+            tls: info.tls,
             limits: self.machine.borrow().limits().marks,
             dropped_writes: Cell::new(self.rare(|rare| rare.dropped_writes)),
         });
@@ -137,6 +138,7 @@ pub(super) struct Ended {
     pub(super) peername: Option<Address>,
     pub(super) sockname: Option<Address>,
     pub(super) reason: Option<Exception>,
+    pub(super) tls: Option<Rc<TlsInfo>>,
     pub(super) limits: WriteBufferLimits,
     pub(super) dropped_writes: Cell<u64>,
 }
