@@ -57,6 +57,7 @@
 mod accept_loop;
 mod activation;
 mod backend;
+mod bandwidth;
 mod budget;
 mod connect;
 mod cores;
@@ -98,6 +99,7 @@ pub mod wrappers;
 
 pub use accept_loop::AcceptLoop;
 pub use activation::{PassedSocket, PassedSocketError, listen_fds};
+pub use bandwidth::Bandwidth;
 pub use budget::{BudgetExceeded, BudgetPolicy, ConnectionBudget};
 pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
 pub use cores::{

@@ -6,8 +6,8 @@
 
 use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
-    Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, SendFile, SendFileError, WriteBufferCap,
-    WriteBufferLimits,
+    Bandwidth, Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, SendFile, SendFileError,
+    WriteBufferCap, WriteBufferLimits,
 };
 use futures::{Exception, Future, SchedulerExt};
 use std::any::{Any, type_name};
@@ -260,6 +260,16 @@ pub trait Transport: ReadTransport + WriteTransport {
     /// An owned handle of this transport. It keeps nothing alive: the loop owns the connection, and
     /// after its end the handle still answers what it can.
     fn handle(&self) -> Rc<dyn Transport>;
+
+    /// From now on reads and sends no faster than all of these allow, those that were given before
+    /// included. What waits counts as output: the water marks, `drained` and a close are as with a peer that
+    /// is slow, and so is the time that a close may take. Files are sent at that speed too. The end of file
+    /// and errors are noticed when reading goes on. By default, for a kind that cannot, nothing.
+    ///
+    /// It has nothing to do with [`pause_reading`](ReadTransport::pause_reading): neither undoes the other.
+    fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
+        let _ = (read, write);
+    }
 
     /// Calls `function` with the protocol; see [`TransportExt::with_protocol`].
     ///

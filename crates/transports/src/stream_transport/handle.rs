@@ -7,9 +7,9 @@ use super::writing::warn_of_dropped_writes;
 use crate::backend::Backend;
 use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
-    BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable, ReadTransport,
-    SendFile, SendFileError, Transport, WriteBufferCap, WriteBufferLimits, WriteRefusal,
-    WriteState, WriteTransport,
+    Bandwidth, BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable,
+    ReadTransport, SendFile, SendFileError, Transport, WriteBufferCap, WriteBufferLimits,
+    WriteRefusal, WriteState, WriteTransport,
 };
 use futures::{Exception, Future, Scheduler, SchedulerExt};
 use std::cell::OnceCell;
@@ -269,6 +269,12 @@ impl<B: Backend> Transport for StreamHandle<B> {
         match self.connection() {
             Some(connection) => connection.handle(),
             None => Rc::new(Self { connection: Weak::new(), ended: self.ended.clone() }),
+        }
+    }
+
+    fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
+        if let Some(connection) = self.connection() {
+            connection.limit_bandwidth(read, write);
         }
     }
 

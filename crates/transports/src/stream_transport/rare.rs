@@ -1,6 +1,7 @@
 //! [`Rare`]: what most connections never need, or only for a moment. It is made on demand, and freed
 //! when nothing is left in it.
 
+use super::bandwidth::Limited;
 use super::budget::Watched;
 use super::descriptors::Descriptors;
 use super::file::{FileJob, FileOutcome};
@@ -28,6 +29,8 @@ pub(super) struct Rare<B: Backend> {
     pub(super) handle: Weak<StreamHandle<B>>,
     /// Ends a close that takes too long.
     pub(super) linger: Option<TimerHandle>,
+    /// The bandwidth that it keeps to.
+    pub(super) limited: Option<Box<Limited>>,
     /// What is known for its budget.
     pub(super) watched: Option<Box<Watched>>,
     /// Whose `create_connection` this is.
@@ -55,6 +58,7 @@ impl<B: Backend> Default for Rare<B> {
             closed: Vec::new(),
             handle: Weak::new(),
             linger: None,
+            limited: None,
             watched: None,
             opened: None,
             connecting: None,
@@ -76,6 +80,7 @@ impl<B: Backend> Rare<B> {
             && self.closed.is_empty()
             && self.handle.strong_count() == 0
             && self.linger.is_none()
+            && self.limited.is_none()
             && self.watched.is_none()
             && self.opened.is_none()
             && self.connecting.is_none()
