@@ -50,7 +50,10 @@ impl DescriptorsRefused {
             Reason::Unsupported => io::ErrorKind::Unsupported,
             Reason::NoData | Reason::TooMany => io::ErrorKind::InvalidInput,
             Reason::Write(
-                WriteRefusal::Closed | WriteRefusal::AfterEof | WriteRefusal::ReadOnly,
+                WriteRefusal::Closed
+                | WriteRefusal::AfterEof
+                | WriteRefusal::ReadOnly
+                | WriteRefusal::Upgraded,
             ) => io::ErrorKind::NotConnected,
             Reason::Write(WriteRefusal::OverCap | WriteRefusal::SendingFile) => {
                 io::ErrorKind::ResourceBusy

@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod answers;
 mod file;
+mod goodbye;
 mod output;
 mod requests;
 #[cfg(test)]
@@ -38,6 +39,10 @@ pub(crate) struct StreamMachine {
     file: FileState,
     /// Whether bytes that the protocol gave back wait for it.
     unread: bool,
+    /// Whether the end of an encrypted stream is said, and answered, before it is one.
+    says_goodbye: bool,
+    /// How much waits in the layer below, for the marks.
+    below: u32,
     /// What waits to be sent; `None` when nothing does, so that idle connections hold no buffer.
     output: Option<Box<Output>>,
     /// `None`: those that all share.
@@ -51,6 +56,8 @@ enum Phase {
     Open { input: Input, writing: Writing },
     /// It was closed with something left to send. `writing` tells whether more is taken.
     Draining { writing: Writing },
+    /// All was sent; it remains to say goodbye, and to wait for the peer's.
+    Parting { said: bool },
     /// Sending failed: what the system had received before is still delivered.
     Salvaging,
     /// Nothing more happens but `connection_lost`.
@@ -142,6 +149,8 @@ impl StreamMachine {
             held: 0,
             file: FileState::None,
             unread: false,
+            says_goodbye: false,
+            below: 0,
             output: None,
             limits,
         }
@@ -158,6 +167,12 @@ impl StreamMachine {
     pub(crate) fn only_writing(limits: Option<Rc<OutputLimits>>, watched: bool) -> Self {
         let phase = Phase::Open { input: Input::Absent { watched }, writing: Writing::Open };
         Self { phase, ..Self::new(limits) }
+    }
+
+    /// As [`new`](StreamMachine::new), for one whose end is said to the peer, who answers.
+    #[cfg(any(feature = "tls", test))]
+    pub(crate) fn saying_goodbye(limits: Option<Rc<OutputLimits>>) -> Self {
+        Self { says_goodbye: true, ..Self::new(limits) }
     }
 
     // Questions
@@ -192,7 +207,8 @@ impl StreamMachine {
     /// Whether it has failed, or is gone.
     pub(crate) fn is_broken(&self) -> bool {
         match self.phase {
-            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(End::Orderly) => false,
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Parting { .. } => false,
+            Phase::Ending(End::Orderly) => false,
             Phase::Salvaging | Phase::Ending(End::Failed) | Phase::Lost => true,
         }
     }
@@ -227,7 +243,7 @@ impl StreamMachine {
 
     /// Whether something can be done for the output now.
     pub(crate) fn wants_flush(&self) -> bool {
-        self.may_send() || self.may_send_file() || self.may_shut()
+        self.may_send() || self.may_send_file() || self.may_shut() || self.may_say_goodbye()
     }
 
     /// What is to be watched.
@@ -253,7 +269,7 @@ impl StreamMachine {
 
     /// Whether more waits than the high mark allows.
     pub(crate) fn is_over_high_mark(&self) -> bool {
-        self.size() > self.limits().marks.high.0
+        self.size_with_below() > self.limits().marks.high.0
     }
 
     /// Whether the hard limit is reached.
@@ -302,9 +318,10 @@ impl StreamMachine {
             }
             Phase::Open { writing: Writing::Open, .. } => {}
             Phase::Draining { writing: Writing::Open } => {}
-            Phase::Draining { .. } | Phase::Salvaging | Phase::Ending(_) | Phase::Lost => {
+            Phase::Draining { .. } | Phase::Parting { .. } | Phase::Salvaging => {
                 return Err(WriteRefusal::Closed);
             }
+            Phase::Ending(_) | Phase::Lost => return Err(WriteRefusal::Closed),
         }
         if !self.is_at_cap() {
             return Ok(());
@@ -380,7 +397,7 @@ impl StreamMachine {
     /// before, and may write more: then this is called again after it.
     pub(crate) fn finish_draining(&mut self) {
         if self.is_draining() && self.size() == 0 && !self.has_file() && self.flow == Flow::Open {
-            self.phase = Phase::Ending(End::Orderly);
+            self.phase = self.orderly_end();
         }
     }
 
@@ -401,8 +418,8 @@ impl StreamMachine {
         self.review_flow();
     }
 
-    fn review_flow(&mut self) {
-        let (size, marks) = (self.size(), self.limits().marks);
+    pub(crate) fn review_flow(&mut self) {
+        let (size, marks) = (self.size_with_below(), self.limits().marks);
         if size <= marks.low.0 {
             self.release(Hold::Cap);
         }
@@ -422,7 +439,8 @@ impl StreamMachine {
         match &mut self.phase {
             Phase::Open { input, .. } if *input != Input::Ended => *input = Input::EofOwed,
             Phase::Salvaging => self.phase = Phase::Ending(End::Failed),
-            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost => {}
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Parting { .. } => {}
+            Phase::Ending(_) | Phase::Lost => {}
         }
     }
 
@@ -492,7 +510,7 @@ impl StreamMachine {
         match self.phase {
             Phase::Ending(end) if self.made => Some(Call::ConnectionLost(end)),
             Phase::Ending(end) => Some(Call::Vanished(end)),
-            Phase::Lost | Phase::Salvaging => None,
+            Phase::Lost | Phase::Salvaging | Phase::Parting { .. } => None,
             Phase::Open { .. } | Phase::Draining { .. } if !self.made => Some(Call::ConnectionMade),
             Phase::Open { input, .. } => self.owed_flow().or(match input {
                 Input::EofOwed => Some(Call::EofReceived),

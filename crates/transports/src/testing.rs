@@ -8,8 +8,12 @@
 
 mod life_cycle;
 mod memory;
+#[cfg(feature = "tls")]
+mod memory_tls;
 mod recording;
 
 pub use life_cycle::{LifeCycle, LifeCycleLog, ProtocolCall};
 pub use memory::{MemoryLoop, MemoryOptions, MemoryPair, MemoryStreams};
+#[cfg(feature = "tls")]
+pub use memory_tls::{MemoryTlsLoop, MemoryTlsPair};
 pub use recording::{RecordingTransport, Request};

@@ -323,7 +323,7 @@ impl ServerCore {
     }
 
     pub(super) fn close_clients(&self) {
-        self.live().iter().for_each(|connection| connection.close());
+        self.live().iter().for_each(|connection| connection.close_all());
     }
 
     pub(super) fn abort_clients(&self) {

@@ -34,9 +34,10 @@ impl StreamMachine {
             }
             Phase::Open { writing: Writing::Absent, .. } => Err(WriteRefusal::ReadOnly),
             Phase::Open { .. } => Err(WriteRefusal::AfterEof),
-            Phase::Draining { .. } | Phase::Salvaging | Phase::Ending(_) | Phase::Lost => {
+            Phase::Draining { .. } | Phase::Parting { .. } | Phase::Salvaging => {
                 Err(WriteRefusal::Closed)
             }
+            Phase::Ending(_) | Phase::Lost => Err(WriteRefusal::Closed),
         }
     }
 

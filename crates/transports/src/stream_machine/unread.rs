@@ -16,7 +16,8 @@ impl StreamMachine {
                 Input::Ended | Input::Absent { .. } => false,
             },
             Phase::Salvaging => true,
-            Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost => false,
+            Phase::Draining { .. } | Phase::Parting { .. } => false,
+            Phase::Ending(_) | Phase::Lost => false,
         };
         self.unread
     }

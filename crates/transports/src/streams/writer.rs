@@ -105,7 +105,8 @@ impl StreamWriter {
             refusal @ (WriteRefusal::OverCap
             | WriteRefusal::AfterEof
             | WriteRefusal::ReadOnly
-            | WriteRefusal::SendingFile),
+            | WriteRefusal::SendingFile
+            | WriteRefusal::Upgraded),
         ) = state
         {
             self.refused.set(Some(refusal)); // a loss is told in any case
