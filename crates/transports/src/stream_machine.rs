@@ -29,20 +29,16 @@ use std::rc::Rc;
 /// The state of one stream transport.
 pub(crate) struct StreamMachine {
     phase: Phase,
-    /// Whether the protocol was told `connection_made`. Before that it is told nothing at all.
-    made: bool,
+    /// What is so or not, a bit for each [`Fact`].
+    facts: u8,
     flow: Flow,
     /// Whether the last send left something over: the next one waits for readiness.
     blocked: bool,
     /// Why reading waits, although nobody asked for it: a bit for each [`Hold`].
     held: u8,
     file: FileState,
-    /// Whether bytes that the protocol gave back wait for it.
-    unread: bool,
-    /// Whether the end of an encrypted stream is said, and answered, before it is one.
-    says_goodbye: bool,
-    /// How much waits in the layer below, for the marks.
-    below: u32,
+    /// How much waits in the layer below, for the marks, in whole KiB.
+    below: u8,
     /// What waits to be sent; `None` when nothing does, so that idle connections hold no buffer.
     output: Option<Box<Output>>,
     /// `None`: those that all share.
@@ -116,6 +112,18 @@ pub(crate) enum Hold {
     Time = 4,
 }
 
+/// What is so, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Fact {
+    /// The protocol was told `connection_made`. Before that it is told nothing at all.
+    Made = 1,
+    /// Bytes that the protocol gave back wait for it.
+    Unread = 2,
+    /// The end is said to the peer, and answered, before it is one.
+    SaysGoodbye = 4,
+}
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -143,13 +151,11 @@ impl StreamMachine {
     pub(crate) fn new(limits: Option<Rc<OutputLimits>>) -> Self {
         Self {
             phase: Phase::Open { input: Input::Flowing, writing: Writing::Open },
-            made: false,
+            facts: 0,
             flow: Flow::Open,
             blocked: false,
             held: 0,
             file: FileState::None,
-            unread: false,
-            says_goodbye: false,
             below: 0,
             output: None,
             limits,
@@ -172,14 +178,14 @@ impl StreamMachine {
     /// As [`new`](StreamMachine::new), for one whose end is said to the peer, who answers.
     #[cfg(any(feature = "tls", test))]
     pub(crate) fn saying_goodbye(limits: Option<Rc<OutputLimits>>) -> Self {
-        Self { says_goodbye: true, ..Self::new(limits) }
+        Self { facts: Fact::SaysGoodbye as u8, ..Self::new(limits) }
     }
 
     // Questions
 
     /// Whether the protocol knows of it.
     pub(crate) fn is_made(&self) -> bool {
-        self.made
+        self.is(Fact::Made)
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -227,18 +233,18 @@ impl StreamMachine {
     /// Whether bytes may be read and delivered now (P-20, X-12).
     pub(crate) fn may_read(&self) -> bool {
         let may_read = self.held == 0 && (self.is_reading() || self.is_salvaging());
-        self.made && may_read || self.may_deliver_unread()
+        self.is_made() && may_read || self.may_deliver_unread()
     }
 
     /// Whether something waits and may be sent now.
     pub(crate) fn may_send(&self) -> bool {
-        self.made && !self.blocked && self.size() > 0
+        self.is_made() && !self.blocked && self.size() > 0
     }
 
     /// Whether our direction is to be shut now: `write_eof` was called and nothing waits.
     pub(crate) fn may_shut(&self) -> bool {
         let finishing = matches!(self.phase, Phase::Open { writing: Writing::Finishing, .. });
-        self.made && finishing && self.size() == 0 && !self.has_file()
+        self.is_made() && finishing && self.size() == 0 && !self.has_file()
     }
 
     /// Whether something can be done for the output now.
@@ -249,7 +255,7 @@ impl StreamMachine {
     /// What is to be watched.
     pub(crate) fn interest(&self) -> Interest {
         let reading = self.held == 0 && self.is_reading();
-        let readable = self.made && (reading || self.is_watching_reader());
+        let readable = self.is_made() && (reading || self.is_watching_reader());
         let waits = self.size() > 0 || self.file == FileState::Sending;
         Interest { readable, writable: self.blocked && waits }
     }
@@ -287,6 +293,14 @@ impl StreamMachine {
         if let Some(output) = &mut self.output {
             output.trim();
         }
+    }
+
+    fn is(&self, fact: Fact) -> bool {
+        self.facts & fact as u8 != 0
+    }
+
+    fn set(&mut self, fact: Fact, so: bool) {
+        self.facts = if so { self.facts | fact as u8 } else { self.facts & !(fact as u8) };
     }
 
     // Holding the input
@@ -335,7 +349,7 @@ impl StreamMachine {
 
     /// Whether `more` bytes are better sent at once with what waits than collected.
     pub(crate) fn passes_high_mark(&self, more: usize) -> bool {
-        self.made && !self.blocked && self.size() + more > self.limits().marks.high.0
+        self.is_made() && !self.blocked && self.size() + more > self.limits().marks.high.0
     }
 
     /// Puts `data` behind what waits. `spare` gives the buffer, if there is none yet.
@@ -469,7 +483,7 @@ impl StreamMachine {
     /// Says whether this is what ended it.
     pub(crate) fn fail_sending(&mut self) -> bool {
         self.file = FileState::None;
-        let readable = self.made && self.is_reading();
+        let readable = self.is_made() && self.is_reading();
         let decides = self.abort(End::Failed);
         if decides && readable {
             self.held = 0; // that was for the sake of what is lost now
@@ -492,7 +506,7 @@ impl StreamMachine {
     pub(crate) fn next_call(&mut self) -> Option<Call> {
         let call = self.owed_call()?;
         match call {
-            Call::ConnectionMade => self.made = true,
+            Call::ConnectionMade => self.set(Fact::Made, true),
             Call::PauseWriting => self.flow = Flow::Paused,
             Call::ResumeWriting => self.flow = Flow::Open,
             Call::EofReceived => {
@@ -508,10 +522,12 @@ impl StreamMachine {
     /// What [`next_call`](StreamMachine::next_call) would give.
     pub(crate) fn owed_call(&self) -> Option<Call> {
         match self.phase {
-            Phase::Ending(end) if self.made => Some(Call::ConnectionLost(end)),
+            Phase::Ending(end) if self.is_made() => Some(Call::ConnectionLost(end)),
             Phase::Ending(end) => Some(Call::Vanished(end)),
             Phase::Lost | Phase::Salvaging | Phase::Parting { .. } => None,
-            Phase::Open { .. } | Phase::Draining { .. } if !self.made => Some(Call::ConnectionMade),
+            Phase::Open { .. } | Phase::Draining { .. } if !self.is_made() => {
+                Some(Call::ConnectionMade)
+            }
             Phase::Open { input, .. } => self.owed_flow().or(match input {
                 Input::EofOwed => Some(Call::EofReceived),
                 Input::Flowing | Input::Paused | Input::Ended | Input::Absent { .. } => None,

@@ -1,12 +1,14 @@
 //! The end of a stream that says so: goodbye, and the peer's. And what such a stream has in the
 //! layer below.
 
-use super::{End, Flow, Phase, StreamMachine};
+#[cfg(feature = "tls")]
+use super::Flow;
+use super::{End, Fact, Phase, StreamMachine};
 
 impl StreamMachine {
     /// What follows when all is sent, and nobody wants more.
     pub(super) fn orderly_end(&self) -> Phase {
-        match self.says_goodbye && self.made {
+        match self.is(Fact::SaysGoodbye) && self.is_made() {
             true => Phase::Parting { said: false },
             false => Phase::Ending(End::Orderly),
         }
@@ -39,12 +41,12 @@ impl StreamMachine {
 
     /// So much waits in the layer below. The next look at the marks counts it.
     pub(crate) fn set_below(&mut self, size: usize) {
-        self.below = u32::try_from(size).unwrap_or(u32::MAX);
+        self.below = u8::try_from(size / 1024).unwrap_or(u8::MAX);
     }
 
     /// What waits here and below.
     pub(super) fn size_with_below(&self) -> usize {
-        self.size() + self.below as usize
+        self.size() + usize::from(self.below) * 1024
     }
 
     /// Whether somebody waits until less waits below.
@@ -58,6 +60,8 @@ impl StreamMachine {
     pub(crate) fn is_open_both_ways(&self) -> bool {
         use super::{Input, Writing};
         let Phase::Open { input, writing } = self.phase else { return false };
-        matches!(input, Input::Flowing | Input::Paused) && writing == Writing::Open && self.made
+        matches!(input, Input::Flowing | Input::Paused)
+            && writing == Writing::Open
+            && self.is_made()
     }
 }
