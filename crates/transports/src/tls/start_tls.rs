@@ -101,8 +101,9 @@ fn begin<T: Transport + ?Sized>(
     let opening = Opening { role, protocol, opened: Some(opened), on_failure: None };
     let (layer, handshake) = TlsLayer::over(&below, opening, session, limits)?;
     let Some(connection) = layer.connection().cloned() else { return Ok(()) };
-    below.transport.set_boxed_protocol(Box::new(layer));
+    // Before the layer takes the protocol over, for which the handshake has a place.
     handshake.begin(&connection, &unread);
+    below.transport.set_boxed_protocol(Box::new(layer));
     if !unread.is_empty() {
         // What they cause comes in a turn of its own: a method of the protocol may be running.
         let event_loop = below.owner.shared.event_loop();

@@ -11,3 +11,4 @@ mod knowledge;
 mod servers;
 mod streams;
 mod support;
+mod upgrades;
