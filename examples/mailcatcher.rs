@@ -10,10 +10,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tulipa::prelude::*;
+use tulipa::protocols::LineReceiver;
 use tulipa::{ServerOptions, current};
 use tulipa_examples::http::{Limits, Reply, Request};
 use tulipa_examples::http_protocol::HttpProtocol;
-use tulipa_examples::mail::{Directory, Settings, Site, SmtpProtocol, Store, StoreLimits};
+use tulipa_examples::mail::{Directory, Settings, Site, Smtp, Store, StoreLimits};
 use tulipa_examples::serving::{serve_until_signal, start_logging};
 
 /// Catches all mail that is sent to it, and shows it on a web page.
@@ -72,8 +73,8 @@ fn main() -> Result<(), Exception> {
     let (caught, files) = (store.clone(), directory.clone());
     let smtp = event_loop.create_server(
         move || {
-            let protocol = SmtpProtocol::new(settings.clone(), caught.clone(), idle_limit);
-            protocol.keeping_files(files.clone())
+            let smtp = Smtp::new(settings.clone(), caught.clone(), idle_limit);
+            LineReceiver::new(smtp.keeping_files(files.clone()))
         },
         ServerOptions::from((arguments.host.clone(), arguments.smtp_port)),
     );
