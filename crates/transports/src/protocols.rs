@@ -5,11 +5,24 @@
 //! protocol that was set inside a call nothing more comes of what was received already: it goes back to
 //! the transport ([`push_back`](crate::ReadTransport::push_back)).
 
+mod int_string;
 mod line;
+mod netstring;
+mod string_framing;
+mod string_receiver;
 mod terminators;
+mod timeout;
 
+pub use int_string::{
+    Int8String, Int8StringReceiver, Int16String, Int16StringReceiver, Int32String,
+    Int32StringReceiver, IntString,
+};
 pub use line::{LineHandler, LineMode, LineReceiver, LineTooLong, LongLine, RawData};
+pub use netstring::{Netstring, NetstringReceiver};
+pub use string_framing::{FramingError, StringFraming, StringTooLongError};
+pub use string_receiver::{StringHandler, StringReceiver};
 pub use terminators::{Terminator, TerminatorHandler, TerminatorReceiver};
+pub use timeout::{IdleTimeout, TimeoutProtocol};
 
 use memchr::memmem;
 

@@ -10,6 +10,7 @@
 //!
 //! [`settle`]: StreamTransport::settle
 
+mod bandwidth;
 mod budget;
 mod calls;
 mod descriptors;
@@ -72,6 +73,8 @@ const COUNTED: u16 = 1 << 7;
 /// Its calls are timed, or what it holds is summed up, for its budget.
 const TIMED: u16 = 1 << 8;
 const MEASURED: u16 = 1 << 9;
+/// It keeps to a bandwidth.
+const LIMITED: u16 = 1 << 12;
 
 /// In which turn [`StreamTransport::settle`] is called, which decides whether `connection_lost` may
 /// be called in it (P-16).
@@ -174,7 +177,7 @@ impl<B: Backend> StreamTransport<B> {
     pub(crate) fn forget_loop(self: &Rc<Self>) {
         log::warn!(target: "tulipa", "{} was open when its event loop closed", self.backend.describe());
         self.key.set(None);
-        self.leave_word();
+        self.leave_word(None);
     }
 
     /// A turn of our own: the call that is owed, bytes to be salvaged, or those that were given back.
