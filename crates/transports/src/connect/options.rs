@@ -129,7 +129,8 @@ impl ConnectOptions {
             Target::Address(address) => Target::Address(*address),
             Target::Socket(_) => return None,
         };
-        Some(Self { target, ..*self })
+        let common = self.common.clone();
+        Some(Self { target, common, ..*self })
     }
 
     /// Connects to addresses of this family only (N-13).
@@ -236,7 +237,8 @@ impl UnixConnectOptions {
     pub(crate) fn again(&self) -> Option<Self> {
         match &self.target {
             UnixTarget::Path(path) => {
-                Some(Self { target: UnixTarget::Path(path.clone()), ..*self })
+                let target = UnixTarget::Path(path.clone());
+                Some(Self { target, common: self.common.clone() })
             }
             UnixTarget::Socket(_) => None,
         }
