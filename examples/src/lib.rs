@@ -18,7 +18,6 @@ pub mod file_server;
 pub mod http;
 pub mod http_client;
 pub mod http_protocol;
-pub mod idle;
 pub mod mail;
 pub mod metrics;
 pub mod program;

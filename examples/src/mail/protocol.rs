@@ -1,14 +1,13 @@
 //! [`Smtp`]: carries lines between a transport and an SMTP [`Session`].
 
 use super::{Directory, Line, Mail, Next, NotKept, Session, Settings, Store};
-use crate::idle::IdleTimeout;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tulipa::prelude::*;
 use tulipa::protocols::{LineHandler, LineMode, LineReceiver, LongLine};
-use tulipa::{Bytes, Transport, current};
+use tulipa::{Bytes, IdleTimeout, Transport, current};
 
 /// A client's session, for a [`LineReceiver`]: mails go into the store; where there is a directory, first
 /// into a file, and only then is the client told.
@@ -70,7 +69,7 @@ impl Smtp {
     fn delivered(&mut self, transport: &dyn Transport, outcome: Result<u64, NotKept>) {
         let next = self.session.delivered(outcome, &mut self.output);
         self.reply(transport, next);
-        self.idle.restart(self.idle_limit);
+        self.idle.reset_timeout();
     }
 
     fn receive(&mut self, transport: &dyn Transport, line: Line<'_>) {
@@ -78,7 +77,7 @@ impl Smtp {
         let next = self.session.receive(line, &mut self.output, |mail| keeps.keep(mail));
         self.reply(transport, next);
         // Sending a line byte by byte does not buy more time.
-        self.idle.restart(self.idle_limit);
+        self.idle.reset_timeout();
     }
 
     fn start_idle_timeout(&mut self, transport: &dyn Transport) {
