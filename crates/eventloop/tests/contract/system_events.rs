@@ -109,8 +109,7 @@ fn fail(message: &'static str) {
 fn w37_a_trigger_can_be_removed_until_it_runs() {
     for_each_loop(|event_loop| {
         let (trace, captured) = (Trace::new(), Captured::new());
-        let mut hold = captured.hold();
-        let removed = event_loop.add_system_event_trigger(Before, Shutdown, move || hold());
+        let removed = event_loop.add_system_event_trigger(Before, Shutdown, captured.hold());
         assert_eq!(captured.copies(), 1);
         assert!(event_loop.remove_system_event_trigger(removed));
         assert!(!event_loop.remove_system_event_trigger(removed));
@@ -216,8 +215,7 @@ fn w37_l26_a_closed_loop_runs_nothing_and_says_so() {
     event_loop.close().unwrap();
     assert_eq!(captured.copies(), 0);
     let reports = record_reports(&**event_loop);
-    let mut hold = captured.hold();
-    let dead = event_loop.add_system_event_trigger(Before, Startup, move || hold());
+    let dead = event_loop.add_system_event_trigger(Before, Startup, captured.hold());
     assert_eq!(captured.copies(), 0);
     assert!(!event_loop.remove_system_event_trigger(dead));
     assert_eq!(reports.take().len(), 1);
