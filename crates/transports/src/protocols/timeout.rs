@@ -212,8 +212,7 @@ impl Watch {
 /// `TimeoutProtocol` (W-25).
 ///
 /// What counts is what the peer does: bytes that come, and output that it takes after it had let it wait.
-/// [`with_protocol`](TransportExt::with_protocol) finds it under the type `TimeoutProtocol<P>`, in which
-/// [`inner`](TimeoutProtocol::inner) is the protocol.
+/// [`with_protocol`](TransportExt::with_protocol) finds it, and the protocol inside as well.
 ///
 /// # Examples
 /// ```
