@@ -15,6 +15,7 @@ mod output;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use file::FileState;
 pub(crate) use output::Output;
@@ -32,9 +33,13 @@ pub(crate) struct StreamMachine {
     flow: Flow,
     /// Whether the last send left something over: the next one waits for readiness.
     blocked: bool,
+    /// Whether sending waits for its bandwidth.
+    output_held: bool,
     /// Why reading waits, although nobody asked for it: a bit for each [`Hold`].
     held: u8,
     file: FileState,
+    /// Whether bytes that the protocol gave back wait for it.
+    unread: bool,
     /// What waits to be sent; `None` when nothing does, so that idle connections hold no buffer.
     output: Option<Box<Output>>,
     /// `None`: those that all share.
@@ -104,6 +109,8 @@ pub(crate) enum Hold {
     Memory = 2,
     /// Its protocol took more time than its budget allows.
     Time = 4,
+    /// What was read is not paid for yet, by its bandwidth.
+    Bandwidth = 8,
 }
 
 /// How a connection ended.
@@ -136,8 +143,10 @@ impl StreamMachine {
             made: false,
             flow: Flow::Open,
             blocked: false,
+            output_held: false,
             held: 0,
             file: FileState::None,
+            unread: false,
             output: None,
             limits,
         }
@@ -206,12 +215,13 @@ impl StreamMachine {
 
     /// Whether bytes may be read and delivered now (P-20, X-12).
     pub(crate) fn may_read(&self) -> bool {
-        self.made && self.held == 0 && (self.is_reading() || self.is_salvaging())
+        let may_read = self.held == 0 && (self.is_reading() || self.is_salvaging());
+        self.made && may_read || self.may_deliver_unread()
     }
 
     /// Whether something waits and may be sent now.
     pub(crate) fn may_send(&self) -> bool {
-        self.made && !self.blocked && self.size() > 0
+        self.made && !self.waits_to_send() && self.size() > 0
     }
 
     /// Whether our direction is to be shut now: `write_eof` was called and nothing waits.
@@ -230,7 +240,7 @@ impl StreamMachine {
         let reading = self.held == 0 && self.is_reading();
         let readable = self.made && (reading || self.is_watching_reader());
         let waits = self.size() > 0 || self.file == FileState::Sending;
-        Interest { readable, writable: self.blocked && waits }
+        Interest { readable, writable: self.blocked && !self.output_held && waits }
     }
 
     fn is_watching_reader(&self) -> bool {
@@ -313,7 +323,7 @@ impl StreamMachine {
 
     /// Whether `more` bytes are better sent at once with what waits than collected.
     pub(crate) fn passes_high_mark(&self, more: usize) -> bool {
-        self.made && !self.blocked && self.size() + more > self.limits().marks.high.0
+        self.made && !self.waits_to_send() && self.size() + more > self.limits().marks.high.0
     }
 
     /// Puts `data` behind what waits. `spare` gives the buffer, if there is none yet.
@@ -321,7 +331,7 @@ impl StreamMachine {
         if !data.is_empty() {
             self.output.get_or_insert_with(spare).push(data);
         }
-        if self.blocked {
+        if self.waits_to_send() {
             self.review_flow();
         }
     }
@@ -332,7 +342,7 @@ impl StreamMachine {
             return self.push(&data, spare);
         }
         self.output.get_or_insert_with(spare).adopt(data);
-        if self.blocked {
+        if self.waits_to_send() {
             self.review_flow();
         }
     }
@@ -352,6 +362,21 @@ impl StreamMachine {
     /// The system takes no more for now.
     pub(crate) fn block(&mut self) {
         self.blocked = true;
+    }
+
+    /// Sends nothing until this is taken back.
+    pub(crate) fn hold_output(&mut self, held: bool) {
+        self.output_held = held;
+    }
+
+    /// What was collected has to wait: looks at the marks.
+    pub(crate) fn output_waits(&mut self) {
+        self.review_flow();
+    }
+
+    /// Whether what waits cannot be sent now, because of the system or of the bandwidth.
+    fn waits_to_send(&self) -> bool {
+        self.blocked || self.output_held
     }
 
     /// The system may take more again.

@@ -10,6 +10,7 @@
 //!
 //! [`settle`]: StreamTransport::settle
 
+mod bandwidth;
 mod budget;
 mod calls;
 mod descriptors;
@@ -18,6 +19,7 @@ mod handle;
 mod rare;
 mod reading;
 mod requests;
+mod unread;
 mod writing;
 
 pub(crate) use handle::StreamHandle;
@@ -71,6 +73,8 @@ const COUNTED: u16 = 1 << 7;
 /// Its calls are timed, or what it holds is summed up, for its budget.
 const TIMED: u16 = 1 << 8;
 const MEASURED: u16 = 1 << 9;
+/// It keeps to a bandwidth.
+const LIMITED: u16 = 1 << 12;
 
 /// In which turn [`StreamTransport::settle`] is called, which decides whether `connection_lost` may
 /// be called in it (P-16).
@@ -173,14 +177,21 @@ impl<B: Backend> StreamTransport<B> {
     pub(crate) fn forget_loop(self: &Rc<Self>) {
         log::warn!(target: "tulipa", "{} was open when its event loop closed", self.backend.describe());
         self.key.set(None);
-        self.leave_word();
+        self.leave_word(None);
     }
 
-    /// A turn of our own: the call that is owed, or bytes to be salvaged.
+    /// A turn of our own: the call that is owed, bytes to be salvaged, or those that were given back.
     fn turn(self: &Rc<Self>) {
         self.set(TURN_QUEUED, false);
-        if self.machine.borrow().is_salvaging() {
+        let (salvaging, again) = {
+            let machine = self.machine.borrow();
+            let again = machine.owed_call().is_none() && machine.may_deliver_unread();
+            (machine.is_salvaging(), again)
+        };
+        if salvaging {
             self.salvage();
+        } else if again {
+            self.ready_to_read();
         } else {
             self.settle(Turn::Own);
         }
@@ -201,11 +212,15 @@ impl<B: Backend> StreamTransport<B> {
     /// After anything that may have changed what is to be watched, called, or waited for. Not while
     /// the protocol runs: [`settle`](StreamTransport::settle) follows that.
     fn follow_up(self: &Rc<Self>) {
-        let (interest, owed, draining) = {
-            let machine = self.machine.borrow();
-            let owed = machine.owed_call().is_some() || machine.is_salvaging();
-            (machine.interest(), owed, machine.is_draining())
+        let (interest, owed, draining, lost) = {
+            let mut machine = self.machine.borrow_mut();
+            let call = machine.owed_call().is_some() || machine.is_salvaging();
+            let owed = call || machine.may_deliver_unread();
+            (machine.interest(), owed, machine.is_draining(), machine.unread_is_lost())
         };
+        if lost {
+            self.drop_unread();
+        }
         if owed && self.has_protocol_or_is_over() {
             self.queue_turn();
         }

@@ -327,6 +327,14 @@ impl<P: Protocol> Protocol for TimeoutProtocol<P> {
         }
     }
 
+    fn with_inner(
+        &mut self,
+        transport: &dyn Transport,
+        function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
+    ) {
+        function(&mut self.inner, transport);
+    }
+
     fn type_name(&self) -> &'static str {
         self.inner.type_name()
     }

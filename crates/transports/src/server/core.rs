@@ -5,8 +5,8 @@ use super::intake::Intake;
 use super::listener::Listener;
 use super::options::CommonOptions;
 use super::shutdown::{Shutdown, ShutdownReport};
-use crate::backend::SocketBackend;
-use crate::into_protocol::Factory;
+use crate::backend::{Backend, SocketBackend};
+use crate::factory::BoxedFactory;
 use crate::limits::OutputLimits;
 use crate::loop_shared::{LoopShared, Owner, add_waiting};
 use crate::report_limit::ReportLimit;
@@ -55,7 +55,7 @@ pub(crate) struct ServerCore {
 /// What becomes of a connection that was accepted.
 pub(super) enum Consumer {
     /// It gets a protocol.
-    Protocols(Factory),
+    Protocols(BoxedFactory),
     /// Somebody else takes the socket.
     Sockets(Sink),
 }
@@ -243,7 +243,7 @@ impl ServerCore {
         }
         let Some(mut consumer) = self.consumer.take() else { return };
         let made = match &mut consumer {
-            Consumer::Protocols(factory) => factory(),
+            Consumer::Protocols(factory) => factory.build(&backend.peer()),
             Consumer::Sockets(sink) => {
                 let sent = catch(|| sink(backend.into_stream_socket()));
                 self.put_back(consumer);
@@ -278,7 +278,7 @@ impl ServerCore {
 
     fn put_back(&self, consumer: Consumer) {
         if self.state.get() == State::Closed {
-            self.drop_consumer(consumer); // it closed its own server
+            self.retire(consumer); // it closed its own server
         } else {
             self.consumer.set(Some(consumer));
         }
@@ -342,7 +342,7 @@ impl ServerCore {
         }
         self.listeners.borrow_mut().clear();
         if let Some(consumer) = self.consumer.take() {
-            self.drop_consumer(consumer);
+            self.retire(consumer);
         }
         let forever = self.forever.borrow_mut().take();
         if let Some(forever) = forever {
@@ -461,6 +461,36 @@ impl ServerCore {
         let mut counts = self.counts.get();
         change(&mut counts);
         self.counts.set(counts);
+    }
+
+    /// Tells the factory that it is used from now on (W-1). If it cannot be, nothing is left.
+    pub(super) fn start_factory(&self) -> Result<(), Exception> {
+        let Some(mut consumer) = self.consumer.take() else { return Ok(()) };
+        let Consumer::Protocols(factory) = &mut consumer else {
+            self.consumer.set(Some(consumer));
+            return Ok(());
+        };
+        let started = factory.start();
+        match started {
+            Ok(()) => self.consumer.set(Some(consumer)),
+            Err(_) => {
+                self.drop_consumer(consumer);
+                self.close();
+            }
+        }
+        started
+    }
+
+    /// Tells the factory that it is not used any more (W-1), and drops it.
+    fn retire(&self, mut consumer: Consumer) {
+        if let Consumer::Protocols(factory) = &mut consumer
+            && let Err(exception) = factory.stop()
+        {
+            let message = "stop_factory() of a protocol factory panicked";
+            let context = ExceptionContext::with_exception(message, exception);
+            self.event_loop().call_exception_handler(context);
+        }
+        self.drop_consumer(consumer);
     }
 
     /// Drops the factory, whose destructor is user code.

@@ -15,6 +15,9 @@ enum Event {
     WouldBlock,
     Writable,
     PeerSends(usize),
+    PushBack,
+    /// What was given back is delivered, perhaps not all of it.
+    Again(bool),
     PeerEof(Eof),
     ReadFails,
     SendFails,
@@ -44,6 +47,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => Just(Event::WouldBlock),
         3 => Just(Event::Writable),
         4 => (1..20usize).prop_map(Event::PeerSends),
+        2 => Just(Event::PushBack),
+        3 => any::<bool>().prop_map(Event::Again),
         1 => Just(Event::PeerEof(Eof::Close)),
         1 => Just(Event::PeerEof(Eof::KeepOpen)),
         1 => Just(Event::ReadFails),
@@ -122,6 +127,7 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
                 Err(WriteRefusal::AfterEof) => assert!(!closing && !model.only_writes),
                 Err(WriteRefusal::ReadOnly) => assert!(model.only_reads),
                 Err(WriteRefusal::SendingFile) => assert!(machine.has_file()),
+                Err(WriteRefusal::NotALine) => panic!("it knows no lines"),
             }
         }
         Event::Send(count) => {
@@ -151,8 +157,31 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
                 model.received += count;
             }
         }
+        Event::PushBack => {
+            let told = model.calls.contains(&Call::EofReceived);
+            if machine.take_back() {
+                assert!(machine.has_unread() && !told && !model.only_writes);
+                assert_ne!(
+                    machine.owed_call(),
+                    Some(Call::EofReceived),
+                    "the end before the bytes"
+                );
+            } else {
+                assert!(told || machine.is_closing() || model.only_writes);
+            }
+        }
+        Event::Again(all) => {
+            if machine.may_deliver_unread() {
+                assert!(machine.may_read());
+                assert!(!model.calls.contains(&Call::EofReceived), "data after the end of file");
+                if all {
+                    machine.unread_is_empty();
+                }
+            }
+        }
         Event::PeerEof(answer) => {
-            if machine.may_read() {
+            // What was given back is read first.
+            if machine.may_read() && !machine.has_unread() {
                 machine.peer_eof();
                 model.eof_answer = Some(answer);
             }
@@ -259,6 +288,7 @@ fn check(machine: &StreamMachine, model: &Model) {
         assert!(machine.is_closing());
     }
     if machine.is_over() {
+        assert!(!machine.has_unread() && !machine.may_deliver_unread());
         assert!(machine.interest().is_none() && !machine.may_read() && !machine.may_send());
     }
     if model.only_reads {

@@ -32,7 +32,7 @@ struct Sum {
     /// The connection itself and its protocol.
     fixed: usize,
     output: usize,
-    /// What the protocol said.
+    /// What the protocol said, and what it gave back.
     told: usize,
 }
 
@@ -113,8 +113,9 @@ impl<B: Backend> StreamTransport<B> {
         if self.machine.borrow().wants_flush() {
             self.queue_turn(); // it was to answer, not to write
         }
+        let told = told.0.saturating_add(self.unread_memory());
         let mut machine = self.machine.borrow_mut();
-        let (fixed, told) = (size_of::<Self>() + of_protocol, told.0);
+        let fixed = size_of::<Self>() + of_protocol;
         if fixed.saturating_add(machine.output_memory()).saturating_add(told) > most.0 {
             machine.trim_output();
         }

@@ -165,7 +165,13 @@ impl<B: Backend> StreamTransport<B> {
     /// The method has returned: the protocol goes back into its slot, or its successor does (P-21).
     fn put_back(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
         self.set(RUNNING, false);
-        match self.if_rare(|rare| rare.successor.take()) {
+        let successor = self.if_rare(|rare| {
+            if let Some(unread) = &mut rare.unread {
+                unread.method_returned();
+            }
+            rare.successor.take()
+        });
+        match successor {
             None => self.protocol.set(Some(protocol)),
             Some(successor) => {
                 self.protocol.set(Some(successor));
@@ -210,6 +216,7 @@ impl<B: Backend> StreamTransport<B> {
             timer.cancel();
         }
         self.stop_watching_budget();
+        self.stop_limiting();
         self.leave_waiting();
         if end == End::Orderly && self.backend.may_discard_input() {
             self.discard_input();
@@ -221,14 +228,15 @@ impl<B: Backend> StreamTransport<B> {
             });
         }
         self.drop_descriptors();
+        self.drop_unread();
         if let Some(opened) = self.if_rare(|rare| rare.opened.take()) {
             // If it was called off, nobody waits for this.
-            let _ = opened.set_exception(reason.unwrap_or_else(closed_too_early));
+            let _ = opened.set_exception(reason.clone().unwrap_or_else(closed_too_early));
         }
         if let Some(protocol) = self.protocol.take() {
             self.drop_protocol(protocol);
         }
-        self.leave_word();
+        self.leave_word(reason);
         if let Some(server) = &self.owner.server {
             server.connection_ended(self.index());
         }

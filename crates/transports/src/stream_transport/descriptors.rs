@@ -100,6 +100,7 @@ impl<B: Backend> StreamTransport<B> {
             let outgoing = &mut all.outgoing;
             let with = outgoing.front()?.before == 0;
             let end = outgoing.get(usize::from(with)).map_or(unsent.len(), |next| next.before);
+            let end = end.min(unsent.len()); // less than all may be allowed
             let outcome = match outgoing.front() {
                 Some(first) if with => {
                     self.backend.send_with_descriptors(&unsent[..end], &first.descriptors)
@@ -142,8 +143,12 @@ impl<B: Backend> StreamTransport<B> {
         self.descriptors(|all| std::mem::take(&mut all.received)).unwrap_or_default()
     }
 
-    /// Reads what is there, with the descriptors that came along, if they are wanted.
+    /// Reads what was given back, else what is there, with the descriptors that came along, if they are
+    /// wanted.
     pub(super) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.machine.borrow().has_unread() {
+            return Ok(self.recv_unread(buffer));
+        }
         let most = self.descriptors(|all| all.most).unwrap_or(0);
         if most == 0 {
             return self.backend.recv(buffer);

@@ -7,9 +7,9 @@ use super::writing::warn_of_dropped_writes;
 use crate::backend::Backend;
 use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
-    BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable, ReadTransport,
-    SendFile, SendFileError, Transport, WriteBufferCap, WriteBufferLimits, WriteRefusal,
-    WriteState, WriteTransport,
+    Bandwidth, BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable,
+    ReadTransport, SendFile, SendFileError, Transport, WriteBufferCap, WriteBufferLimits,
+    WriteRefusal, WriteState, WriteTransport,
 };
 use futures::{Exception, Future, Scheduler, SchedulerExt};
 use std::cell::OnceCell;
@@ -82,12 +82,17 @@ impl<B: Backend> BaseTransport for StreamHandle<B> {
         future
     }
 
+    fn lost_reason(&self) -> Option<Exception> {
+        self.ended.get().and_then(|ended| ended.reason.clone())
+    }
+
     fn extra_info(&self) -> ExtraInfo {
         match (self.connection(), self.ended.get()) {
             (Some(connection), _) => B::extra_info(&connection),
             (None, Some(ended)) => ExtraInfo {
                 peername: ended.peername.clone(),
                 sockname: ended.sockname.clone(),
+                tls: ended.tls.clone(),
                 ..ExtraInfo::default()
             },
             (None, None) => ExtraInfo::default(),
@@ -116,6 +121,20 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
         if let Some(connection) = self.connection() {
             connection.resume_reading();
         }
+    }
+
+    fn push_back(&self, data: Vec<u8>) {
+        if let Some(connection) = self.connection() {
+            connection.push_back(data);
+        }
+    }
+
+    fn can_deliver(&self) -> bool {
+        self.connection().is_some_and(|connection| connection.can_deliver())
+    }
+
+    fn take_pushed_back(&self) -> Vec<u8> {
+        self.connection().map_or_else(Vec::new, |connection| connection.take_pushed_back())
     }
 
     fn receive_descriptors(&self, most: usize) -> io::Result<()> {
@@ -250,6 +269,12 @@ impl<B: Backend> Transport for StreamHandle<B> {
         match self.connection() {
             Some(connection) => connection.handle(),
             None => Rc::new(Self { connection: Weak::new(), ended: self.ended.clone() }),
+        }
+    }
+
+    fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
+        if let Some(connection) = self.connection() {
+            connection.limit_bandwidth(read, write);
         }
     }
 

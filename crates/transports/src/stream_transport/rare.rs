@@ -1,12 +1,14 @@
 //! [`Rare`]: what most connections never need, or only for a moment. It is made on demand, and freed
 //! when nothing is left in it.
 
+use super::bandwidth::Limited;
 use super::budget::Watched;
 use super::descriptors::Descriptors;
 use super::file::{FileJob, FileOutcome};
+use super::unread::Unread;
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
-use crate::{Address, Protocol, WriteBufferLimits};
+use crate::{Address, Protocol, TlsInfo, WriteBufferLimits};
 use futures::{Exception, Future, Scheduler, TimerHandle};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -27,6 +29,8 @@ pub(super) struct Rare<B: Backend> {
     pub(super) handle: Weak<StreamHandle<B>>,
     /// Ends a close that takes too long.
     pub(super) linger: Option<TimerHandle>,
+    /// The bandwidth that it keeps to.
+    pub(super) limited: Option<Box<Limited>>,
     /// What is known for its budget.
     pub(super) watched: Option<Box<Watched>>,
     /// Whose `create_connection` this is.
@@ -39,6 +43,8 @@ pub(super) struct Rare<B: Backend> {
     pub(super) file: Option<Box<FileJob>>,
     /// Files whose end is to be told.
     pub(super) file_outcomes: Vec<FileOutcome>,
+    /// What the protocol gave back.
+    pub(super) unread: Option<Box<Unread>>,
     /// It was ended with something left to send.
     pub(super) thrown_away: bool,
 }
@@ -52,6 +58,7 @@ impl<B: Backend> Default for Rare<B> {
             closed: Vec::new(),
             handle: Weak::new(),
             linger: None,
+            limited: None,
             watched: None,
             opened: None,
             connecting: None,
@@ -59,6 +66,7 @@ impl<B: Backend> Default for Rare<B> {
             descriptors: None,
             file: None,
             file_outcomes: Vec::new(),
+            unread: None,
             thrown_away: false,
         }
     }
@@ -72,6 +80,7 @@ impl<B: Backend> Rare<B> {
             && self.closed.is_empty()
             && self.handle.strong_count() == 0
             && self.linger.is_none()
+            && self.limited.is_none()
             && self.watched.is_none()
             && self.opened.is_none()
             && self.connecting.is_none()
@@ -79,6 +88,7 @@ impl<B: Backend> Rare<B> {
             && self.descriptors.as_ref().is_none_or(|descriptors| descriptors.is_empty())
             && self.file.is_none()
             && self.file_outcomes.is_empty()
+            && self.unread.is_none()
             && !self.thrown_away
     }
 }
@@ -111,13 +121,15 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Leaves in the user's handle what it is to answer after the end.
-    pub(super) fn leave_word(self: &Rc<Self>) {
+    pub(super) fn leave_word(self: &Rc<Self>, reason: Option<Exception>) {
         let Some(handle) = self.if_rare(|rare| rare.handle.upgrade()) else { return };
         let info = B::extra_info(self);
         handle.end(Ended {
             scheduler: self.event_loop().to_rc(),
             peername: info.peername,
             sockname: info.sockname,
+            reason,
+            tls: info.tls,
             limits: self.machine.borrow().limits().marks,
             dropped_writes: Cell::new(self.rare(|rare| rare.dropped_writes)),
         });
@@ -130,6 +142,8 @@ pub(super) struct Ended {
     pub(super) scheduler: Rc<dyn Scheduler>,
     pub(super) peername: Option<Address>,
     pub(super) sockname: Option<Address>,
+    pub(super) reason: Option<Exception>,
+    pub(super) tls: Option<Rc<TlsInfo>>,
     pub(super) limits: WriteBufferLimits,
     pub(super) dropped_writes: Cell<u64>,
 }

@@ -72,8 +72,13 @@ impl<B: Backend> StreamTransport<B> {
             if !self.machine.borrow().may_read() {
                 break;
             }
-            match self.read_once(&mut buffer) {
+            let again = self.machine.borrow().has_unread();
+            let most = self.most_to_read(buffer.len());
+            match self.read_once(&mut buffer[..most]) {
                 Read::Delivered { count, filled } => {
+                    if !again {
+                        self.was_read(count);
+                    }
                     total += count;
                     more = filled;
                 }
@@ -84,6 +89,13 @@ impl<B: Backend> StreamTransport<B> {
                 Read::NoSpace => self.refuse_empty_buffer(),
             }
             self.settle(Turn::Other);
+            if again {
+                self.drop_consumed();
+            }
+            if again || self.machine.borrow().has_unread() {
+                more = true; // what was given back has turns of its own
+                break;
+            }
             if !more || total >= BYTES_A_TURN {
                 break;
             }
@@ -132,7 +144,7 @@ impl<B: Backend> StreamTransport<B> {
         let read = self.run_named(&method, |protocol, transport| {
             let Some(protocol) = protocol.as_buffered() else { return Read::Stopped };
             let space = protocol.get_buffer(transport, None);
-            let size = space.len().min(BYTES_A_TURN); // P-11
+            let size = self.most_to_read(space.len().min(BYTES_A_TURN)); // P-11
             if !self.machine.borrow().may_read() {
                 return Read::Stopped;
             }

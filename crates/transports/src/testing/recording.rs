@@ -55,12 +55,15 @@ pub enum Request {
     Abort(Option<String>),
     /// `set_protocol`.
     SetProtocol,
+    /// `push_back`, with the bytes. They are not delivered again.
+    PushBack(Vec<u8>),
 }
 
 #[derive(Default)]
 struct State {
     requests: RefCell<Vec<Request>>,
     written: RefCell<Vec<u8>>,
+    pushed_back: RefCell<Vec<u8>>,
     info: RefCell<ExtraInfo>,
     limits: Cell<WriteBufferLimits>,
     paused: Cell<bool>,
@@ -162,6 +165,25 @@ impl ReadTransport for RecordingTransport {
     fn resume_reading(&self) {
         self.note(Request::ResumeReading);
         self.state.paused.set(false);
+    }
+
+    fn push_back(&self, data: Vec<u8>) {
+        if data.is_empty() || self.is_closing() {
+            return;
+        }
+        self.state.pushed_back.borrow_mut().extend_from_slice(&data);
+        self.note(Request::PushBack(data));
+    }
+
+    fn can_deliver(&self) -> bool {
+        let successor = self.state.protocol.take();
+        let replaced = successor.is_some();
+        self.state.protocol.set(successor);
+        self.is_reading() && !replaced && self.state.pushed_back.borrow().is_empty()
+    }
+
+    fn take_pushed_back(&self) -> Vec<u8> {
+        self.state.pushed_back.take()
     }
 }
 

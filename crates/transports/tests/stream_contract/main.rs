@@ -14,6 +14,7 @@ mod half_close;
 mod kinds;
 mod panics;
 mod protocols;
+mod push_back;
 mod random;
 mod reading;
 mod reentrancy;

@@ -27,7 +27,7 @@ enum Side {
 
 type Action = fn(&dyn Transport, &World);
 
-const ACTIONS: [(&str, Action); 10] = [
+const ACTIONS: [(&str, Action); 11] = [
     ("close", |transport, _| transport.close()),
     ("abort", |transport, _| transport.abort()),
     ("abort_with", |transport, _| transport.abort_with(Exception::msg("enough"))),
@@ -50,6 +50,7 @@ const ACTIONS: [(&str, Action); 10] = [
         world.successor.set(Some(log));
         transport.set_protocol(successor);
     }),
+    ("push_back", |transport, _| transport.push_back(pattern(100))),
     ("drop the last handle", |_, world| drop(world.handle.take())),
 ];
 

@@ -13,6 +13,7 @@ mod half_close;
 mod life;
 mod panics;
 mod protocols;
+mod push_back;
 mod reading;
 mod reentrancy;
 mod scopes;

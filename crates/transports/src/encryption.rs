@@ -1,0 +1,141 @@
+//! How the connections of creators are encrypted, if their options say so: the settings that wait in the
+//! options until there is a connection. Without the feature `tls` there are none: `encryption/none.rs`.
+
+use crate::backend::Backend;
+use crate::connect::{FactoryOnce, give_protocol};
+use crate::stream_transport::{Opened, StreamTransport};
+use crate::tls::{TlsClientConfig, TlsConfigError, TlsServerConfig, server_name};
+use crate::{ConnectOptions, ServerOptions, UnixConnectOptions, UnixServerOptions};
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+/// That of connections that we make.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientEncryption {
+    config: Option<TlsClientConfig>,
+    /// Whom the server's certificate has to name.
+    server_name: Option<String>,
+}
+
+impl ClientEncryption {
+    /// The server's name, unless another one was set.
+    pub(crate) fn connects_to_host(&mut self, host: &str) {
+        if self.config.is_some() {
+            self.server_name.get_or_insert_with(|| host.to_owned());
+        }
+    }
+
+    /// The server's address, which is its name unless another one was set.
+    pub(crate) fn connects_to_address(&mut self, address: IpAddr) {
+        if self.config.is_some() {
+            self.server_name.get_or_insert_with(|| address.to_string());
+        }
+    }
+
+    /// Whether the settings can be used, before anything is done.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let Some(config) = &self.config else { return Ok(()) };
+        config.limits.check()?;
+        match &self.server_name {
+            Some(name) => server_name(name).map(drop),
+            None => Err(TlsConfigError::setting(
+                "TLS over this kind of connection needs the server's name: set server_name",
+            )
+            .into()),
+        }
+    }
+
+    /// The connection is there: makes its protocol, after the handshake if there is to be one.
+    pub(crate) fn give_protocol<B: Backend>(
+        &self,
+        connection: &Rc<StreamTransport<B>>,
+        factory: FactoryOnce,
+        future: &Opened,
+    ) {
+        if self.config.is_some() {
+            connection.discard();
+            let message = "TLS is not there yet";
+            let error = io::Error::new(io::ErrorKind::Unsupported, message);
+            return crate::connect::fail(future, error.into());
+        }
+        give_protocol(connection, factory, future);
+    }
+}
+
+/// That of connections that come to us.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ServerEncryption {
+    config: Option<TlsServerConfig>,
+}
+
+impl ServerEncryption {
+    /// Whether the settings can be used.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match &self.config {
+            Some(_) => Err(io::ErrorKind::Unsupported.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The builder methods of both kinds of outgoing connections.
+macro_rules! client_options {
+    ($name:literal) => {
+        /// Speaks TLS as a client. The future of the creator is done after the handshake, or fails with
+        /// an `io::Error` around a [`TlsError`](crate::tls::TlsError); only then is the protocol made
+        /// (X-44).
+        ///
+        /// The [deadline](Self::deadline) of connecting does not count the handshake, which has one of its
+        /// own.
+        #[must_use]
+        pub fn tls(mut self, config: TlsClientConfig) -> Self {
+            self.common.encryption.config = Some(config);
+            self
+        }
+
+        #[doc = $name]
+        #[must_use]
+        pub fn server_name(mut self, name: impl Into<String>) -> Self {
+            self.common.encryption.server_name = Some(name.into());
+            self
+        }
+    };
+}
+
+impl ConnectOptions {
+    client_options!(
+        "Whom the server's certificate has to name, a host or an IP address; and the name that the server \
+         is asked for (SNI). By default the host, or address, that is connected to. Over a socket that is \
+         connected already it has to be set. Without [`tls`](Self::tls) it has no effect."
+    );
+}
+
+impl UnixConnectOptions {
+    client_options!(
+        "Whom the server's certificate has to name, a host or an IP address; and the name that the server \
+         is asked for (SNI). With [`tls`](Self::tls) it has to be set, without it has no effect."
+    );
+}
+
+/// The builder methods of both kinds of servers.
+macro_rules! server_options {
+    () => {
+        /// Speaks TLS as a server, on every connection. A protocol is made once the handshake has
+        /// succeeded (X-44). A connection whose handshake fails is closed, counted in
+        /// `ServerStats::handshakes_failed`, and logged at level debug.
+        #[must_use]
+        pub fn tls(mut self, config: TlsServerConfig) -> Self {
+            self.common.encryption.config = Some(config);
+            self
+        }
+    };
+}
+
+impl ServerOptions {
+    server_options!();
+}
+
+impl UnixServerOptions {
+    server_options!();
+}
