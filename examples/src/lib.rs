@@ -7,6 +7,7 @@
 //!
 //! [`crawl`], [`chat`], [`proxy`] and [`file_server`] are coroutines over streams, which a test can give
 //! streams in memory and a clock that steps by itself; [`http_client`] shows both ways beside each other.
+//! [`irc`] is a chat server and its client, of protocols: a machine again, with sockets around it.
 //! [`tail`] follows a file as it grows, [`shell`] runs other programs.
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod http;
 pub mod http_client;
 pub mod http_protocol;
 pub mod idle;
+pub mod irc;
 pub mod mail;
 pub mod program;
 pub mod proxy;

@@ -1,0 +1,1 @@
+//! Server and clients in memory, on a clock that steps by itself.
