@@ -68,6 +68,13 @@ impl IrcServer {
         let patrol = LoopingCall::new(event_loop, OnFailure::GoOn, move |_| patrolled.patrol());
         Self { hall, patrol }
     }
+
+    /// Whether nobody is there, not even on the way out.
+    pub fn is_empty(&self) -> bool {
+        self.hall.guests.borrow().is_empty()
+            && self.hall.links.borrow().is_empty()
+            && self.hall.network.borrow().user_count() == 0
+    }
 }
 
 impl Factory for IrcServer {

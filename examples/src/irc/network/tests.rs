@@ -269,7 +269,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         8 => (any::<prop::sample::Index>(), said).prop_map(|(who, (command, name, rest))| {
             Step::Say(who.index(8), format!("{command} {name} {rest}"))
         }),
-        1 => ("\\PC{0,600}", 0..8_usize).prop_map(|(text, who)| Step::Say(who, text)),
+        1 => ("\\PC{0,150}", 0..8_usize).prop_map(|(text, who)| Step::Say(who, text)),
         1 => (0..8_usize).prop_map(Step::Leave),
     ]
 }
