@@ -10,6 +10,7 @@ mod line;
 mod netstring;
 mod string_framing;
 mod string_receiver;
+mod terminators;
 mod timeout;
 
 pub use int_string::{
@@ -20,4 +21,20 @@ pub use line::{LineHandler, LineMode, LineReceiver, LineTooLong, LongLine, RawDa
 pub use netstring::{Netstring, NetstringReceiver};
 pub use string_framing::{FramingError, StringFraming, StringTooLongError};
 pub use string_receiver::{StringHandler, StringReceiver};
+pub use terminators::{Terminator, TerminatorHandler, TerminatorReceiver};
 pub use timeout::{IdleTimeout, TimeoutProtocol};
+
+use memchr::memmem;
+
+/// Where `needle` is. Most are short, and for those a search need not be prepared.
+pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    match needle {
+        [byte] => memchr::memchr(*byte, haystack),
+        [first, second] => {
+            // The second is the rarer one in text: an LF rarely comes without its CR.
+            let mut lasts = memchr::memchr_iter(*second, haystack);
+            lasts.find(|&last| last > 0 && haystack[last - 1] == *first).map(|last| last - 1)
+        }
+        _ => memmem::find(haystack, needle),
+    }
+}
