@@ -1,4 +1,4 @@
-//! Protocols around other protocols: limits of connections, a log of what passes, and the real address of
+//! Protocols around other protocols: limits of connections and of bandwidth, a log of what passes, and the real address of
 //! who is behind a proxy.
 //!
 //! Each wraps what a factory makes, and gives a factory: so they go around each other, in any order, and
@@ -29,6 +29,7 @@
 mod connection_limits;
 mod proxy_protocol;
 mod shared_factory;
+mod throttle;
 mod traffic_log;
 mod wrapped;
 mod wrapped_transport;
@@ -38,6 +39,7 @@ pub use proxy_protocol::{
     InvalidNetwork, Proxied, ProxyHeader, ProxyHeaderError, ProxyProtocol, ProxyValue,
     TrustedProxies, Untrusted,
 };
+pub use throttle::{Throttle, Throttled};
 pub use traffic_log::{LoggedTraffic, TrafficLog};
 pub use wrapped::{ProtocolWrapper, Wrapped, wrap};
 

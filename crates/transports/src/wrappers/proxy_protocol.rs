@@ -17,7 +17,9 @@ pub use trusted::{InvalidNetwork, TrustedProxies};
 use super::shared_factory::Made;
 use super::{ProtocolWrapper, SharedFactory, Wrapped};
 use crate::report_limit::ReportLimit;
-use crate::{Address, BufferedProtocol, Bytes, Eof, ExtraInfo, IntoProtocol, Protocol, Transport};
+use crate::{
+    Address, BufferedProtocol, Bytes, Eof, ExtraInfo, IntoProtocol, Protocol, Transport, WriteState,
+};
 use futures::{Exception, SchedulerExt, TimeoutError, TimerHandle, catch, try_current};
 use std::fmt;
 use std::rc::Rc;
@@ -351,6 +353,10 @@ impl Protocol for Proxied {
 struct RealAddresses(Option<(Address, Address)>);
 
 impl ProtocolWrapper for RealAddresses {
+    fn write_vec(&self, lower: &dyn Transport, data: Vec<u8>) -> WriteState {
+        lower.write_vec(data)
+    }
+
     fn extra_info(&self, lower: &dyn Transport) -> ExtraInfo {
         let mut info = lower.extra_info();
         if let Some((source, destination)) = &self.0 {

@@ -3,7 +3,7 @@
 
 use super::wrapped::{ProtocolWrapper, Shared};
 use crate::{
-    BaseTransport, Bytes, DescriptorsRefused, ExtraInfo, InvalidLimits, Protocol,
+    Bandwidth, BaseTransport, Bytes, DescriptorsRefused, ExtraInfo, InvalidLimits, Protocol,
     ProtocolUnavailable, ReadTransport, SendFile, Transport, WriteBufferCap, WriteBufferLimits,
     WriteState, WriteTransport,
 };
@@ -205,6 +205,10 @@ impl<L: Lower, W: ProtocolWrapper> Transport for WrappedTransport<L, W> {
     fn handle(&self) -> Rc<dyn Transport> {
         let lower = self.lower().handle();
         Rc::new(WrappedTransport::new(lower, self.shared.clone()))
+    }
+
+    fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
+        self.lower().limit_bandwidth(read, write);
     }
 
     fn with_boxed_protocol(
