@@ -12,10 +12,10 @@ pub(crate) mod watched;
 pub(crate) use descriptors::MOST_AT_ONCE as MOST_DESCRIPTORS_AT_ONCE;
 pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress, send_file};
 
-use crate::ExtraInfo;
 use crate::limits::OutputLimits;
 use crate::stream_machine::StreamMachine;
 use crate::stream_transport::StreamTransport;
+use crate::{Address, ExtraInfo};
 use eventloop::Interest;
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -23,6 +23,10 @@ use std::rc::Rc;
 
 /// The I/O under a stream transport.
 pub(crate) trait Backend: Sized + 'static {
+    /// Whether this is a layer over another transport, which is the one that is counted, and that servers
+    /// and loops know.
+    const IS_LAYER: bool = false;
+
     /// The state of a transport over this, which says which directions there are.
     fn new_machine(&self, limits: Option<Rc<OutputLimits>>) -> StreamMachine {
         StreamMachine::new(limits)
@@ -89,6 +93,31 @@ pub(crate) trait Backend: Sized + 'static {
 
     /// Takes the connection out of the loop. The descriptor closes with the connection's last count.
     fn detach(connection: &Rc<StreamTransport<Self>>);
+
+    /// Who is at the other end, for the factory.
+    fn peer(&self) -> Address {
+        Address::Unnamed
+    }
+
+    /// How much was handed over and waits in the layer below.
+    fn waiting_below(&self) -> usize {
+        0
+    }
+
+    /// The memory that this holds.
+    fn memory_held(&self) -> usize {
+        0
+    }
+
+    /// Says goodbye to the peer: all that was written was handed over.
+    fn say_goodbye(connection: &Rc<StreamTransport<Self>>) {
+        let _ = connection;
+    }
+
+    /// Something has changed: a layer looks what it needs from below.
+    fn followed_up(connection: &Rc<StreamTransport<Self>>) {
+        let _ = connection;
+    }
 
     /// What is known about the connection.
     fn extra_info(connection: &Rc<StreamTransport<Self>>) -> ExtraInfo;

@@ -48,9 +48,14 @@ impl DescriptorsRefused {
     pub fn kind(&self) -> io::ErrorKind {
         match self.reason {
             Reason::Unsupported => io::ErrorKind::Unsupported,
-            Reason::NoData | Reason::TooMany => io::ErrorKind::InvalidInput,
+            Reason::NoData | Reason::TooMany | Reason::Write(WriteRefusal::NotALine) => {
+                io::ErrorKind::InvalidInput
+            }
             Reason::Write(
-                WriteRefusal::Closed | WriteRefusal::AfterEof | WriteRefusal::ReadOnly,
+                WriteRefusal::Closed
+                | WriteRefusal::AfterEof
+                | WriteRefusal::ReadOnly
+                | WriteRefusal::Upgraded,
             ) => io::ErrorKind::NotConnected,
             Reason::Write(WriteRefusal::OverCap | WriteRefusal::SendingFile) => {
                 io::ErrorKind::ResourceBusy

@@ -44,9 +44,11 @@
 //! - [`files`] are read and written by threads, as futures; `files::Watcher` (feature `inotify`) tells
 //!   of their changes.
 //! - [`ResolverLoop`] looks names up: `getaddrinfo`, `getnameinfo`, and who is asked.
+//! - [`protocols`] cut the stream into messages: lines, and more.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
+//! - `tls` encrypts connections, behind the feature of that name.
 //! - [`subprocess`] starts other programs, and talks to them through pipes.
 //! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
 
@@ -61,7 +63,10 @@ mod connect;
 mod cores;
 mod datagram;
 mod descriptors;
+#[cfg_attr(not(feature = "tls"), path = "encryption/none.rs")]
+mod encryption;
 mod extra_info;
+mod factory;
 pub mod files;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
@@ -72,6 +77,7 @@ mod network_loop;
 mod pipes;
 mod protocol;
 mod protocol_slot;
+pub mod protocols;
 mod report_limit;
 mod resolve;
 mod scope;
@@ -85,6 +91,9 @@ mod stream_transport;
 pub mod streams;
 pub mod subprocess;
 pub mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
+mod tls_info;
 mod transport;
 pub mod wrappers;
 
@@ -104,11 +113,16 @@ pub use datagram::{
 };
 pub use descriptors::DescriptorsRefused;
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
+pub use factory::{
+    Backoff, ClientEvent, ClientFactory, Connector, ConnectorError, ConnectorState, Factory,
+    Jitter, ReconnectOptions, ReconnectingClient, SharedFactory, StoppedError,
+};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
 pub use network_loop::NetworkLoop;
 pub use pipes::{PipeError, PipeKind, PipeOptions, PipeView};
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
+pub use protocols::{IdleTimeout, TimeoutProtocol};
 pub use resolve::{
     AddressInfo, AddressQuery, BlockingResolver, Family, NameQuery, ResolveError, Resolver,
     ResolverLoop, Service, SocketType, SystemResolver, ThreadedResolver, ThreadedResolverOptions,
@@ -120,6 +134,7 @@ pub use server::{
 };
 pub use sock::{SockError, SockOperation, SockTarget, SocketLoop};
 pub use stream_socket::StreamSocket;
+pub use tls_info::{TlsCipher, TlsInfo, TlsVersion};
 pub use transport::{
     BaseTransport, ProtocolUnavailable, ReadTransport, Transport, TransportExt, WriteRefusal,
     WriteState, WriteTransport,

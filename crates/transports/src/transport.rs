@@ -31,6 +31,13 @@ pub trait BaseTransport {
     /// A future that is done when it is over, whatever ended it: after `connection_lost`.
     fn wait_closed(&self) -> Future<()>;
 
+    /// Why the connection was lost: what [`Protocol::connection_lost`](crate::Protocol::connection_lost)
+    /// was given. `None` while it is there, and after an orderly end. A handle that was taken before the
+    /// end knows it afterwards; some transports that are not ours never do.
+    fn lost_reason(&self) -> Option<Exception> {
+        None
+    }
+
     /// What is known about the connection. It stays known after the end.
     fn extra_info(&self) -> ExtraInfo;
 
@@ -272,6 +279,25 @@ pub trait Transport: ReadTransport + WriteTransport {
         &self,
         function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
     ) -> Result<(), ProtocolUnavailable>;
+
+    /// Has another transport go on over this one, which answers nothing any more from now on: for layers
+    /// of ours. Closing this one may take so long at its end.
+    ///
+    /// # Errors
+    /// If this is no stream of ours in both directions, or one that has ended a direction.
+    #[cfg(feature = "tls")]
+    #[doc(hidden)]
+    fn go_below(&self, linger: std::time::Duration) -> io::Result<crate::tls::Below> {
+        let _ = linger;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this transport cannot be upgraded"))
+    }
+
+    /// Says which transport is over this one.
+    #[cfg(feature = "tls")]
+    #[doc(hidden)]
+    fn set_upper(&self, upper: crate::tls::UpperLink) {
+        drop(upper);
+    }
 }
 
 /// The generic methods of every [`Transport`].
@@ -285,6 +311,15 @@ pub trait TransportExt: Transport {
     /// Called from inside the old protocol, it takes effect when its method returns.
     fn set_protocol(&self, protocol: impl Protocol) {
         self.set_boxed_protocol(Box::new(protocol));
+    }
+
+    /// Writes `line` and CR LF behind it. A line with a CR or LF in it would be several to the peer: it is
+    /// [refused](WriteRefusal::NotALine), so that nobody's text can pass for a line of its own.
+    fn send_line(&self, line: &[u8]) -> WriteState {
+        match memchr::memchr2(b'\r', b'\n', line) {
+            None => self.writelines(&[line, b"\r\n"]),
+            Some(_) => WriteState::Refused(WriteRefusal::NotALine),
+        }
     }
 
     /// Calls `function` with the protocol, which must be a `P` (or a `Buffered<P>`, or have a `P` inside, as
@@ -383,6 +418,10 @@ pub enum WriteRefusal {
     OverCap,
     /// A file is being sent.
     SendingFile,
+    /// What was to be a line has a CR or LF in it.
+    NotALine,
+    /// The connection was upgraded, and this is its transport of before: there is a new one (N-54).
+    Upgraded,
 }
 
 impl fmt::Display for WriteRefusal {
@@ -392,6 +431,8 @@ impl fmt::Display for WriteRefusal {
             WriteRefusal::AfterEof => "write after write_eof",
             WriteRefusal::ReadOnly => "the transport only reads",
             WriteRefusal::SendingFile => "a file is being sent",
+            WriteRefusal::NotALine => "a line has a line end in it",
+            WriteRefusal::Upgraded => "the connection has another transport by now",
             WriteRefusal::OverCap => "the output that waits has reached its hard limit",
         })
     }

@@ -5,10 +5,12 @@ use super::bandwidth::Limited;
 use super::budget::Watched;
 use super::descriptors::Descriptors;
 use super::file::{FileJob, FileOutcome};
+#[cfg(feature = "tls")]
+use super::layered::Upper;
 use super::unread::Unread;
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
-use crate::{Address, Protocol, WriteBufferLimits};
+use crate::{Address, Protocol, TlsInfo, WriteBufferLimits};
 use futures::{Exception, Future, Scheduler, TimerHandle};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -47,6 +49,9 @@ pub(super) struct Rare<B: Backend> {
     pub(super) unread: Option<Box<Unread>>,
     /// It was ended with something left to send.
     pub(super) thrown_away: bool,
+    /// The transport over this one, which is to be closed in its place.
+    #[cfg(feature = "tls")]
+    pub(super) upper: Option<Weak<dyn Upper>>,
 }
 
 impl<B: Backend> Default for Rare<B> {
@@ -68,12 +73,18 @@ impl<B: Backend> Default for Rare<B> {
             file_outcomes: Vec::new(),
             unread: None,
             thrown_away: false,
+            #[cfg(feature = "tls")]
+            upper: None,
         }
     }
 }
 
 impl<B: Backend> Rare<B> {
     fn is_empty(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.upper.is_some() {
+            return false;
+        }
         self.successor.is_none()
             && self.reason.is_none()
             && self.drained.is_empty()
@@ -121,13 +132,15 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Leaves in the user's handle what it is to answer after the end.
-    pub(super) fn leave_word(self: &Rc<Self>) {
+    pub(crate) fn leave_word(self: &Rc<Self>, reason: Option<Exception>) {
         let Some(handle) = self.if_rare(|rare| rare.handle.upgrade()) else { return };
         let info = B::extra_info(self);
         handle.end(Ended {
             scheduler: self.event_loop().to_rc(),
             peername: info.peername,
             sockname: info.sockname,
+            reason,
+            tls: info.tls,
             limits: self.machine.borrow().limits().marks,
             dropped_writes: Cell::new(self.rare(|rare| rare.dropped_writes)),
         });
@@ -140,6 +153,8 @@ pub(super) struct Ended {
     pub(super) scheduler: Rc<dyn Scheduler>,
     pub(super) peername: Option<Address>,
     pub(super) sockname: Option<Address>,
+    pub(super) reason: Option<Exception>,
+    pub(super) tls: Option<Rc<TlsInfo>>,
     pub(super) limits: WriteBufferLimits,
     pub(super) dropped_writes: Cell<u64>,
 }

@@ -4,7 +4,7 @@
 //! protocol meanwhile.
 
 use super::SharedFactory;
-use crate::into_protocol::{Factory, boxed_factory};
+use super::shared_factory::{BoxedFactory, boxed_factory};
 use crate::{Address, BufferedProtocol, Bytes, Eof, IntoProtocol, Protocol, Transport};
 use futures::Exception;
 use std::cell::{Cell, RefCell};
@@ -55,7 +55,7 @@ pub struct ConnectionLimits {
     total: usize,
     per_peer: usize,
     ipv6_prefix: u8,
-    overflow: Option<(usize, Rc<SharedFactory<Factory>>)>,
+    overflow: Option<(usize, Rc<SharedFactory<BoxedFactory>>)>,
     counts: Rc<Counts>,
 }
 
@@ -182,7 +182,7 @@ impl ConnectionLimits {
     }
 
     /// A place for one that is too many, if there is one.
-    fn overflow_place(&self) -> Option<(Place, Rc<SharedFactory<Factory>>)> {
+    fn overflow_place(&self) -> Option<(Place, Rc<SharedFactory<BoxedFactory>>)> {
         let counts = &self.counts;
         counts.refused.set(counts.refused.get() + 1);
         let (most, factory) = self.overflow.as_ref()?;
@@ -235,7 +235,7 @@ pub struct LimitedConnection {
 }
 
 enum State {
-    New { limits: ConnectionLimits, factory: Rc<SharedFactory<Factory>> },
+    New { limits: ConnectionLimits, factory: Rc<SharedFactory<BoxedFactory>> },
     Open(Box<dyn Protocol>),
     Refused,
 }

@@ -1,12 +1,21 @@
 //! [`SharedFactory`]: a factory that makes its protocol when something is known of the connection.
 
 use crate::report_limit::ReportLimit;
-use crate::{Protocol, Transport};
-use futures::{Exception, ExceptionContext, InvalidStateError, try_current};
+use crate::{IntoProtocol, Protocol, Transport};
+use futures::{Exception, ExceptionContext, InvalidStateError, catch, try_current};
 use std::cell::Cell;
 
 /// What a factory gives: `None` refuses the connection.
 pub(super) type Made = Result<Option<Box<dyn Protocol>>, Exception>;
+
+pub(super) type BoxedFactory = Box<dyn FnMut() -> Made>;
+
+/// Wraps `factory`; a panic in it becomes an error (P-23).
+pub(super) fn boxed_factory<T: IntoProtocol>(
+    mut factory: impl FnMut() -> T + 'static,
+) -> BoxedFactory {
+    Box::new(move || catch(|| factory().into_protocol()).flatten())
+}
 
 /// A factory that its connections share. It is out of its place while it runs.
 pub(super) struct SharedFactory<F> {
