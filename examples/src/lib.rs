@@ -7,7 +7,8 @@
 //!
 //! [`crawl`], [`chat`], [`proxy`] and [`file_server`] are coroutines over streams, which a test can give
 //! streams in memory and a clock that steps by itself; [`http_client`] shows both ways beside each other.
-//! [`tail`] follows a file as it grows, [`shell`] runs other programs.
+//! [`tail`] follows a file as it grows, [`shell`] runs other programs. [`self_made`] certificates are
+//! for servers that have none.
 #![forbid(unsafe_code)]
 
 pub mod chat;
@@ -20,6 +21,7 @@ pub mod idle;
 pub mod mail;
 pub mod program;
 pub mod proxy;
+pub mod self_made;
 pub mod serving;
 pub mod shell;
 pub mod tail;

@@ -61,6 +61,8 @@ mod connect;
 mod cores;
 mod datagram;
 mod descriptors;
+#[cfg_attr(not(feature = "tls"), path = "encryption/none.rs")]
+mod encryption;
 mod extra_info;
 pub mod files;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]

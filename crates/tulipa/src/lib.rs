@@ -5,7 +5,8 @@
 //! that say *how*. This crate only gathers the others; each type's page has its own examples.
 //!
 //! Features, all off by default, put other libraries on our streams: `futures-core`, `futures-io`, `tokio`
-//! and `hyper`. See `interop`. `inotify` adds `files::Watcher`, which tells of changes of files.
+//! and `hyper`. See `interop`. `inotify` adds `files::Watcher`, which tells of changes of files; `tls` adds
+//! encrypted connections, the module `tls`.
 
 pub use eventloop::*;
 pub use futures::{
@@ -60,4 +61,7 @@ pub mod pages {
     ))]
     #[doc = include_str!("../../../docs/interop.md")]
     pub struct Interop;
+    #[cfg(feature = "tls")]
+    #[doc = include_str!("../../../docs/tls.md")]
+    pub struct Tls;
 }

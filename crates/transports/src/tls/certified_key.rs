@@ -91,6 +91,11 @@ impl CertifiedKey {
     pub fn chain(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.inner.cert.iter().map(|certificate| certificate.as_ref())
     }
+
+    /// The library's form of it, for a resolver of one's own.
+    pub fn as_rustls(&self) -> &Arc<sign::CertifiedKey> {
+        &self.inner
+    }
 }
 
 impl fmt::Debug for CertifiedKey {

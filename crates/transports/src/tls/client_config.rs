@@ -29,6 +29,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct TlsClientConfig {
     rustls: Arc<ClientConfig>,
+    /// Whether it is an error if no application protocol is agreed on.
+    pub(crate) needs_protocol: bool,
     pub(crate) limits: TlsLimits,
 }
 
@@ -50,6 +52,7 @@ impl TlsClientConfig {
             verifier: None,
             certificate: None,
             alpn: Vec::new(),
+            alpn_required: true,
             oldest: TlsVersion::V1_2,
             resumption: true,
             limits: TlsLimits::default(),
@@ -59,7 +62,8 @@ impl TlsClientConfig {
     /// With the library's own configuration, for whatever cannot be set here. The limits are the
     /// defaults; [`handshake_timeout`](TlsClientConfig::handshake_timeout) and its like change them.
     pub fn from_rustls(config: Arc<ClientConfig>) -> Self {
-        Self { rustls: config, limits: TlsLimits::default() }
+        let needs_protocol = !config.alpn_protocols.is_empty();
+        Self { rustls: config, needs_protocol, limits: TlsLimits::default() }
     }
 
     /// The library's configuration.
@@ -77,6 +81,7 @@ pub struct TlsClientConfigBuilder {
     verifier: Option<Arc<dyn ServerCertVerifier>>,
     certificate: Option<ReloadableCertificate>,
     alpn: Vec<Vec<u8>>,
+    alpn_required: bool,
     oldest: TlsVersion,
     resumption: bool,
     limits: TlsLimits,
@@ -105,9 +110,17 @@ impl TlsClientConfigBuilder {
     }
 
     /// The application protocols that are offered (ALPN), the preferred one first. Which one the server
-    /// chose is told by [`TlsInfo::alpn`](crate::TlsInfo::alpn). By default none is offered.
+    /// chose is told by [`TlsInfo::alpn`](crate::TlsInfo::alpn). A server that chooses none is an error
+    /// of the handshake. By default none is offered.
     pub fn alpn<T: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = T>) -> Self {
         self.alpn = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether a server may leave the choice of an application protocol open, as one does that has never
+    /// heard of ALPN; then both had better mean the same by it. By default it must choose.
+    pub fn alpn_required(mut self, required: bool) -> Self {
+        self.alpn_required = required;
         self
     }
 
@@ -147,11 +160,12 @@ impl TlsClientConfigBuilder {
             Some(certificate) => builder.with_client_cert_resolver(Arc::new(certificate)),
             None => builder.with_no_client_auth(),
         };
+        let needs_protocol = self.alpn_required && !self.alpn.is_empty();
         config.alpn_protocols = self.alpn;
         if !self.resumption {
             config.resumption = Resumption::disabled();
         }
-        Ok(TlsClientConfig { rustls: Arc::new(config), limits })
+        Ok(TlsClientConfig { rustls: Arc::new(config), needs_protocol, limits })
     }
 }
 

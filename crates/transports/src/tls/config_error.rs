@@ -29,7 +29,7 @@ impl TlsConfigError {
     }
 
     /// A setting that is wrong: the whole message.
-    pub(super) fn setting(message: &'static str) -> Self {
+    pub(crate) fn setting(message: &'static str) -> Self {
         Self { tried: message, path: None, kind: io::ErrorKind::InvalidInput, source: None }
     }
 

@@ -67,19 +67,20 @@ impl Opening {
     pub(super) fn session(role: &TlsRole) -> io::Result<(TlsSession, TlsLimits)> {
         match role {
             TlsRole::Client { config, server_name: name } => {
+                let limits = config.limits.check()?;
                 let rustls = config.as_rustls().clone();
-                let needs_protocol = !rustls.alpn_protocols.is_empty();
                 let connection = ClientConnection::new(rustls, server_name(name)?);
                 let connection = Connection::Client(connection.map_err(TlsError::setup)?);
-                let truncation = config.limits.truncation;
-                let session = TlsSession::new(connection, truncation, Some(name), needs_protocol);
-                Ok((session, config.limits))
+                let (truncation, needed) = (limits.truncation, config.needs_protocol);
+                let session = TlsSession::new(connection, truncation, Some(name), needed);
+                Ok((session, limits))
             }
             TlsRole::Server { config } => {
+                let limits = config.limits.check()?;
                 let connection = ServerConnection::new(config.as_rustls().clone());
                 let connection = Connection::Server(connection.map_err(TlsError::setup)?);
-                let session = TlsSession::new(connection, config.limits.truncation, None, false);
-                Ok((session, config.limits))
+                let session = TlsSession::new(connection, limits.truncation, None, false);
+                Ok((session, limits))
             }
         }
     }

@@ -25,7 +25,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// let certificate = ReloadableCertificate::from_pem_files("chain.pem", "key.pem")?;
 /// let config = TlsServerConfig::new(certificate.clone())?;
 /// // … serve with `config`; when the files have changed:
-/// let reloading = event_loop.run_in_executor(move || certificate.reload());
+/// let reloading = event_loop.run_in_executor(None, move || certificate.reload());
 /// # Ok::<(), futures::Exception>(())
 /// ```
 #[derive(Clone)]
