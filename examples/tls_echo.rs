@@ -8,10 +8,10 @@ use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::streams::open_connection;
 use tulipa::tls::{ReloadableCertificate, Roots, TlsClientConfig, TlsServerConfig};
-use tulipa::{ConnectOptions, Protocol, ServerOptions, Transport, current, signal};
+use tulipa::{ConnectOptions, Protocol, ServerOptions, Transport, current};
 use tulipa_examples::program::run_program;
 use tulipa_examples::self_made::given_or_self_made;
-use tulipa_examples::serving::{serve_until_signal, start_logging};
+use tulipa_examples::serving::{reload_on_sighup, serve_until_signal, start_logging};
 
 /// Sends back what it receives, encrypted. SIGHUP reads the certificate's files again.
 #[derive(Parser)]
@@ -96,8 +96,8 @@ fn main() -> std::process::ExitCode {
 fn serve(arguments: &Arguments) -> Result<(), Exception> {
     let event_loop = EventLoop::new()?;
     let files = arguments.certificate.as_deref().zip(arguments.key.as_deref());
-    let certificate =
-        given_or_self_made(files, &arguments.name, arguments.leave_certificate.as_deref())?;
+    let names = [arguments.name.clone()];
+    let certificate = given_or_self_made(files, &names, arguments.leave_certificate.as_deref())?;
     if files.is_some() {
         reload_on_sighup(&event_loop, certificate.clone())?;
     }
@@ -113,26 +113,6 @@ fn serve(arguments: &Arguments) -> Result<(), Exception> {
     let serving = event_loop.create_server(|| Echo, options);
     let server = event_loop.run_until_complete(&serving)?;
     serve_until_signal(&event_loop, &[("", server)])
-}
-
-/// A worker reads the files, so that nobody has to wait.
-fn reload_on_sighup(
-    event_loop: &EventLoop,
-    certificate: ReloadableCertificate,
-) -> Result<(), Exception> {
-    let handle = event_loop.handle();
-    event_loop.add_signal_handler(signal::SIGHUP, move || {
-        let certificate = certificate.clone();
-        let reloading = handle.run_in_executor(None, move || certificate.reload());
-        reloading.add_done_callback(|reloaded| match reloaded.take() {
-            Ok(Ok(())) => log::warn!("the certificate was read again"),
-            Ok(Err(error)) => {
-                log::error!("the old certificate stays: {:?}", Exception::from(error));
-            }
-            Err(exception) => log::error!("the old certificate stays: {exception:?}"),
-        });
-    })?;
-    Ok(())
 }
 
 /// Sends standard input, and prints what comes back until all of it has.

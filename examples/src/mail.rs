@@ -15,5 +15,5 @@ pub use address::{Address, AddressError};
 pub use directory::{Directory, DirectoryError};
 pub use protocol::Smtp;
 pub use site::Site;
-pub use smtp::{Line, Mail, Next, NotKept, Session, Settings};
+pub use smtp::{Encryption, Line, Mail, Next, NotKept, Session, Settings};
 pub use store::{CaughtMail, Store, StoreLimits};

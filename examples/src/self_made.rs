@@ -17,22 +17,22 @@ pub fn self_made(names: &[String]) -> Result<(CertifiedKey, String), Exception> 
     Ok((key, certificate))
 }
 
-/// The certificate in these files, or one that is made for `name`, and for this machine by its other
-/// names; that one is left in `left_in`, if given, without its key.
+/// The certificate in these files, or one that is made for these names, and for this machine by its own;
+/// that one is left in `left_in`, if given, without its key.
 ///
 /// # Errors
 /// If a file cannot be read or written, or does not have what it should.
 pub fn given_or_self_made(
     files: Option<(&Path, &Path)>,
-    name: &str,
+    names: &[String],
     left_in: Option<&Path>,
 ) -> Result<tulipa::tls::ReloadableCertificate, Exception> {
     if let Some((chain, key)) = files {
         return Ok(tulipa::tls::ReloadableCertificate::from_pem_files(chain, key)?);
     }
-    let mut names: Vec<String> = vec![name.to_owned()];
+    let mut names = names.to_vec();
     for other in ["localhost", "127.0.0.1", "::1"] {
-        if name != other {
+        if !names.iter().any(|name| name == other) {
             names.push(other.to_owned());
         }
     }

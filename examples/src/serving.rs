@@ -8,6 +8,7 @@ use std::time::Duration;
 use tulipa::SystemEvent::Shutdown;
 use tulipa::TriggerPhase::Before;
 use tulipa::prelude::*;
+use tulipa::tls::ReloadableCertificate;
 use tulipa::{CoreEnd, Cores, Server, signal, wrap_future};
 
 /// How long connections have to come to an end after the first signal.
@@ -87,6 +88,30 @@ pub fn serve_cores_until_signal(event_loop: &EventLoop, cores: &Cores) -> Result
             _ => {}
         }
     }
+    Ok(())
+}
+
+/// Reads the certificate's files again at SIGHUP: a worker does, so that nobody has to wait. If they are
+/// wrong, that is logged, and the old certificate stays.
+///
+/// # Errors
+/// If a signal handler cannot be installed.
+pub fn reload_on_sighup(
+    event_loop: &EventLoop,
+    certificate: ReloadableCertificate,
+) -> Result<(), Exception> {
+    let handle = event_loop.handle();
+    event_loop.add_signal_handler(signal::SIGHUP, move || {
+        let certificate = certificate.clone();
+        let reloading = handle.run_in_executor(None, move || certificate.reload());
+        reloading.add_done_callback(|reloaded| match reloaded.take() {
+            Ok(Ok(())) => log::warn!("the certificate was read again"),
+            Ok(Err(error)) => {
+                log::error!("the old certificate stays: {:?}", Exception::from(error));
+            }
+            Err(exception) => log::error!("the old certificate stays: {exception:?}"),
+        });
+    })?;
     Ok(())
 }
 

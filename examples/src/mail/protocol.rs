@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tulipa::prelude::*;
 use tulipa::protocols::{LineHandler, LineMode, LineReceiver, LongLine};
+use tulipa::tls::{Early, StartTls, TlsRole, TlsServerConfig};
 use tulipa::{Bytes, IdleTimeout, Transport, current};
 
 /// A client's session, for a [`LineReceiver`]: mails go into the store; where there is a directory, first
@@ -14,6 +15,10 @@ use tulipa::{Bytes, IdleTimeout, Transport, current};
 ///
 /// A client that does not read its replies is not read from either, nor one whose mail is being kept: what
 /// it has sent already waits in its transport.
+///
+/// One that says STARTTLS has to wait for the answer (RFC 3207). What comes behind the command in clear, be it a
+/// handshake that was begun too early, may as well have been put there by somebody on the way: it ends the
+/// connection.
 pub struct Smtp {
     session: Session,
     store: Rc<RefCell<Store>>,
@@ -21,6 +26,8 @@ pub struct Smtp {
     idle: IdleTimeout,
     idle_limit: Duration,
     directory: Option<Arc<Directory>>,
+    /// For STARTTLS.
+    tls: Option<TlsServerConfig>,
     /// The client does not read.
     is_paused: bool,
 }
@@ -36,6 +43,7 @@ impl Smtp {
             idle: IdleTimeout::default(),
             idle_limit,
             directory: None,
+            tls: None,
             is_paused: false,
         }
     }
@@ -47,15 +55,35 @@ impl Smtp {
         self
     }
 
+    /// How the connection is encrypted when the client says STARTTLS; for settings that offer it.
+    #[must_use]
+    pub fn encrypting(mut self, tls: Option<TlsServerConfig>) -> Self {
+        self.tls = tls;
+        self
+    }
+
     fn reply(&mut self, transport: &dyn Transport, next: Next) {
         if !self.output.is_empty() {
             transport.write(&self.output);
             self.output.clear();
         }
-        if next == Next::Close {
-            transport.close();
+        match next {
+            Next::Continue | Next::Wait => self.review_reading(transport),
+            Next::StartTls => self.start_tls(transport),
+            Next::Close => transport.close(),
         }
-        self.review_reading(transport);
+    }
+
+    /// What came behind the command is in the receiver's hands, which gives it back.
+    fn start_tls(&mut self, transport: &dyn Transport) {
+        let Some(config) = self.tls.clone() else { return transport.close() };
+        let peer = transport.extra_info().peername;
+        let opened = transport.start_tls(TlsRole::Server { config }, Early::Refuse, Vec::new());
+        opened.add_done_callback(move |opened| {
+            if let Ok(Some(error)) = opened.exception() {
+                log::info!("no TLS with {peer:?}: {error}");
+            }
+        });
     }
 
     fn review_reading(&self, transport: &dyn Transport) {
@@ -141,6 +169,9 @@ fn caught(outcome: Result<u64, NotKept>) -> Result<u64, NotKept> {
 
 impl LineHandler for Smtp {
     fn connection_made(&mut self, transport: &dyn Transport) {
+        if transport.extra_info().tls.is_some() {
+            self.session.handshake_completed();
+        }
         self.session.greet(&mut self.output);
         self.reply(transport, Next::Continue);
         self.start_idle_timeout(transport);
@@ -168,6 +199,14 @@ impl LineHandler for Smtp {
     fn resume_writing(&mut self, transport: &dyn Transport) {
         self.is_paused = false;
         self.review_reading(transport);
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        self.session.handshake_completed();
+        self.output = Vec::new();
+        self.is_paused = false;
+        // What was armed knows the transport before.
+        self.start_idle_timeout(transport);
     }
 
     fn memory_held(&self) -> Bytes {

@@ -41,6 +41,20 @@ pub struct Settings {
     pub message: usize,
     /// How many commands may fail in a row, without a mail between them, before 421 ends the session.
     pub bad_commands: usize,
+    /// What is made of encryption.
+    pub encryption: Encryption,
+}
+
+/// What a server makes of encryption.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// It knows of none: STARTTLS is answered 502.
+    #[default]
+    None,
+    /// A client may say STARTTLS (RFC 3207).
+    Offered,
+    /// A client has to, before anything of importance; until then it is answered 530.
+    Required,
 }
 
 impl Default for Settings {
@@ -52,6 +66,7 @@ impl Default for Settings {
             recipients: 100,
             message: 25 * 1024 * 1024,
             bad_commands: 20,
+            encryption: Encryption::None,
         }
     }
 }
@@ -88,6 +103,9 @@ pub enum Next {
     Continue,
     /// Stop reading until [`Session::delivered`] has said what became of a mail.
     Wait,
+    /// Encrypt the connection, after the output, then call [`Session::handshake_completed`]. What came
+    /// behind the line that was said last is nobody's: the client was to wait, so it may not have sent it.
+    StartTls,
     /// Close, after the output has been flushed. Whatever else arrives is ignored.
     Close,
 }
@@ -131,6 +149,7 @@ pub struct Session {
     client: Option<Client>,
     bad_commands: usize,
     shutting_down: bool,
+    is_encrypted: bool,
 }
 
 #[derive(Debug)]
@@ -150,6 +169,8 @@ enum State {
     Content { sender: Option<Address>, recipients: Vec<Address>, content: Content },
     /// A mail is whole, and being kept somewhere.
     Delivering,
+    /// STARTTLS was accepted: nothing more is said in clear.
+    Upgrading,
     /// The last reply has been written.
     Closed,
 }
@@ -163,7 +184,14 @@ impl Session {
             client: None,
             bad_commands: 0,
             shutting_down: false,
+            is_encrypted: false,
         }
+    }
+
+    /// From now on the connection is encrypted, from its beginning or since STARTTLS. All that was said
+    /// before is forgotten, for anybody may have said it (RFC 3207, 4.2).
+    pub fn handshake_completed(&mut self) {
+        *self = Session { is_encrypted: true, ..Session::new(self.settings.clone()) };
     }
 
     /// Writes the greeting, with which the server begins.
@@ -200,6 +228,7 @@ impl Session {
                 }
             }
             State::Delivering => debug_assert!(false, "a line although it was to wait"),
+            State::Upgrading => debug_assert!(false, "a line in clear after STARTTLS"),
             State::Closed => {}
         }
         self.next()
@@ -218,6 +247,7 @@ impl Session {
         match self.state {
             State::Ready | State::Envelope { .. } | State::Content { .. } => Next::Continue,
             State::Delivering => Next::Wait,
+            State::Upgrading => Next::StartTls,
             State::Closed => Next::Close,
         }
     }
@@ -231,7 +261,11 @@ impl Session {
     pub fn memory(&self) -> usize {
         match &self.state {
             State::Content { content, .. } => content.memory(),
-            State::Ready | State::Envelope { .. } | State::Delivering | State::Closed => 0,
+            State::Ready
+            | State::Envelope { .. }
+            | State::Delivering
+            | State::Upgrading
+            | State::Closed => 0,
         }
     }
 
@@ -284,6 +318,9 @@ impl Session {
     }
 
     fn obey(&mut self, command: Command<'_>) -> Reply {
+        if !self.is_allowed(&command) {
+            return Reply::TlsFirst;
+        }
         match command {
             Command::Hello { extended, name } => self.hello(extended, name),
             Command::Mail { sender, parameters } => self.mail(sender, parameters),
@@ -297,7 +334,37 @@ impl Session {
             Command::Verify => Reply::CannotVerify,
             Command::Help => Reply::Help,
             Command::Quit => Reply::Goodbye,
+            Command::StartTls => self.start_tls(),
             Command::Http => Reply::NotHttp,
+        }
+    }
+
+    /// Whether it may be said in clear, if that is what is spoken (RFC 3207, 4).
+    fn is_allowed(&self, command: &Command<'_>) -> bool {
+        if self.is_encrypted || self.settings.encryption != Encryption::Required {
+            return true;
+        }
+        match command {
+            Command::Hello { extended, .. } => *extended,
+            Command::StartTls | Command::Noop | Command::Quit | Command::Http => true,
+            Command::Mail { .. }
+            | Command::Recipient { .. }
+            | Command::Data
+            | Command::Reset
+            | Command::Verify
+            | Command::Help => false,
+        }
+    }
+
+    fn start_tls(&mut self) -> Reply {
+        match (&self.client, self.settings.encryption) {
+            (_, Encryption::None) => Reply::NotImplemented,
+            _ if self.is_encrypted => Reply::BadSequence("this is encrypted already"),
+            (Some(client), _) if client.extended => {
+                self.state = State::Upgrading;
+                Reply::StartTls
+            }
+            _ => Reply::BadSequence("say EHLO first"),
         }
     }
 
@@ -307,10 +374,15 @@ impl Session {
             Ok(name) if is_host(name.as_bytes()) => {
                 self.client = Some(Client { name: name.into(), extended });
                 self.state = State::Ready;
-                if extended { Reply::Extensions } else { Reply::Hello }
+                if extended { self.extensions() } else { Reply::Hello }
             }
             _ => Reply::BadArgument("the argument is a domain or an address literal"),
         }
+    }
+
+    fn extensions(&self) -> Reply {
+        let is_known = self.settings.encryption != Encryption::None;
+        Reply::Extensions { start_tls: is_known && !self.is_encrypted }
     }
 
     fn mail(&mut self, sender: Option<Address>, parameters: MailParameters) -> Reply {

@@ -195,6 +195,11 @@ impl<H: LineHandler> Protocol for LineReceiver<H> {
         self.handler.shutdown_requested(transport);
     }
 
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        drop(self.splitter.take_held()); // anybody may have sent it
+        self.handler.handshake_completed(transport);
+    }
+
     fn memory_held(&self) -> Bytes {
         Bytes(self.splitter.memory().saturating_add(self.handler.memory_held().0))
     }

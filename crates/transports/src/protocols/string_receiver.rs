@@ -89,6 +89,11 @@ pub trait StringHandler: 'static {
         transport.close();
     }
 
+    /// As [`Protocol::handshake_completed`]. The beginning of a string that was held is forgotten.
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        let _ = transport;
+    }
+
     /// As [`Protocol::memory_held`], of the handler itself.
     fn memory_held(&self) -> Bytes {
         Bytes(0)
@@ -250,6 +255,12 @@ impl<F: StringFraming, H: StringHandler> Protocol for StringReceiver<F, H> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.handler.shutdown_requested(transport);
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        self.begun = Vec::new(); // anybody may have sent it
+        self.parts = None;
+        self.handler.handshake_completed(transport);
     }
 
     fn memory_held(&self) -> Bytes {

@@ -187,6 +187,12 @@ impl<H: TerminatorHandler> Protocol for TerminatorReceiver<H> {
         self.handler.shutdown_requested(transport);
     }
 
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        drop(self.cutter.take_held()); // anybody may have sent it
+        self.collected = 0;
+        self.handler.handshake_completed(transport);
+    }
+
     fn memory_held(&self) -> Bytes {
         Bytes(self.cutter.memory().saturating_add(self.handler.memory_held().0))
     }

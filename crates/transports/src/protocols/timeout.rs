@@ -233,6 +233,8 @@ impl Watch {
 pub struct TimeoutProtocol<P> {
     inner: P,
     limit: Duration,
+    /// There is no limit now.
+    is_off: bool,
     idle: IdleTimeout,
     on_timeout: Option<OnTimeout<P>>,
 }
@@ -242,7 +244,7 @@ type OnTimeout<P> = Box<dyn FnMut(&mut P, &dyn Transport)>;
 impl<P: Protocol> TimeoutProtocol<P> {
     /// Closes the connection of `inner` once its peer has been silent for `limit`.
     pub fn new(inner: P, limit: Duration) -> Self {
-        Self { inner, limit, idle: IdleTimeout::default(), on_timeout: None }
+        Self { inner, limit, is_off: false, idle: IdleTimeout::default(), on_timeout: None }
     }
 
     /// What is done in place of closing. If the connection is still open afterwards, the next silence
@@ -263,6 +265,7 @@ impl<P: Protocol> TimeoutProtocol<P> {
     #[doc(alias = "setTimeout")]
     pub fn set_timeout(&mut self, limit: Option<Duration>) -> Option<Duration> {
         let before = self.idle.set_timeout(limit);
+        self.is_off = limit.is_none();
         self.limit = limit.unwrap_or(self.limit);
         before
     }
@@ -314,6 +317,15 @@ impl<P: Protocol> Protocol for TimeoutProtocol<P> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.inner.shutdown_requested(transport);
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        // What was armed knows the transport before.
+        self.arm(transport);
+        if self.is_off {
+            self.idle.set_timeout(None);
+        }
+        self.inner.handshake_completed(transport);
     }
 
     fn memory_held(&self) -> Bytes {

@@ -143,7 +143,11 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
     }
 
     fn push_back(&self, data: Vec<u8>) {
-        if let Some(connection) = self.connection() {
+        // A method that has asked for an upgrade, and goes on, still gives back what came before it.
+        let answers = |connection: &Rc<StreamTransport<B>>| {
+            self.is_of_layer || !connection.is(UPGRADED) || connection.is_being_replaced()
+        };
+        if let Some(connection) = self.known().filter(answers) {
             connection.push_back(data);
         }
     }

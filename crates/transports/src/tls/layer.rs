@@ -6,7 +6,7 @@
 use super::backend::{TlsBackend, TlsConnection};
 use super::handshake::{Handshake, Later, OnFailure};
 use super::session::TlsSession;
-use super::{TlsClientConfig, TlsError, TlsLimits, TlsServerConfig, server_name};
+use super::{Early, TlsClientConfig, TlsError, TlsLimits, TlsServerConfig, server_name};
 use crate::limits::OutputLimits;
 use crate::loop_shared::Owner;
 use crate::stream_transport::{Opened, StreamTransport, Upper};
@@ -89,6 +89,8 @@ impl Opening {
 /// The protocol below an encrypted connection.
 pub(crate) struct TlsLayer {
     stage: Stage,
+    /// What becomes of what the protocol before gave back after it had asked for this one.
+    early: Early,
 }
 
 enum Stage {
@@ -100,7 +102,13 @@ enum Stage {
 impl TlsLayer {
     /// The protocol of a transport that will be encrypted from its beginning.
     pub(crate) fn new(opening: Opening) -> Self {
-        Self { stage: Stage::Waiting(Some(Box::new(opening))) }
+        Self { stage: Stage::Waiting(Some(Box::new(opening))), early: Early::Feed }
+    }
+
+    /// Says what becomes of bytes that are given back when this is asked for already (N-55).
+    pub(super) fn early(mut self, early: Early) -> Self {
+        self.early = early;
+        self
     }
 
     /// As [`new`](TlsLayer::new), over a transport that is there. The layer is to become its protocol.
@@ -118,7 +126,7 @@ impl TlsLayer {
         let Opening { protocol, opened, on_failure, .. } = opening;
         let handshake = Handshake::new(protocol, opened, on_failure);
         connection.backend().handshake.set(Some(handshake));
-        Ok(Self { stage: Stage::Above(connection) })
+        Ok(Self { stage: Stage::Above(connection), early: Early::Feed })
     }
 
     pub(super) fn connection(&self) -> Option<&Rc<TlsConnection>> {
@@ -144,6 +152,19 @@ impl TlsLayer {
         let before = std::mem::replace(self, layer);
         drop(before); // it has given away all that it had
         Ok(())
+    }
+
+    /// The method has returned in which the upgrade was asked for: what it gave back since was not to
+    /// come. What is to be fed comes as any other cipher text.
+    fn review_early(&self, connection: &Rc<TlsConnection>) {
+        if self.early == Early::Feed {
+            return;
+        }
+        let backend = connection.backend();
+        let early = backend.lower().take_pushed_back();
+        if !early.is_empty() {
+            Handshake::fail(connection, backend.error(TlsError::plain_text(early.len())));
+        }
     }
 
     /// There will be no connection.
@@ -223,7 +244,11 @@ impl Protocol for TlsLayer {
     fn take_over(&mut self, predecessor: Box<dyn Protocol>) -> Option<Box<dyn Protocol>> {
         match self.connection() {
             None => Some(predecessor),
-            Some(connection) => Handshake::resume_with(connection, predecessor),
+            Some(connection) => {
+                let left = Handshake::resume_with(connection, predecessor);
+                self.review_early(connection);
+                left
+            }
         }
     }
 }

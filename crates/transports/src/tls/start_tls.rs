@@ -35,7 +35,8 @@ pub trait StartTls: Transport {
     /// limits and its budget.
     ///
     /// `unread` is what the protocol has received and not taken: what followed the command in the same
-    /// piece, say. See [`Early`].
+    /// piece, say. So is what it has pushed back, before this or until its method returns, as a
+    /// [`LineReceiver`](crate::protocols::LineReceiver) does. See [`Early`].
     ///
     /// Cancelling the future, and a handshake that fails, end the connection.
     ///
@@ -75,7 +76,7 @@ pub trait StartTls: Transport {
         let refused = early == Early::Refuse && !early_bytes.is_empty();
         let begun = match refused {
             true => Err(TlsError::plain_text(early_bytes.len()).into()),
-            false => begin(self, role, opened.clone(), early_bytes),
+            false => begin(self, role, opened.clone(), early, early_bytes),
         };
         if let Err(error) = begun {
             let exception = futures::Exception::from(error);
@@ -93,6 +94,7 @@ fn begin<T: Transport + ?Sized>(
     transport: &T,
     role: TlsRole,
     opened: Future<Rc<dyn Transport>>,
+    early: Early,
     unread: Vec<u8>,
 ) -> io::Result<()> {
     let (session, limits) = Opening::session(&role)?;
@@ -101,7 +103,7 @@ fn begin<T: Transport + ?Sized>(
     let opening = Opening { role, protocol, opened: Some(opened), on_failure: None };
     let layer = TlsLayer::over(&below, opening, session, limits)?;
     let Some(connection) = layer.connection().cloned() else { return Ok(()) };
-    below.transport.set_boxed_protocol(Box::new(layer));
+    below.transport.set_boxed_protocol(Box::new(layer.early(early)));
     Handshake::begin(&connection, &unread);
     if !unread.is_empty() {
         // What they cause comes in a turn of its own: a method of the protocol may be running.

@@ -397,6 +397,10 @@ impl<W: ProtocolWrapper> Protocol for Wrapped<W> {
         self.call(lower, |inner, transport| inner.shutdown_requested(transport));
     }
 
+    fn handshake_completed(&mut self, lower: &dyn Transport) {
+        self.call(lower, |inner, transport| inner.handshake_completed(transport));
+    }
+
     fn memory_held(&self) -> Bytes {
         Bytes(size_of::<Shared<W>>() + size_of_val(&*self.inner) + self.inner.memory_held().0)
     }

@@ -6,6 +6,7 @@
 mod support;
 
 mod endings;
+mod framed_upgrades;
 mod handshakes;
 mod kit;
 mod upgrades;

@@ -26,6 +26,7 @@ pub(super) enum Command<'a> {
     Verify,
     Help,
     Quit,
+    StartTls,
     /// A web browser, led here by a page: its body could contain commands.
     Http,
 }
@@ -58,12 +59,13 @@ impl<'a> Command<'a> {
             b"DATA" => alone(Command::Data, argument),
             b"RSET" => alone(Command::Reset, argument),
             b"QUIT" => alone(Command::Quit, argument),
+            b"STARTTLS" => alone(Command::StartTls, argument),
             b"NOOP" => Ok(Command::Noop),
             b"HELP" => Ok(Command::Help),
             b"VRFY" if argument.is_some() => Ok(Command::Verify),
             b"VRFY" => Err(Reply::BadArgument("say whom")),
             b"EXPN" | b"TURN" | b"ETRN" | b"ATRN" | b"SEND" | b"SOML" | b"SAML" | b"AUTH"
-            | b"BDAT" | b"BURL" | b"STARTTLS" => Err(Reply::NotImplemented),
+            | b"BDAT" | b"BURL" => Err(Reply::NotImplemented),
             b"GET" | b"HEAD" | b"POST" | b"PUT" | b"DELETE" | b"CONNECT" | b"OPTIONS"
             | b"TRACE" | b"PATCH" => Ok(Command::Http),
             _ => Err(Reply::UnknownCommand),

@@ -12,11 +12,12 @@ use super::Settings;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     Greeting,
-    Extensions,
+    Extensions { start_tls: bool },
     Hello,
     SenderTaken,
     RecipientTaken,
     SendContent,
+    StartTls,
     Caught(u64),
     Done,
     CannotVerify,
@@ -36,6 +37,7 @@ pub(super) enum Reply {
     BadAddress(AddressError),
     NotImplemented,
     BadSequence(&'static str),
+    TlsFirst,
     ParameterNotImplemented,
     TooLarge,
     NoRecipients,
@@ -56,12 +58,14 @@ impl Reply {
         let written = match self {
             Reply::Greeting => write!(output, "220 {host} ESMTP mailcatcher"),
             Reply::Hello => write!(output, "250 {host}"),
-            Reply::Extensions => write!(
+            Reply::Extensions { start_tls } => write!(
                 output,
                 "250-{host}\r\n250-SIZE {}\r\n250-8BITMIME\r\n250-PIPELINING\r\n\
-                 250-ENHANCEDSTATUSCODES\r\n250 HELP",
-                settings.message
+                 250-ENHANCEDSTATUSCODES\r\n{}250 HELP",
+                settings.message,
+                if start_tls { "250-STARTTLS\r\n" } else { "" }
             ),
+            Reply::StartTls => write!(output, "220 2.0.0 ready to start TLS"),
             Reply::Caught(number) => write!(output, "250 2.0.0 caught as message {number}"),
             Reply::Goodbye => write!(output, "221 2.0.0 goodbye"),
             Reply::Done => write!(output, "250 2.0.0 done"),
@@ -88,6 +92,7 @@ impl Reply {
             Reply::BadAddress(why) => write!(output, "501 5.1.3 {why}"),
             Reply::NotImplemented => write!(output, "502 5.5.1 command not implemented"),
             Reply::BadSequence(why) => write!(output, "503 5.5.1 {why}"),
+            Reply::TlsFirst => write!(output, "530 5.7.0 say STARTTLS first"),
             Reply::ParameterNotImplemented => {
                 write!(output, "504 5.5.4 BODY is 7BIT or 8BITMIME")
             }
@@ -118,6 +123,7 @@ impl Reply {
             | Reply::BadAddress(_)
             | Reply::NotImplemented
             | Reply::BadSequence(_)
+            | Reply::TlsFirst
             | Reply::ParameterNotImplemented
             | Reply::TooLarge
             | Reply::NoRecipients
@@ -125,7 +131,8 @@ impl Reply {
             | Reply::BareLineEndInMail
             | Reply::UnknownParameter => true,
             Reply::Greeting
-            | Reply::Extensions
+            | Reply::Extensions { .. }
+            | Reply::StartTls
             | Reply::Hello
             | Reply::SenderTaken
             | Reply::RecipientTaken

@@ -75,6 +75,12 @@ pub trait LineHandler: 'static {
         transport.close();
     }
 
+    /// As [`Protocol::handshake_completed`](crate::Protocol::handshake_completed). The beginning
+    /// of a line that was held is forgotten.
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        let _ = transport;
+    }
+
     /// As [`Protocol::memory_held`](crate::Protocol::memory_held), without what the receiver holds.
     fn memory_held(&self) -> Bytes {
         Bytes(0)

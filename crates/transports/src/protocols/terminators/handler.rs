@@ -59,6 +59,12 @@ pub trait TerminatorHandler: 'static {
         transport.close();
     }
 
+    /// As [`Protocol::handshake_completed`](crate::Protocol::handshake_completed). What was
+    /// held is forgotten; what was collected is for this to forget.
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        let _ = transport;
+    }
+
     /// As [`Protocol::memory_held`](crate::Protocol::memory_held): what was collected.
     fn memory_held(&self) -> Bytes {
         Bytes(0)
