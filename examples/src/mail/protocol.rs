@@ -464,4 +464,112 @@ mod tests {
         assert_eq!(scene.told.borrow().matches("250 2.0.0 done").count(), 1000);
         scene.end();
     }
+
+    /// Clients that speak in clear, and may encrypt.
+    struct TlsScene {
+        event_loop: TestLoop,
+        trusting: tulipa::tls::TlsClientConfig,
+        server: TlsServerConfig,
+        store: Rc<RefCell<Store>>,
+        told: Rc<RefCell<String>>,
+    }
+
+    fn tls_scene() -> TlsScene {
+        let (key, pem) = crate::self_made::self_made(&["localhost".to_owned()]).unwrap();
+        let roots = tulipa::tls::Roots::none().pem(&pem).unwrap();
+        let limits = StoreLimits::default();
+        TlsScene {
+            event_loop: TestLoop::new(),
+            trusting: tulipa::tls::TlsClientConfig::builder().roots(roots).build().unwrap(),
+            server: TlsServerConfig::new(key).unwrap(),
+            store: Rc::new(RefCell::new(Store::new(limits))),
+            told: Rc::default(),
+        }
+    }
+
+    impl TlsScene {
+        fn connect(&self) -> tulipa::testing::MemoryPair {
+            let encryption = crate::mail::Encryption::Required;
+            let settings = Rc::new(Settings { encryption, ..Settings::default() });
+            let smtp = Smtp::new(settings, self.store.clone(), Duration::from_secs(10));
+            let smtp = LineReceiver::new(smtp.encrypting(Some(self.server.clone())));
+            let client = Told(self.told.clone());
+            let pair = self.event_loop.memory_pair(smtp, client, MemoryOptions::default());
+            self.event_loop.run_ready_now();
+            pair
+        }
+
+        fn as_client(&self) -> TlsRole {
+            let server_name = "localhost".to_owned();
+            TlsRole::Client { config: self.trusting.clone(), server_name }
+        }
+
+        fn run(&self) {
+            self.event_loop.run_ready_now();
+        }
+    }
+
+    #[test]
+    fn n54_a_mail_comes_encrypted() {
+        let scene = tls_scene();
+        let pair = scene.connect();
+        pair.right.write(b"EHLO me\r\nMAIL FROM:<a@b>\r\nSTARTTLS\r\n");
+        scene.run();
+        let told = scene.told.take();
+        assert!(told.contains("\r\n530 5.7.0 ") && told.contains("\r\n220 2.0.0 "), "{told}");
+        let opened = pair.right.start_tls(scene.as_client(), Early::Refuse, Vec::new());
+        let encrypted = scene.event_loop.run_until_complete(&opened).unwrap();
+        encrypted.write(format!("EHLO me\r\n{MAIL}").as_bytes());
+        scene.run();
+        let told = scene.told.take();
+        assert!(
+            told.starts_with("250-localhost") && told.contains("caught as message 1"),
+            "{told}"
+        );
+        assert_eq!(scene.store.borrow().len(), 1);
+        // The clock goes on for the new transport.
+        scene.event_loop.advance(Duration::from_secs(11));
+        scene.run();
+        assert!(scene.told.take().contains("421 4.4.2 "));
+        assert!(encrypted.is_closing());
+        scene.event_loop.run_until_idle();
+    }
+
+    #[test]
+    fn n55_what_follows_starttls_in_clear_ends_the_session() {
+        let mail = format!("EHLO me\r\n{MAIL}");
+        for behind in [&*mail, "NOOP\r\n", "\r\n", "E"] {
+            let scene = tls_scene();
+            let pair = scene.connect();
+            pair.right.write(format!("EHLO me\r\nSTARTTLS\r\n{behind}").as_bytes());
+            scene.run();
+            assert!(pair.left.is_closing() && pair.right.is_closing(), "{behind:?}");
+            scene.event_loop.run_until_idle();
+            assert_eq!(scene.store.borrow().len(), 0, "{behind:?}");
+            let told = scene.told.take();
+            assert!(!told.contains("250 2."), "{told}");
+        }
+        // Later, but before the handshake, it is no handshake.
+        let scene = tls_scene();
+        let pair = scene.connect();
+        pair.right.write(b"EHLO me\r\nSTARTTLS\r\n");
+        scene.run();
+        pair.right.write(mail.as_bytes());
+        scene.run();
+        assert!(pair.right.is_closing());
+        scene.event_loop.run_until_idle();
+        assert_eq!(scene.store.borrow().len(), 0);
+    }
+
+    #[test]
+    fn n55_a_handshake_that_does_not_wait_for_the_answer_is_refused() {
+        let scene = tls_scene();
+        let pair = scene.connect();
+        scene.told.take();
+        pair.right.write(b"EHLO me\r\nSTARTTLS\r\n");
+        let opened = pair.right.start_tls(scene.as_client(), Early::Refuse, Vec::new());
+        scene.event_loop.run_until_complete(&opened).err().expect("it was cut");
+        assert!(pair.left.is_closing());
+        scene.event_loop.run_until_idle();
+    }
 }

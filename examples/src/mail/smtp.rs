@@ -479,3 +479,5 @@ impl Session {
 pub(super) mod smuggling_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
