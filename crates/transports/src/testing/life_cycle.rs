@@ -332,6 +332,14 @@ impl<P: Protocol> Protocol for LifeCycle<P> {
         self.inner.as_buffered().is_some().then_some(self as &mut dyn BufferedProtocol)
     }
 
+    fn with_inner(
+        &mut self,
+        transport: &dyn Transport,
+        function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
+    ) {
+        function(&mut self.inner, transport);
+    }
+
     fn type_name(&self) -> &'static str {
         self.inner.type_name()
     }
