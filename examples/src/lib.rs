@@ -8,7 +8,9 @@
 //! [`crawl`], [`chat`], [`proxy`] and [`file_server`] are coroutines over streams, which a test can give
 //! streams in memory and a clock that steps by itself; [`http_client`] shows both ways beside each other.
 //! [`irc`] is a chat server and its client, of protocols: a machine again, with sockets around it.
-//! [`tail`] follows a file as it grows, [`shell`] runs other programs.
+//! [`metrics`] are agents and a collector that speak in strings told apart by their lengths.
+//! [`tail`] follows a file as it grows, [`shell`] runs other programs. [`self_made`] certificates are
+//! for servers that have none.
 #![forbid(unsafe_code)]
 
 pub mod chat;
@@ -20,8 +22,10 @@ pub mod http_protocol;
 pub mod idle;
 pub mod irc;
 pub mod mail;
+pub mod metrics;
 pub mod program;
 pub mod proxy;
+pub mod self_made;
 pub mod serving;
 pub mod shell;
 pub mod tail;

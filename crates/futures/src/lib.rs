@@ -15,7 +15,9 @@ pub mod channels;
 mod combinators;
 pub mod concurrent;
 mod context;
+mod cooperator;
 mod current;
+mod defer_later;
 mod errors;
 mod exception;
 mod exception_context;
@@ -28,6 +30,7 @@ mod looping_call;
 mod panic;
 mod parked;
 mod periodic_callback;
+mod rate_limiter;
 mod scheduler;
 mod scope;
 mod sleep;
@@ -49,7 +52,9 @@ pub use combinators::{
 };
 pub use concurrent::ReturnWhen;
 pub use context::{ResetToken, Scoped, TaskContext, TaskLocal};
+pub use cooperator::{CooperativeTask, Cooperator};
 pub use current::{EnteredScheduler, current, try_current};
+pub use defer_later::defer_later;
 pub use errors::{CancelledError, InvalidStateError, TimeoutError};
 pub use exception::Exception;
 pub use exception_context::ExceptionContext;
@@ -60,6 +65,7 @@ pub use instant::Instant;
 pub use looping_call::{FirstCall, LateCalls, LoopingCall, OnFailure, StopOnDrop};
 pub use panic::PanicError;
 pub use periodic_callback::{InvalidInterval, PeriodicCallback};
+pub use rate_limiter::{InvalidRate, NeverEnough, RateLimiter, TokenBucket};
 pub use scheduler::{
     CallbackId, Closed, ClosedError, PostedClosure, Scheduler, SchedulerExt, SchedulerId,
     ThreadsafeScheduler,

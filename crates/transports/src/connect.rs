@@ -41,7 +41,7 @@ pub(crate) fn create_connection(
     factory: FactoryOnce,
     options: ConnectOptions,
 ) -> Opened {
-    let ConnectOptions { target, family, local_addr, mut eyeballs, common } = options;
+    let ConnectOptions { target, family, local_addr, mut eyeballs, mut common } = options;
     match target {
         Target::Socket(socket) => over_socket(event_loop, factory, socket, common),
         Target::Address(address) if family.is_some_and(|family| !family.matches(&address)) => {
@@ -52,6 +52,7 @@ pub(crate) fn create_connection(
             future
         }
         Target::Address(address) => {
+            common.encryption.connects_to_address(address.ip());
             let connector = Connector::new(event_loop, factory, common);
             connector.connect_from(local_addr).try_all(address.to_string(), [Address::Ip(address)])
         }
@@ -59,6 +60,7 @@ pub(crate) fn create_connection(
             if local_addr.is_some_and(|local| local.port() != 0) {
                 eyeballs.delay = None; // only one attempt at a time can have that port
             }
+            common.encryption.connects_to_host(&host);
             let connector = Connector::new(event_loop, factory, common);
             let name = match host.contains(':') {
                 true => format!("[{host}]:{port}"),
@@ -106,13 +108,13 @@ fn over_socket(
     let owner = Owner::of(event_loop);
     let future: Opened = event_loop.create_future();
     let limits = shared_limits(&common);
-    let attached = common.limits.marks.check().map_err(Exception::from).and_then(|()| {
+    let attached = common.check().and_then(|()| {
         let backend = socket.into_backend()?;
         Ok(StreamTransport::attach(owner, backend, limits)?)
     });
     match attached {
         Err(exception) => fail(&future, exception),
-        Ok(connection) => give_protocol(&connection, factory, &future),
+        Ok(connection) => common.encryption.give_protocol(&connection, factory, &future),
     }
     future
 }
@@ -146,14 +148,19 @@ pub(crate) fn give_protocol<B: Backend>(
         Ok(Some(protocol)) => connection.open(protocol, Some(future.clone())),
         Ok(None) => {
             connection.discard();
-            let message = "the protocol factory refused the connection";
-            fail(future, io::Error::new(io::ErrorKind::ConnectionAborted, message).into());
+            fail(future, refused());
         }
         Err(exception) => {
             connection.discard();
             fail(future, exception);
         }
     }
+}
+
+/// What becomes of a connection whose factory gives no protocol.
+pub(crate) fn refused() -> Exception {
+    let message = "the protocol factory refused the connection";
+    io::Error::new(io::ErrorKind::ConnectionAborted, message).into()
 }
 
 pub(crate) fn fail(future: &Opened, exception: Exception) {

@@ -1,7 +1,7 @@
 //! [`ExtraInfo`]: what is known about a connection, and [`SocketView`], the restricted view of its
 //! socket.
 
-use crate::PipeView;
+use crate::{PipeView, TlsCipher, TlsInfo, TlsVersion};
 use eventloop::Source;
 use socket2::SockRef;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// What is known about a connection. It stays known after the end.
@@ -24,16 +24,28 @@ pub struct ExtraInfo {
     pub socket: Option<SocketView>,
     /// The pipe, where there is one.
     pub pipe: Option<PipeView>,
+    /// What is known of the encryption, where there is any.
+    pub tls: Option<Rc<TlsInfo>>,
 }
 
 impl ExtraInfo {
-    /// The same by asyncio's names: `peername`, `sockname`, `socket`, `pipe`.
+    /// The same by asyncio's names: `peername`, `sockname`, `socket`, `pipe`; of an encrypted
+    /// connection `peercert`, `cipher`, `ssl_object`, and besides `version` and `alpn`.
     pub fn get(&self, name: &str) -> Option<ExtraValue> {
+        let tls = self.tls.as_ref();
         match name {
             "peername" => self.peername.clone().map(ExtraValue::Address),
             "sockname" => self.sockname.clone().map(ExtraValue::Address),
             "socket" => self.socket.clone().map(ExtraValue::Socket),
             "pipe" => self.pipe.clone().map(ExtraValue::Pipe),
+            "peercert" => {
+                let own = tls?.peer_certificates.first()?;
+                Some(ExtraValue::Certificate(own.clone()))
+            }
+            "cipher" => tls.map(|tls| ExtraValue::Cipher(tls.cipher.clone(), tls.version)),
+            "version" => tls.map(|tls| ExtraValue::Version(tls.version)),
+            "alpn" => tls?.alpn.clone().map(ExtraValue::Protocol),
+            "ssl_object" => tls.cloned().map(ExtraValue::Tls),
             _ => None,
         }
     }
@@ -49,6 +61,16 @@ pub enum ExtraValue {
     Socket(SocketView),
     /// Of `pipe`.
     Pipe(PipeView),
+    /// Of `peercert`: the peer's own certificate, in DER.
+    Certificate(Vec<u8>),
+    /// Of `cipher`.
+    Cipher(TlsCipher, TlsVersion),
+    /// Of `version`.
+    Version(TlsVersion),
+    /// Of `alpn`.
+    Protocol(Vec<u8>),
+    /// Of `ssl_object`.
+    Tls(Rc<TlsInfo>),
 }
 
 /// The address of one end of a connection, or of a listener.

@@ -48,6 +48,7 @@
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
+//! - `tls` encrypts connections, behind the feature of that name.
 //! - [`subprocess`] starts other programs, and talks to them through pipes.
 //! - [`testing`] has transports without a network, and a recorder that checks the life of any protocol.
 
@@ -56,11 +57,14 @@
 mod accept_loop;
 mod activation;
 mod backend;
+mod bandwidth;
 mod budget;
 mod connect;
 mod cores;
 mod datagram;
 mod descriptors;
+#[cfg_attr(not(feature = "tls"), path = "encryption/none.rs")]
+mod encryption;
 mod extra_info;
 mod factory;
 pub mod files;
@@ -87,10 +91,15 @@ mod stream_transport;
 pub mod streams;
 pub mod subprocess;
 pub mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
+mod tls_info;
 mod transport;
+pub mod wrappers;
 
 pub use accept_loop::AcceptLoop;
 pub use activation::{PassedSocket, PassedSocketError, listen_fds};
+pub use bandwidth::Bandwidth;
 pub use budget::{BudgetExceeded, BudgetPolicy, ConnectionBudget};
 pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
 pub use cores::{
@@ -125,6 +134,7 @@ pub use server::{
 };
 pub use sock::{SockError, SockOperation, SockTarget, SocketLoop};
 pub use stream_socket::StreamSocket;
+pub use tls_info::{TlsCipher, TlsInfo, TlsVersion};
 pub use transport::{
     BaseTransport, ProtocolUnavailable, ReadTransport, Transport, TransportExt, WriteRefusal,
     WriteState, WriteTransport,

@@ -88,6 +88,16 @@ pub trait Protocol: Any {
         transport.close();
     }
 
+    /// From now on the connection is encrypted: `start_tls` has done its work, and `transport` is the new
+    /// one. It comes before any byte that was encrypted.
+    ///
+    /// Whatever the peer said or was told until now may have been said by somebody on the way: forget
+    /// it, who it is above all, and begin anew. There is no second `connection_made` (N-54). What
+    /// is encrypted from the beginning is not told this.
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        let _ = transport;
+    }
+
     /// How much memory this holds besides itself, because of its peer: a line that is not complete, say.
     /// It is asked for the connection's budget only ([`ConnectionBudget::held`]), and is to answer, and
     /// to do nothing else. By default nothing.
@@ -104,10 +114,29 @@ pub trait Protocol: Any {
         None
     }
 
+    /// Calls `function` with the protocol inside, and the transport as that one sees it: of a protocol that
+    /// is around another one. So [`TransportExt::with_protocol`](crate::TransportExt::with_protocol) finds
+    /// it. By default there is none.
+    #[doc(hidden)]
+    fn with_inner(
+        &mut self,
+        transport: &dyn Transport,
+        function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
+    ) {
+        let _ = (transport, function);
+    }
+
     /// The type, for reports.
     #[doc(hidden)]
     fn type_name(&self) -> &'static str {
         std::any::type_name::<Self>()
+    }
+
+    /// This one replaces `predecessor`, which is dropped if it is given back. For layers of ours, which
+    /// go on with it above them.
+    #[doc(hidden)]
+    fn take_over(&mut self, predecessor: Box<dyn Protocol>) -> Option<Box<dyn Protocol>> {
+        Some(predecessor)
     }
 }
 
@@ -179,6 +208,11 @@ pub trait BufferedProtocol: Any {
         transport.close();
     }
 
+    /// As [`Protocol::handshake_completed`].
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        let _ = transport;
+    }
+
     /// As [`Protocol::memory_held`].
     fn memory_held(&self) -> Bytes {
         Bytes(0)
@@ -236,6 +270,10 @@ impl<P: BufferedProtocol> Protocol for Buffered<P> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.0.shutdown_requested(transport);
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        self.0.handshake_completed(transport);
     }
 
     fn memory_held(&self) -> Bytes {

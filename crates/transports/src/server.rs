@@ -2,6 +2,8 @@
 
 mod binding;
 mod core;
+#[cfg(feature = "tls")]
+mod handshakes;
 mod intake;
 mod listener;
 mod options;
@@ -288,7 +290,7 @@ fn serve_unix(
     options: UnixServerOptions,
 ) -> Result<Server, Exception> {
     let common = options.common.clone();
-    common.limits.marks.check()?;
+    common.check()?;
     let bound = bind_unix(options).map_err(io::Error::from)?;
     launch(LoopShared::of(event_loop), consumer, &common, vec![bound])
 }
@@ -374,7 +376,7 @@ impl<T: 'static> Start<T> {
             return;
         }
         let Self { make, options, future } = self;
-        let made = options.common.limits.marks.check().map_err(Exception::from).and_then(|()| {
+        let made = options.common.check().and_then(|()| {
             let bound = bind(&options)?;
             make(bound, &options.common)
         });

@@ -6,8 +6,8 @@
 
 use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
-    Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, SendFile, SendFileError, WriteBufferCap,
-    WriteBufferLimits,
+    Bandwidth, Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, SendFile, SendFileError,
+    WriteBufferCap, WriteBufferLimits,
 };
 use futures::{Exception, Future, SchedulerExt};
 use std::any::{Any, type_name};
@@ -261,6 +261,16 @@ pub trait Transport: ReadTransport + WriteTransport {
     /// after its end the handle still answers what it can.
     fn handle(&self) -> Rc<dyn Transport>;
 
+    /// From now on reads and sends no faster than all of these allow, those that were given before
+    /// included. What waits counts as output: the water marks, `drained` and a close are as with a peer that
+    /// is slow, and so is the time that a close may take. Files are sent at that speed too. The end of file
+    /// and errors are noticed when reading goes on. By default, for a kind that cannot, nothing.
+    ///
+    /// It has nothing to do with [`pause_reading`](ReadTransport::pause_reading): neither undoes the other.
+    fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
+        let _ = (read, write);
+    }
+
     /// Calls `function` with the protocol; see [`TransportExt::with_protocol`].
     ///
     /// # Errors
@@ -269,6 +279,25 @@ pub trait Transport: ReadTransport + WriteTransport {
         &self,
         function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
     ) -> Result<(), ProtocolUnavailable>;
+
+    /// Has another transport go on over this one, which answers nothing any more from now on: for layers
+    /// of ours. Closing this one may take so long at its end.
+    ///
+    /// # Errors
+    /// If this is no stream of ours in both directions, or one that has ended a direction.
+    #[cfg(feature = "tls")]
+    #[doc(hidden)]
+    fn go_below(&self, linger: std::time::Duration) -> io::Result<crate::tls::Below> {
+        let _ = linger;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this transport cannot be upgraded"))
+    }
+
+    /// Says which transport is over this one.
+    #[cfg(feature = "tls")]
+    #[doc(hidden)]
+    fn set_upper(&self, upper: crate::tls::UpperLink) {
+        drop(upper);
+    }
 }
 
 /// The generic methods of every [`Transport`].
@@ -293,8 +322,8 @@ pub trait TransportExt: Transport {
         }
     }
 
-    /// Calls `function` with the protocol, which must be a `P` (or a `Buffered<P>`), from outside of
-    /// it. What that causes is delivered and sent as after any method of the protocol.
+    /// Calls `function` with the protocol, which must be a `P` (or a `Buffered<P>`, or have a `P` inside, as
+    /// those in [`wrappers`](crate::wrappers) have), from outside of it. What that causes is delivered and sent as after any method of the protocol.
     ///
     /// # Errors
     /// [`ProtocolUnavailable`] while the protocol runs, if it is another type, or after the end.
@@ -318,22 +347,33 @@ pub trait TransportExt: Transport {
         let mut function = Some(function);
         let mut result = Err(ProtocolUnavailable::OtherType { expected: type_name::<P>() });
         self.with_boxed_protocol(&mut |protocol, transport| {
-            let protocol: &mut dyn Any = protocol;
-            let found = match protocol.is::<P>() {
-                true => protocol.downcast_mut::<P>(),
-                false => protocol.downcast_mut::<crate::Buffered<P>>().map(|outer| &mut outer.0),
-            };
-            if let Some(protocol) = found
-                && let Some(function) = function.take()
-            {
-                result = Ok(function(protocol, transport));
-            }
+            find(protocol, transport, &mut |protocol: &mut P, transport| {
+                if let Some(function) = function.take() {
+                    result = Ok(function(protocol, transport));
+                }
+            });
         })?;
         result
     }
 }
 
 impl<T: Transport + ?Sized> TransportExt for T {}
+
+/// Calls `function` with the protocol if it is a `P`, else with the `P` that it is around, if there is one.
+fn find<P: Any>(
+    protocol: &mut dyn Protocol,
+    transport: &dyn Transport,
+    function: &mut dyn FnMut(&mut P, &dyn Transport),
+) {
+    let any: &mut dyn Any = protocol;
+    if let Some(protocol) = any.downcast_mut::<P>() {
+        return function(protocol, transport);
+    }
+    if let Some(outer) = any.downcast_mut::<crate::Buffered<P>>() {
+        return function(&mut outer.0, transport);
+    }
+    protocol.with_inner(transport, &mut |inner, transport| find(inner, transport, function));
+}
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -380,6 +420,8 @@ pub enum WriteRefusal {
     SendingFile,
     /// What was to be a line has a CR or LF in it.
     NotALine,
+    /// The connection was upgraded, and this is its transport of before: there is a new one (N-54).
+    Upgraded,
 }
 
 impl fmt::Display for WriteRefusal {
@@ -390,6 +432,7 @@ impl fmt::Display for WriteRefusal {
             WriteRefusal::ReadOnly => "the transport only reads",
             WriteRefusal::SendingFile => "a file is being sent",
             WriteRefusal::NotALine => "a line has a line end in it",
+            WriteRefusal::Upgraded => "the connection has another transport by now",
             WriteRefusal::OverCap => "the output that waits has reached its hard limit",
         })
     }

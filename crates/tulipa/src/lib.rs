@@ -5,7 +5,8 @@
 //! that say *how*. This crate only gathers the others; each type's page has its own examples.
 //!
 //! Features, all off by default, put other libraries on our streams: `futures-core`, `futures-io`, `tokio`
-//! and `hyper`. See `interop`. `inotify` adds `files::Watcher`, which tells of changes of files.
+//! and `hyper`. See `interop`. `inotify` adds `files::Watcher`, which tells of changes of files; `tls` adds
+//! encrypted connections, the module `tls`.
 
 pub use eventloop::*;
 pub use futures::{
@@ -20,10 +21,10 @@ pub use futures::{
     Semaphore, SemaphorePermit, Sleep, StaggeredRace, Step, StopOnDrop, Task, TaskBuilder,
     TaskContext, TaskGroup, TaskLocal, TaskRef, TaskState, ThreadsafeScheduler, Ticket, Tickets,
     Timeout, TimeoutError, TimerHandle, YieldNow, all_tasks, as_completed, capture_call_graph,
-    catch, channels, concurrent, create_task, current_task, ensure_future, ensure_future_on,
-    format_task_tree, gather, gather_results, join, join_all, print_task_tree, race, select,
-    shield, sleep, sleep_until, spawn, staggered_race, timeout, timeout_at, timeout_value,
-    to_concurrent, wait, wait_for, wrap_future, yield_now,
+    catch, channels, concurrent, create_task, current_task, defer_later, ensure_future,
+    ensure_future_on, format_task_tree, gather, gather_results, join, join_all, print_task_tree,
+    race, select, shield, sleep, sleep_until, spawn, staggered_race, timeout, timeout_at,
+    timeout_value, to_concurrent, wait, wait_for, wrap_future, yield_now,
 };
 pub use transports::streams::{
     StreamReader, StreamWriter, open_connection, open_read_pipe, open_unix_connection,
@@ -61,4 +62,7 @@ pub mod pages {
     ))]
     #[doc = include_str!("../../../docs/interop.md")]
     pub struct Interop;
+    #[cfg(feature = "tls")]
+    #[doc = include_str!("../../../docs/tls.md")]
+    pub struct Tls;
 }

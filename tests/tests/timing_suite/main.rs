@@ -2,8 +2,11 @@
 //!
 //! The checks are written against `dyn Host`; their names begin with the clauses that they hold.
 
+mod cooperation;
+mod later;
 mod looping_call;
 mod looping_model;
+mod rate;
 
 tulipa_tests::on_every_host! {
     looping_call:
@@ -30,4 +33,22 @@ tulipa_tests::on_every_host! {
         w18_l25_l26_a_closed_loop_ends_it_and_frees_the_function,
         w18_a_scope_ends_it,
         w18_dropping_the_handle_changes_nothing_unless_that_is_wanted;
+    later:
+        w26_a_call_is_put_off_and_its_future_has_what_it_gave,
+        w26_cancelling_calls_it_off,
+        w26_l26_on_a_closed_loop_it_is_cancelled;
+    cooperation:
+        w27_tasks_take_turns_and_others_have_theirs,
+        w27_a_slice_is_many_steps_but_not_without_end,
+        w27_a_task_is_paused_resumed_and_stopped,
+        w27_a_step_may_give_something_to_wait_for,
+        w27_a_failing_step_ends_its_task_only,
+        w27_a_destructor_that_panics_ends_nobody_elses_work,
+        w27_a_step_may_do_anything_to_its_task,
+        w27_l53_steps_see_the_values_of_the_place_that_began_them,
+        w27_l25_closing_the_loop_frees_the_work;
+    rate:
+        a_rate_limiter_serves_who_waits_in_order_at_the_rate,
+        who_is_cancelled_takes_nothing_from_a_rate_limiter,
+        a_rate_limiter_can_be_asked_without_waiting;
 }

@@ -7,7 +7,7 @@
 use super::attempt::{Attempt, begin};
 use super::options::{CommonOptions, Eyeballs};
 use super::race::{Race, interleave};
-use super::{ConnectError, FactoryOnce, Opened, give_protocol, shared_limits};
+use super::{ConnectError, FactoryOnce, Opened, shared_limits};
 use crate::Address;
 use crate::backend::SocketBackend;
 use crate::loop_shared::Owner;
@@ -73,6 +73,7 @@ impl Connector {
         factory: FactoryOnce,
         common: CommonOptions,
     ) -> Rc<Self> {
+        let time = common.deadline;
         let connector = Rc::new(Self {
             owner: Owner::of(event_loop),
             factory: Cell::new(Some(factory)),
@@ -89,7 +90,7 @@ impl Connector {
             deadline: Cell::new(None),
         });
         let owner = connector.clone();
-        let deadline = event_loop.call_later(common.deadline, move || owner.time_is_over());
+        let deadline = event_loop.call_later(time, move || owner.time_is_over());
         connector.deadline.set(Some(deadline));
         let weak = Rc::downgrade(&connector);
         connector.future.add_done_callback(move |_| {
@@ -153,8 +154,8 @@ impl Connector {
     ) -> Opened {
         *self.name.borrow_mut() = name;
         *self.race.borrow_mut() = Race::new(candidates);
-        match self.common.limits.marks.check() {
-            Err(error) => self.fail(error.into()),
+        match self.common.check() {
+            Err(exception) => self.fail(exception),
             Ok(()) => self.begin_next(),
         }
         self.future.clone()
@@ -290,7 +291,9 @@ impl Connector {
         *self.race.borrow_mut() = Race::new([]);
         self.end_attempts(); // N-15: before anybody hears of it
         match self.factory.take() {
-            Some(factory) => give_protocol(connection, factory, &self.future),
+            Some(factory) => {
+                self.common.encryption.give_protocol(connection, factory, &self.future);
+            }
             None => connection.discard(),
         }
     }

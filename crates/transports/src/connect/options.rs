@@ -1,8 +1,10 @@
 //! [`ConnectOptions`] and [`UnixConnectOptions`]: where to connect to, and how.
 
+use crate::encryption::ClientEncryption;
 use crate::limits::{OutputLimits, output_limit_options};
 use crate::streams::DEFAULT_LIMIT;
 use crate::{Bytes, Family, StreamSocket};
+use futures::Exception;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStringExt;
@@ -11,11 +13,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What both kinds of connections have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CommonOptions {
     pub(crate) deadline: Duration,
     pub(crate) limits: OutputLimits,
     pub(crate) stream_limit: Bytes,
+    pub(crate) encryption: ClientEncryption,
+}
+
+impl CommonOptions {
+    /// Whether these are settings that can be used.
+    pub(crate) fn check(&self) -> Result<(), Exception> {
+        self.limits.marks.check()?;
+        Ok(self.encryption.check()?)
+    }
 }
 
 impl Default for CommonOptions {
@@ -24,6 +35,7 @@ impl Default for CommonOptions {
             deadline: Duration::from_secs(30),
             limits: OutputLimits::default(),
             stream_limit: DEFAULT_LIMIT,
+            encryption: ClientEncryption::default(),
         }
     }
 }
@@ -117,7 +129,8 @@ impl ConnectOptions {
             Target::Address(address) => Target::Address(*address),
             Target::Socket(_) => return None,
         };
-        Some(Self { target, ..*self })
+        let common = self.common.clone();
+        Some(Self { target, common, ..*self })
     }
 
     /// Connects to addresses of this family only (N-13).
@@ -224,7 +237,8 @@ impl UnixConnectOptions {
     pub(crate) fn again(&self) -> Option<Self> {
         match &self.target {
             UnixTarget::Path(path) => {
-                Some(Self { target: UnixTarget::Path(path.clone()), ..*self })
+                let target = UnixTarget::Path(path.clone());
+                Some(Self { target, common: self.common.clone() })
             }
             UnixTarget::Socket(_) => None,
         }

@@ -1,8 +1,10 @@
 //! [`ServerOptions`] and [`UnixServerOptions`]: where a server listens, and how.
 
+use crate::encryption::ServerEncryption;
 use crate::limits::{ACCEPTED_LINGER, OutputLimits, output_limit_options};
 use crate::streams::DEFAULT_LIMIT;
 use crate::{Bytes, Family};
+use futures::Exception;
 use rustix::process::{Resource, getrlimit};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -23,6 +25,7 @@ pub(crate) struct CommonOptions {
     pub(crate) shed: Option<Arc<AtomicU64>>,
     pub(crate) limits: OutputLimits,
     pub(crate) stream_limit: Bytes,
+    pub(crate) encryption: ServerEncryption,
 }
 
 impl Default for CommonOptions {
@@ -34,11 +37,18 @@ impl Default for CommonOptions {
             shed: None,
             limits: OutputLimits { linger: ACCEPTED_LINGER, ..OutputLimits::default() },
             stream_limit: DEFAULT_LIMIT,
+            encryption: ServerEncryption::default(),
         }
     }
 }
 
 impl CommonOptions {
+    /// Whether these are settings that can be used.
+    pub(crate) fn check(&self) -> Result<(), Exception> {
+        self.limits.marks.check()?;
+        Ok(self.encryption.check()?)
+    }
+
     pub(crate) fn limits(&self) -> Rc<OutputLimits> {
         Rc::new(self.limits)
     }

@@ -1,13 +1,16 @@
 //! [`Rare`]: what most connections never need, or only for a moment. It is made on demand, and freed
 //! when nothing is left in it.
 
+use super::bandwidth::Limited;
 use super::budget::Watched;
 use super::descriptors::Descriptors;
 use super::file::{FileJob, FileOutcome};
+#[cfg(feature = "tls")]
+use super::layered::Upper;
 use super::unread::Unread;
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
-use crate::{Address, Protocol, WriteBufferLimits};
+use crate::{Address, Protocol, TlsInfo, WriteBufferLimits};
 use futures::{Exception, Future, Scheduler, TimerHandle};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -28,6 +31,8 @@ pub(super) struct Rare<B: Backend> {
     pub(super) handle: Weak<StreamHandle<B>>,
     /// Ends a close that takes too long.
     pub(super) linger: Option<TimerHandle>,
+    /// The bandwidth that it keeps to.
+    pub(super) limited: Option<Box<Limited>>,
     /// What is known for its budget.
     pub(super) watched: Option<Box<Watched>>,
     /// Whose `create_connection` this is.
@@ -44,6 +49,9 @@ pub(super) struct Rare<B: Backend> {
     pub(super) unread: Option<Box<Unread>>,
     /// It was ended with something left to send.
     pub(super) thrown_away: bool,
+    /// The transport over this one, which is to be closed in its place.
+    #[cfg(feature = "tls")]
+    pub(super) upper: Option<Weak<dyn Upper>>,
 }
 
 impl<B: Backend> Default for Rare<B> {
@@ -55,6 +63,7 @@ impl<B: Backend> Default for Rare<B> {
             closed: Vec::new(),
             handle: Weak::new(),
             linger: None,
+            limited: None,
             watched: None,
             opened: None,
             connecting: None,
@@ -64,18 +73,25 @@ impl<B: Backend> Default for Rare<B> {
             file_outcomes: Vec::new(),
             unread: None,
             thrown_away: false,
+            #[cfg(feature = "tls")]
+            upper: None,
         }
     }
 }
 
 impl<B: Backend> Rare<B> {
     fn is_empty(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.upper.is_some() {
+            return false;
+        }
         self.successor.is_none()
             && self.reason.is_none()
             && self.drained.is_empty()
             && self.closed.is_empty()
             && self.handle.strong_count() == 0
             && self.linger.is_none()
+            && self.limited.is_none()
             && self.watched.is_none()
             && self.opened.is_none()
             && self.connecting.is_none()
@@ -116,7 +132,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Leaves in the user's handle what it is to answer after the end.
-    pub(super) fn leave_word(self: &Rc<Self>, reason: Option<Exception>) {
+    pub(crate) fn leave_word(self: &Rc<Self>, reason: Option<Exception>) {
         let Some(handle) = self.if_rare(|rare| rare.handle.upgrade()) else { return };
         let info = B::extra_info(self);
         handle.end(Ended {
@@ -124,6 +140,7 @@ impl<B: Backend> StreamTransport<B> {
             peername: info.peername,
             sockname: info.sockname,
             reason,
+            tls: info.tls,
             limits: self.machine.borrow().limits().marks,
             dropped_writes: Cell::new(self.rare(|rare| rare.dropped_writes)),
         });
@@ -137,6 +154,7 @@ pub(super) struct Ended {
     pub(super) peername: Option<Address>,
     pub(super) sockname: Option<Address>,
     pub(super) reason: Option<Exception>,
+    pub(super) tls: Option<Rc<TlsInfo>>,
     pub(super) limits: WriteBufferLimits,
     pub(super) dropped_writes: Cell<u64>,
 }

@@ -7,3 +7,4 @@ mod support;
 mod lines;
 mod lines_cut;
 mod lines_reentrancy;
+mod terminators;

@@ -2,12 +2,16 @@
 
 use crate::support::*;
 use eventloop::TestLoop;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use tulipa_transports::testing::{LifeCycleLog, MemoryLoop, MemoryOptions};
-use tulipa_transports::{Bytes, NetworkLoop, Protocol, Transport};
+use tulipa_transports::wrappers::{
+    ConnectionLimits, ProtocolWrapper, ProxyHeader, ProxyProtocol, TrafficLog, TrustedProxies, wrap,
+};
+use tulipa_transports::{Address, Bytes, IntoProtocol, NetworkLoop, Protocol, Transport};
 
 /// A kind of stream transport.
 pub(crate) struct Kind {
@@ -26,12 +30,19 @@ pub(crate) struct Pair {
     pub(crate) right: Rc<dyn Transport>,
 }
 
-const KINDS: [Kind; 5] = [
+const KINDS: &[Kind] = &[
     Kind { name: "TCP", duplex: true, connect: tcp },
     Kind { name: "Unix", duplex: true, connect: unix },
     Kind { name: "pipe", duplex: false, connect: pipe },
     Kind { name: "memory", duplex: true, connect: memory },
     Kind { name: "memory with trouble", duplex: true, connect: memory_with_trouble },
+    Kind { name: "memory, in wrappers", duplex: true, connect: in_wrappers },
+    Kind { name: "memory with trouble, logged", duplex: true, connect: logged },
+    Kind { name: "TCP behind a proxy", duplex: true, connect: behind_a_proxy },
+    #[cfg(feature = "tls")]
+    Kind { name: "TLS", duplex: true, connect: tls::in_memory },
+    #[cfg(feature = "tls")]
+    Kind { name: "TLS with trouble", duplex: true, connect: tls::with_trouble },
 ];
 
 /// More than any kind holds between its ends.
@@ -42,7 +53,7 @@ pub(crate) fn each(test: impl Fn(&Kind)) {
     // Descriptors are counted for the whole process, so the tests of this program take turns.
     static TURNS: Mutex<()> = Mutex::new(());
     let _turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
-    for kind in &KINDS {
+    for kind in KINDS {
         let _named = NameOnPanic(kind.name);
         let before = descriptors();
         test(kind);
@@ -100,6 +111,14 @@ pub(crate) fn finish(event_loop: &TestLoop, logs: [&LifeCycleLog; 2]) {
 }
 
 fn tcp(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
+    let (client, server) = small_tcp_sockets();
+    let left = event_loop.create_connection(move || left, client);
+    let right = event_loop.connect_accepted_socket(move || right, server);
+    opened(event_loop, left, right)
+}
+
+/// Connected sockets that hold little.
+fn small_tcp_sockets() -> (TcpStream, TcpStream) {
     use socket2::{Domain, SockRef, Socket, Type};
     const SMALL: usize = 32 * 1024;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -110,9 +129,7 @@ fn tcp(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>)
     client.connect(&listener.local_addr().unwrap().into()).unwrap();
     let (server, _) = listener.accept().unwrap();
     SockRef::from(&server).set_send_buffer_size(SMALL).unwrap();
-    let left = event_loop.create_connection(move || left, std::net::TcpStream::from(client));
-    let right = event_loop.connect_accepted_socket(move || right, server);
-    opened(event_loop, left, right)
+    (client.into(), server)
 }
 
 fn unix(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
@@ -141,6 +158,58 @@ fn memory_with_trouble(
     in_memory(event_loop, left, right, MemoryOptions::default().trouble(1000))
 }
 
+/// Each protocol inside of several wrappers.
+fn in_wrappers(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
+    struct Around;
+    impl ProtocolWrapper for Around {}
+    let limits = ConnectionLimits::new().total(2);
+    let inside = |protocol: Box<dyn Protocol>| {
+        let factory = wrap(|| Around, limits.wrap(wrap(|| Around, once(protocol))));
+        made_by(factory)
+    };
+    let pair = in_memory(event_loop, inside(left), inside(right), MemoryOptions::default());
+    assert_eq!(limits.refused(), 0);
+    pair
+}
+
+/// Each protocol inside of a log, for which the bytes of buffered ones are copied.
+fn logged(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
+    let log = TrafficLog::new().to(|line| assert!(line.starts_with('#')));
+    let inside = |protocol: Box<dyn Protocol>| made_by(log.wrap(once(protocol)));
+    let options = MemoryOptions::default().trouble(2000);
+    in_memory(event_loop, inside(left), inside(right), options)
+}
+
+/// The right protocol begins when the header is there.
+fn behind_a_proxy(
+    event_loop: &TestLoop,
+    left: Box<dyn Protocol>,
+    right: Box<dyn Protocol>,
+) -> Pair {
+    let (client, server) = small_tcp_sockets();
+    let header = ProxyHeader::new(Address::Unnamed, Address::Unnamed).to_v2().unwrap();
+    (&client).write_all(&header).unwrap();
+    let proxied = ProxyProtocol::new(TrustedProxies::everybody()).wrap_factory(once(right));
+    let left = event_loop.create_connection(move || left, client);
+    let right = event_loop.connect_accepted_socket(proxied, server);
+    let pair = opened(event_loop, left, right);
+    // The header is read, and the protocol told.
+    for _ in 0..3 {
+        event_loop.run_ready_now();
+    }
+    pair
+}
+
+/// A factory of one protocol.
+fn once(protocol: Box<dyn Protocol>) -> impl FnMut() -> Option<Box<dyn Protocol>> + 'static {
+    let mut protocol = Some(protocol);
+    move || protocol.take()
+}
+
+fn made_by<T: IntoProtocol>(mut factory: impl FnMut() -> T) -> Box<dyn Protocol> {
+    factory().into_protocol().unwrap().unwrap()
+}
+
 fn in_memory(
     event_loop: &TestLoop,
     left: Box<dyn Protocol>,
@@ -159,6 +228,60 @@ fn opened(event_loop: &TestLoop, left: Opening, right: Opening) -> Pair {
     let right = event_loop.run_until_complete(&right).unwrap();
     event_loop.run_ready_now();
     Pair { left, right }
+}
+
+/// Encrypted ones.
+#[cfg(feature = "tls")]
+mod tls {
+    use super::{Boxed, Pair, opened};
+    use eventloop::TestLoop;
+    use std::sync::OnceLock;
+    use tulipa_transports::testing::{MemoryOptions, MemoryTlsLoop};
+    use tulipa_transports::tls::{CertifiedKey, Roots, TlsClientConfig, TlsServerConfig};
+    use tulipa_transports::{Bytes, Protocol};
+
+    const NAME: &str = "tulip.example";
+
+    fn configs() -> (TlsClientConfig, TlsServerConfig) {
+        static CONFIGS: OnceLock<(TlsClientConfig, TlsServerConfig)> = OnceLock::new();
+        let made = CONFIGS.get_or_init(|| {
+            let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+            let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+            let roots = Roots::none().pem(&chain).unwrap();
+            let client = TlsClientConfig::builder().roots(roots).build().unwrap();
+            (client, TlsServerConfig::new(CertifiedKey::from_pem(chain, key).unwrap()).unwrap())
+        });
+        made.clone()
+    }
+
+    pub(super) fn in_memory(
+        event_loop: &TestLoop,
+        left: Box<dyn Protocol>,
+        right: Box<dyn Protocol>,
+    ) -> Pair {
+        connect(event_loop, left, right, MemoryOptions::default())
+    }
+
+    pub(super) fn with_trouble(
+        event_loop: &TestLoop,
+        left: Box<dyn Protocol>,
+        right: Box<dyn Protocol>,
+    ) -> Pair {
+        connect(event_loop, left, right, MemoryOptions::default().trouble(1000))
+    }
+
+    fn connect(
+        event_loop: &TestLoop,
+        left: Box<dyn Protocol>,
+        right: Box<dyn Protocol>,
+        options: MemoryOptions,
+    ) -> Pair {
+        let (client, server) = configs();
+        let options = options.capacity(Bytes::kib(16));
+        let (left, right) = (Boxed(left), Boxed(right));
+        let pair = event_loop.memory_tls_pair(left, (client, NAME), right, server, options);
+        opened(event_loop, pair.left, pair.right)
+    }
 }
 
 /// A protocol in a box, as a protocol.
@@ -191,6 +314,10 @@ impl Protocol for Boxed {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.0.shutdown_requested(transport);
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        self.0.handshake_completed(transport);
     }
 
     fn as_buffered(&mut self) -> Option<&mut dyn tulipa_transports::BufferedProtocol> {

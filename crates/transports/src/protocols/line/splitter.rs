@@ -4,7 +4,7 @@
 //! bounded number of times, however the input is cut; what a call gives depends on the bytes, never on
 //! where they were cut.
 
-use memchr::memmem;
+use crate::protocols::find;
 use std::borrow::Cow;
 
 /// Cuts bytes into lines.
@@ -194,18 +194,5 @@ impl Splitter {
     fn drop_handed_out(&mut self) {
         let count = std::mem::take(&mut self.handed_out);
         self.held.drain(..count);
-    }
-}
-
-/// Where `needle` is. Most are short, and for those a search need not be prepared.
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    match needle {
-        [byte] => memchr::memchr(*byte, haystack),
-        [first, second] => {
-            // The second is the rarer one in text: an LF rarely comes without its CR.
-            let mut lasts = memchr::memchr_iter(*second, haystack);
-            lasts.find(|&last| last > 0 && haystack[last - 1] == *first).map(|last| last - 1)
-        }
-        _ => memmem::find(haystack, needle),
     }
 }
