@@ -122,10 +122,11 @@ impl ConnectionLimits {
     }
 
     /// A factory whose connections are limited; `factory` makes the protocols of those that have a place.
-    pub fn wrap<T: IntoProtocol + 'static>(
-        &self,
-        factory: impl FnMut() -> T + 'static,
-    ) -> impl FnMut() -> LimitedConnection + 'static {
+    pub fn wrap<F, T>(&self, factory: F) -> impl FnMut() -> LimitedConnection + use<F, T>
+    where
+        F: FnMut() -> T + 'static,
+        T: IntoProtocol,
+    {
         let limits = self.clone();
         let factory = Rc::new(SharedFactory::new(boxed_factory(factory)));
         move || LimitedConnection {
