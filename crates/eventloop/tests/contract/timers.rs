@@ -138,6 +138,20 @@ fn h6_what_is_due_at_once_goes_by_deadline() {
 }
 
 #[test]
+fn h6_what_is_due_does_not_wait_for_news_from_outside_on_a_clock_that_steps() {
+    let event_loop = TestLoop::new();
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let reader = Rc::new(reader);
+    event_loop.add_reader(reader.clone(), || panic!("nothing was written")).unwrap();
+    let (done, begin) = (event_loop.create_future(), std::time::Instant::now());
+    let set = done.clone();
+    event_loop.call_later(Duration::ZERO, move || set.set_result(1).unwrap());
+    assert_eq!(event_loop.run_until_complete(&done).unwrap(), 1);
+    assert!(begin.elapsed() < 10 * SECOND);
+    assert!(event_loop.remove_reader(&reader));
+}
+
+#[test]
 fn h7_l5_no_delay_is_too_long_and_the_clocks_end_never_comes() {
     for_each_loop(|event_loop| {
         let longest = event_loop.call_later(Duration::MAX, || panic!("it came"));
