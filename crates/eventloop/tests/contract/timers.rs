@@ -530,3 +530,28 @@ fn l47_a_clock_may_ask_the_loop() {
     assert!(rang.get());
     clock.0.take();
 }
+
+#[test]
+fn w26_time_advances_step_by_step_and_what_a_call_adds_for_now_runs_at_its_time() {
+    let event_loop = TestLoop::new();
+    let trace = Trace::new();
+    for seconds in [3_u32, 1, 2] {
+        let (handle, notes) = (event_loop.handle(), trace.clone());
+        event_loop.call_later(SECOND * seconds, move || {
+            notes.note(format!("{seconds} at {}", handle.time()));
+            let (later, again) = (handle.clone(), notes.clone());
+            handle.call_later(Duration::ZERO, move || {
+                again.note(format!("more of {seconds} at {}", later.time()));
+            });
+        });
+    }
+    event_loop.advance(SECOND * 2);
+    assert_eq!(
+        trace.take(),
+        ["1 at 1.000000s", "more of 1 at 1.000000s", "2 at 2.000000s", "more of 2 at 2.000000s"]
+    );
+    event_loop.advance(Duration::from_millis(999));
+    assert!(trace.take().is_empty());
+    event_loop.advance(Duration::from_millis(1));
+    assert_eq!(trace.take(), ["3 at 3.000000s", "more of 3 at 3.000000s"]);
+}

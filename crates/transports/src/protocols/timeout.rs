@@ -48,7 +48,10 @@ impl IdleTimeout {
     /// [reset](IdleTimeout::reset_timeout). The protocol must be a `P` then; if it is gone or was replaced,
     /// nothing happens. One that was started before is called off.
     ///
-    /// At that moment it is not armed any more; `expired` may start it again. If it panics, that is reported,
+    /// It finds the protocol by this transport. After `start_tls`, where there is another one, start it again:
+    /// in [`handshake_completed`](Protocol::handshake_completed).
+    ///
+    /// When it expires it is not armed any more; `expired` may start it again. If it panics, that is reported,
     /// and the connection aborted.
     pub fn start<P: Protocol>(
         &mut self,
@@ -301,6 +304,14 @@ impl<P: Protocol> Protocol for TimeoutProtocol<P> {
     fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<Exception>) {
         self.idle.stop();
         self.inner.connection_lost(transport, reason);
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        // It is another transport, by which the protocol is found now.
+        if let Some(limit) = self.idle.timeout() {
+            self.idle.start(transport, limit, Self::timed_out);
+        }
+        self.inner.handshake_completed(transport);
     }
 
     fn pause_writing(&mut self, transport: &dyn Transport) {

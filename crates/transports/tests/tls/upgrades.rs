@@ -6,12 +6,14 @@ use eventloop::TestLoop;
 use futures::{Exception, Future};
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::time::Duration;
 use tulipa_transports::testing::{
     LifeCycle, LifeCycleLog, MemoryLoop, MemoryOptions, ProtocolCall,
 };
 use tulipa_transports::tls::{Early, StartTls, TlsRole};
 use tulipa_transports::{
-    Bytes, NetworkLoop, Protocol, Transport, TransportExt, WriteRefusal, WriteState,
+    Bytes, NetworkLoop, Protocol, TimeoutProtocol, Transport, TransportExt, WriteRefusal,
+    WriteState,
 };
 
 const COMMAND: &[u8] = b"STARTTLS\r\n";
@@ -445,4 +447,25 @@ fn n54_l30_r6_a_loop_may_be_closed_during_an_upgrade() {
         assert!(pair.left.is_closing());
         assert!(!pair.left.write(b"late").is_taken());
     }
+}
+
+#[test]
+fn w25_n54_a_limit_of_silence_goes_on_after_the_upgrade() {
+    let event_loop = TestLoop::new();
+    let (client, server) = (Session::client(), Session::server());
+    let upgrades = [client.upgrade.clone(), server.upgrade.clone()];
+    let limited = TimeoutProtocol::new(server, Duration::from_secs(60));
+    let pair = event_loop.memory_pair(client, limited, MemoryOptions::default());
+    event_loop.advance(Duration::from_secs(50));
+    pair.left.write(COMMAND);
+    event_loop.run_ready_now();
+    let [client, server] = upgrades.map(|slot| slot.take().unwrap().result().unwrap());
+    event_loop.advance(Duration::from_secs(59));
+    assert!(!server.is_closing());
+    client.write(b"still here");
+    event_loop.advance(Duration::from_secs(59));
+    assert!(!server.is_closing());
+    event_loop.advance(Duration::from_secs(1));
+    assert!(server.is_closing());
+    check_empty(&event_loop);
 }
