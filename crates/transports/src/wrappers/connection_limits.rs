@@ -130,10 +130,11 @@ impl ConnectionLimits {
     }
 
     /// A factory whose connections are limited; `factory` makes the protocols of those that have a place.
-    pub fn wrap<T: IntoProtocol + 'static>(
-        &self,
-        factory: impl FnMut() -> T + 'static,
-    ) -> impl FnMut() -> LimitedConnection + 'static {
+    pub fn wrap<F, T>(&self, factory: F) -> impl FnMut() -> LimitedConnection + use<F, T>
+    where
+        F: FnMut() -> T + 'static,
+        T: IntoProtocol,
+    {
         let limits = self.clone();
         let factory = Rc::new(SharedFactory::new(boxed_factory(factory)));
         move || LimitedConnection {
@@ -312,6 +313,12 @@ impl Protocol for LimitedConnection {
         match self.inner() {
             Some(inner) => inner.shutdown_requested(transport),
             None => transport.close(),
+        }
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        if let Some(inner) = self.inner() {
+            inner.handshake_completed(transport);
         }
     }
 
