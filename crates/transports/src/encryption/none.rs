@@ -43,3 +43,8 @@ impl ServerEncryption {
         None
     }
 }
+
+/// Closes the connection.
+pub(crate) fn close<B: Backend>(connection: &Rc<StreamTransport<B>>) {
+    connection.close();
+}
