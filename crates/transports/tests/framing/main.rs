@@ -5,6 +5,7 @@
 mod support;
 
 mod chunking;
+mod file_sender;
 mod lines;
 mod lines_cut;
 mod lines_reentrancy;
