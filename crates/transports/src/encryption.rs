@@ -109,11 +109,6 @@ impl ServerEncryption {
     }
 }
 
-/// Closes the connection, whichever transport is the upper one.
-pub(crate) fn close<B: Backend>(connection: &Rc<StreamTransport<B>>) {
-    connection.close_all();
-}
-
 /// A connection of a server that has no protocol yet. The server keeps its factory for it.
 struct PendingHandshake(Rc<ServerCore>);
 

@@ -43,8 +43,3 @@ impl ServerEncryption {
         None
     }
 }
-
-/// Closes the connection.
-pub(crate) fn close<B: Backend>(connection: &Rc<StreamTransport<B>>) {
-    connection.close();
-}

@@ -6,7 +6,7 @@ use super::listener::Listener;
 use super::options::CommonOptions;
 use super::shutdown::{Shutdown, ShutdownReport};
 use crate::backend::{Backend, SocketBackend};
-use crate::encryption::{self, ServerEncryption};
+use crate::encryption::ServerEncryption;
 use crate::factory::BoxedFactory;
 use crate::limits::OutputLimits;
 use crate::loop_shared::{LoopShared, Owner, add_waiting};
@@ -353,7 +353,7 @@ impl ServerCore {
     }
 
     pub(super) fn close_clients(&self) {
-        self.live().iter().for_each(encryption::close);
+        self.live().iter().for_each(|connection| connection.close_all());
     }
 
     pub(super) fn abort_clients(&self) {
