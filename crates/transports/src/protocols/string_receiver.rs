@@ -89,6 +89,11 @@ pub trait StringHandler: 'static {
         transport.close();
     }
 
+    /// As [`Protocol::handshake_completed`]. A string that had begun before is forgotten.
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        let _ = transport;
+    }
+
     /// As [`Protocol::memory_held`], of the handler itself.
     fn memory_held(&self) -> Bytes {
         Bytes(0)
@@ -250,6 +255,14 @@ impl<F: StringFraming, H: StringHandler> Protocol for StringReceiver<F, H> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.handler.shutdown_requested(transport);
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        // Somebody on the way may have sent the beginning of what the peer sends now.
+        self.begun = Vec::new();
+        self.parts = None;
+        self.broken = false;
+        self.handler.handshake_completed(transport);
     }
 
     fn memory_held(&self) -> Bytes {

@@ -4,6 +4,8 @@
 #[allow(dead_code, reason = "shared with the tests of streams")]
 mod support;
 
+mod chunking;
+mod file_sender;
 mod lines;
 mod lines_cut;
 mod lines_reentrancy;
