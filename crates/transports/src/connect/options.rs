@@ -122,6 +122,17 @@ impl ConnectOptions {
         }
     }
 
+    /// The same once more; `None` for a socket, which is used once.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let target = match &self.target {
+            Target::Host { host, port } => Target::Host { host: host.clone(), port: *port },
+            Target::Address(address) => Target::Address(*address),
+            Target::Socket(_) => return None,
+        };
+        let common = self.common.clone();
+        Some(Self { target, common, ..*self })
+    }
+
     /// Connects to addresses of this family only (N-13).
     #[must_use]
     pub fn family(mut self, family: Family) -> Self {
@@ -220,6 +231,17 @@ pub(crate) enum UnixTarget {
 impl UnixConnectOptions {
     fn to(target: UnixTarget) -> Self {
         Self { target, common: CommonOptions::default() }
+    }
+
+    /// The same once more; `None` for a socket, which is used once.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match &self.target {
+            UnixTarget::Path(path) => {
+                let target = UnixTarget::Path(path.clone());
+                Some(Self { target, common: self.common.clone() })
+            }
+            UnixTarget::Socket(_) => None,
+        }
     }
 
     common_options!();
