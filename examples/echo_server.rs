@@ -3,8 +3,7 @@
 use clap::Parser;
 use std::time::Duration;
 use tulipa::prelude::*;
-use tulipa::{Protocol, ServerOptions, Transport};
-use tulipa_examples::idle::IdleTimeout;
+use tulipa::{Protocol, ServerOptions, TimeoutProtocol, Transport};
 use tulipa_examples::serving::{serve_until_signal, start_logging};
 
 /// Sends back what it receives.
@@ -24,23 +23,11 @@ struct Arguments {
     idle_timeout: Option<u64>,
 }
 
-struct Echo {
-    idle_limit: Option<Duration>,
-    idle: IdleTimeout,
-}
+struct Echo;
 
 impl Protocol for Echo {
-    fn connection_made(&mut self, transport: &dyn Transport) {
-        if let Some(limit) = self.idle_limit {
-            self.idle.start(transport, limit, |_: &mut Echo, transport| transport.close());
-        }
-    }
-
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
         transport.write(data);
-        if let Some(limit) = self.idle_limit {
-            self.idle.restart(limit);
-        }
     }
 
     // A peer that does not read what comes back is not read from either.
@@ -59,8 +46,13 @@ fn main() -> Result<(), Exception> {
     let event_loop = EventLoop::builder().spin(Duration::from_micros(arguments.spin)).build()?;
     let idle_limit = arguments.idle_timeout.map(Duration::from_secs);
     let options = ServerOptions::from((arguments.host, arguments.port)).backlog(4096);
-    let serving = event_loop
-        .create_server(move || Echo { idle_limit, idle: IdleTimeout::default() }, options);
+    let factory = move || -> Box<dyn Protocol> {
+        match idle_limit {
+            None => Box::new(Echo),
+            Some(limit) => Box::new(TimeoutProtocol::new(Echo, limit)),
+        }
+    };
+    let serving = event_loop.create_server(factory, options);
     let server = event_loop.run_until_complete(&serving)?;
     serve_until_signal(&event_loop, &[("", server)])
 }

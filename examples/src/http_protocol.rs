@@ -1,10 +1,9 @@
 //! [`HttpProtocol`]: carries bytes between a transport and an HTTP [`Connection`].
 
 use crate::http::{Connection, Limits, Next, Reply, Request};
-use crate::idle::IdleTimeout;
 use std::rc::Rc;
 use std::time::Duration;
-use tulipa::{Bytes, Protocol, Transport};
+use tulipa::{Bytes, IdleTimeout, Protocol, Transport};
 
 /// How long a client may take for the first byte, for a whole request, and between two requests.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -67,11 +66,11 @@ impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> HttpProtocol<S> {
             (true, _) => {
                 self.in_request = false;
                 self.unread = usize::MAX;
-                self.idle.restart(KEEP_ALIVE);
+                self.idle.set_timeout(Some(KEEP_ALIVE));
             }
             (false, false) => {
                 self.in_request = true;
-                self.idle.restart(WHOLE_REQUEST);
+                self.idle.set_timeout(Some(WHOLE_REQUEST));
             }
             // Sending a request byte by byte does not buy more time.
             (false, true) => {}

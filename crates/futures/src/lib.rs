@@ -8,13 +8,16 @@
 //! - [`TaskGroup`] runs tasks that end together; a [`Scope`] owns what is made through it, of any kind.
 //! - [`Exception`] is the error that travels through them.
 
+mod call_result;
 mod callback;
 mod catch;
 pub mod channels;
 mod combinators;
 pub mod concurrent;
 mod context;
+mod cooperator;
 mod current;
+mod defer_later;
 mod errors;
 mod exception;
 mod exception_context;
@@ -23,8 +26,11 @@ mod future;
 mod handle;
 mod inline_once;
 mod instant;
+mod looping_call;
 mod panic;
 mod parked;
+mod periodic_callback;
+mod rate_limiter;
 mod scheduler;
 mod scope;
 mod sleep;
@@ -36,6 +42,7 @@ mod timeout;
 mod wrap_future;
 mod yield_now;
 
+pub use call_result::CallResult;
 pub use callback::Callback;
 pub use catch::{catch, catch_silently};
 pub use combinators::{
@@ -45,7 +52,9 @@ pub use combinators::{
 };
 pub use concurrent::ReturnWhen;
 pub use context::{ResetToken, Scoped, TaskContext, TaskLocal};
+pub use cooperator::{CooperativeTask, Cooperator};
 pub use current::{EnteredScheduler, current, try_current};
+pub use defer_later::defer_later;
 pub use errors::{CancelledError, InvalidStateError, TimeoutError};
 pub use exception::Exception;
 pub use exception_context::ExceptionContext;
@@ -53,7 +62,10 @@ pub use exception_group::{ExceptionGroup, Leaves};
 pub use future::{CallbackToken, Future};
 pub use handle::{Handle, HandleState, TimerHandle};
 pub use instant::Instant;
+pub use looping_call::{FirstCall, LateCalls, LoopingCall, OnFailure, StopOnDrop};
 pub use panic::PanicError;
+pub use periodic_callback::{InvalidInterval, PeriodicCallback};
+pub use rate_limiter::{InvalidRate, NeverEnough, RateLimiter, TokenBucket};
 pub use scheduler::{
     CallbackId, Closed, ClosedError, PostedClosure, Scheduler, SchedulerExt, SchedulerId,
     ThreadsafeScheduler,
@@ -80,5 +92,6 @@ pub use yield_now::{YieldNow, yield_now};
 /// What the macros of this crate expand to.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::call_result::Outcome;
     pub use crate::combinators::{Arm, Contestant, Outcomes, contest};
 }

@@ -12,10 +12,10 @@ pub(crate) mod watched;
 pub(crate) use descriptors::MOST_AT_ONCE as MOST_DESCRIPTORS_AT_ONCE;
 pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress, send_file};
 
-use crate::ExtraInfo;
 use crate::limits::OutputLimits;
 use crate::stream_machine::StreamMachine;
 use crate::stream_transport::StreamTransport;
+use crate::{Address, ExtraInfo};
 use eventloop::Interest;
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -93,6 +93,11 @@ pub(crate) trait Backend: Sized + 'static {
 
     /// Takes the connection out of the loop. The descriptor closes with the connection's last count.
     fn detach(connection: &Rc<StreamTransport<Self>>);
+
+    /// Who is at the other end, for the factory.
+    fn peer(&self) -> Address {
+        Address::Unnamed
+    }
 
     /// How much was handed over and waits in the layer below.
     fn waiting_below(&self) -> usize {

@@ -11,11 +11,12 @@ pub use error::ConnectError;
 pub use options::{ConnectOptions, UnixConnectOptions};
 
 use crate::backend::Backend;
+use crate::factory::Made;
 use crate::limits::{ACCEPTED_LINGER, OutputLimits};
 use crate::loop_shared::Owner;
 use crate::resolve::resolve;
 use crate::stream_transport::{Opened, StreamTransport};
-use crate::{Address, IntoProtocol, Protocol, StreamSocket};
+use crate::{Address, IntoProtocol, StreamSocket};
 use connector::Connector;
 use eventloop::AbstractEventLoop;
 use futures::{Exception, SchedulerExt, catch};
@@ -25,13 +26,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 /// Makes the one protocol of an outgoing connection.
-pub(crate) type FactoryOnce = Box<dyn FnOnce() -> Result<Option<Box<dyn Protocol>>, Exception>>;
+pub(crate) type FactoryOnce = Box<dyn FnOnce(&Address) -> Made>;
 
 /// Wraps `factory`; a panic in it becomes an error (P-23).
 pub(crate) fn boxed_factory_once<T: IntoProtocol>(
     factory: impl FnOnce() -> T + 'static,
 ) -> FactoryOnce {
-    Box::new(move || catch(|| factory().into_protocol()).flatten())
+    Box::new(move |_| catch(|| factory().into_protocol()).flatten())
 }
 
 /// See [`NetworkLoop::create_connection`](crate::NetworkLoop::create_connection).
@@ -143,7 +144,7 @@ pub(crate) fn give_protocol<B: Backend>(
     if future.cancelled() {
         return connection.discard();
     }
-    match factory() {
+    match factory(&connection.backend().peer()) {
         Ok(Some(protocol)) => connection.open(protocol, Some(future.clone())),
         Ok(None) => {
             connection.discard();

@@ -22,8 +22,8 @@ mod worker;
 pub use options::{Accepting, CoresOptions, OnCoreFailure};
 pub use report::{CoreEnd, CoreError, CoreReport, CoresReport};
 
-use crate::into_protocol::boxed_factory;
-use crate::{Address, GiveError, Intake, IntoProtocol, StreamSocket};
+use crate::factory::BoxedFactory;
+use crate::{Address, Factory, GiveError, Intake, StreamSocket};
 use coordinator::coordinate;
 use futures::channels::mailbox;
 use futures::{Exception, concurrent};
@@ -78,16 +78,12 @@ use std::time::Duration;
 /// assert_eq!((report.drained, report.aborted), (0, 0));
 /// # Ok::<(), futures::Exception>(())
 /// ```
-pub fn serve_on_cores<F, T>(
+pub fn serve_on_cores<F: Factory>(
     options: impl Into<CoresOptions>,
     start: impl Fn(Core) -> Result<F, Exception> + Send + Sync + 'static,
-) -> concurrent::Future<Cores>
-where
-    F: FnMut() -> T + 'static,
-    T: IntoProtocol + 'static,
-{
+) -> concurrent::Future<Cores> {
     let starting = concurrent::Future::new();
-    let start = move |core: Core| start(core).map(boxed_factory);
+    let start = move |core: Core| start(core).map(|factory| Box::new(factory) as BoxedFactory);
     let (plan, place) = options.into().into_plan(Box::new(start));
     let answer = starting.clone();
     let thread = thread::Builder::new().name("tulipa-cores".to_owned());

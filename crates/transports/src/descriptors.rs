@@ -48,7 +48,9 @@ impl DescriptorsRefused {
     pub fn kind(&self) -> io::ErrorKind {
         match self.reason {
             Reason::Unsupported => io::ErrorKind::Unsupported,
-            Reason::NoData | Reason::TooMany => io::ErrorKind::InvalidInput,
+            Reason::NoData | Reason::TooMany | Reason::Write(WriteRefusal::NotALine) => {
+                io::ErrorKind::InvalidInput
+            }
             Reason::Write(
                 WriteRefusal::Closed
                 | WriteRefusal::AfterEof

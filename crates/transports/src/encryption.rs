@@ -10,7 +10,9 @@ use crate::tls::{
     Later, Opening, TlsClientConfig, TlsConfigError, TlsLayer, TlsRole, TlsServerConfig,
     server_name,
 };
-use crate::{ConnectOptions, Protocol, ServerOptions, UnixConnectOptions, UnixServerOptions};
+use crate::{
+    Address, ConnectOptions, Protocol, ServerOptions, UnixConnectOptions, UnixServerOptions,
+};
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -64,9 +66,10 @@ impl ClientEncryption {
         if future.cancelled() {
             return connection.discard();
         }
+        let peer = connection.backend().peer();
         let opening = Opening {
             role: TlsRole::Client { config: config.clone(), server_name: server_name.clone() },
-            protocol: Later::Make(Box::new(|| factory()?.ok_or_else(refused).map(Some))),
+            protocol: Later::Make(Box::new(move || factory(&peer)?.ok_or_else(refused).map(Some))),
             opened: Some(future.clone()),
             on_failure: None,
         };
@@ -91,14 +94,14 @@ impl ServerEncryption {
 
     /// What a connection of `owner`'s server begins with instead of a protocol, if it is to be encrypted:
     /// a layer that asks the server for one when the handshake has succeeded.
-    pub(crate) fn layer(&self, owner: &Rc<Owner>) -> Option<Box<dyn Protocol>> {
+    pub(crate) fn layer(&self, owner: &Rc<Owner>, peer: &Address) -> Option<Box<dyn Protocol>> {
         let config = self.config.clone()?;
         let server = owner.server.clone()?;
         let pending = Rc::new(PendingHandshake::of(server));
-        let failing = pending.clone();
+        let (failing, peer) = (pending.clone(), peer.clone());
         let opening = Opening {
             role: TlsRole::Server { config },
-            protocol: Later::Make(Box::new(move || Ok(pending.0.protocol_after_handshake()))),
+            protocol: Later::Make(Box::new(move || Ok(pending.0.protocol_after_handshake(&peer)))),
             opened: None,
             on_failure: Some(Box::new(move |exception| failing.0.handshake_failed(exception))),
         };

@@ -1,7 +1,7 @@
 //! [`IntoProtocol`]: what a protocol factory may return.
 
 use crate::Protocol;
-use futures::{Exception, catch};
+use futures::Exception;
 
 /// What a protocol factory may return: a [`Protocol`], a [`Buffered`](crate::Buffered) one, a boxed
 /// one; or an `Option` of these, where `None` refuses the connection; or a `Result`, where an error
@@ -53,12 +53,4 @@ impl<T: IntoProtocol, E: Into<Exception>> IntoProtocol for Result<T, E> {
     fn into_protocol(self) -> Result<Option<Box<dyn Protocol>>, Exception> {
         self.map_err(Into::into)?.into_protocol()
     }
-}
-
-/// A protocol factory of any kind.
-pub(crate) type Factory = Box<dyn FnMut() -> Result<Option<Box<dyn Protocol>>, Exception>>;
-
-/// Wraps `factory`; a panic in it becomes an error (P-23).
-pub(crate) fn boxed_factory<T: IntoProtocol>(mut factory: impl FnMut() -> T + 'static) -> Factory {
-    Box::new(move || catch(|| factory().into_protocol()).flatten())
 }

@@ -44,6 +44,7 @@
 //! - [`files`] are read and written by threads, as futures; `files::Watcher` (feature `inotify`) tells
 //!   of their changes.
 //! - [`ResolverLoop`] looks names up: `getaddrinfo`, `getnameinfo`, and who is asked.
+//! - [`protocols`] cut the stream into messages: lines, and more.
 //! - [`streams`] are for coroutines: a reader and a writer in place of a protocol.
 //! - `interop` puts other libraries on our streams, behind features: `futures-core`, `futures-io`,
 //!   `tokio`, `hyper`.
@@ -56,6 +57,7 @@
 mod accept_loop;
 mod activation;
 mod backend;
+mod bandwidth;
 mod budget;
 mod connect;
 mod cores;
@@ -64,6 +66,7 @@ mod descriptors;
 #[cfg_attr(not(feature = "tls"), path = "encryption/none.rs")]
 mod encryption;
 mod extra_info;
+mod factory;
 pub mod files;
 #[cfg(any(feature = "futures-core", feature = "futures-io", feature = "hyper", feature = "tokio"))]
 pub mod interop;
@@ -74,6 +77,7 @@ mod network_loop;
 mod pipes;
 mod protocol;
 mod protocol_slot;
+pub mod protocols;
 mod report_limit;
 mod resolve;
 mod scope;
@@ -91,9 +95,11 @@ pub mod testing;
 pub mod tls;
 mod tls_info;
 mod transport;
+pub mod wrappers;
 
 pub use accept_loop::AcceptLoop;
 pub use activation::{PassedSocket, PassedSocketError, listen_fds};
+pub use bandwidth::Bandwidth;
 pub use budget::{BudgetExceeded, BudgetPolicy, ConnectionBudget};
 pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
 pub use cores::{
@@ -107,11 +113,16 @@ pub use datagram::{
 };
 pub use descriptors::DescriptorsRefused;
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
+pub use factory::{
+    Backoff, ClientEvent, ClientFactory, Connector, ConnectorError, ConnectorState, Factory,
+    Jitter, ReconnectOptions, ReconnectingClient, SharedFactory, StoppedError,
+};
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};
 pub use network_loop::NetworkLoop;
 pub use pipes::{PipeError, PipeKind, PipeOptions, PipeView};
 pub use protocol::{Buffered, BufferedProtocol, Eof, Protocol};
+pub use protocols::{IdleTimeout, TimeoutProtocol};
 pub use resolve::{
     AddressInfo, AddressQuery, BlockingResolver, Family, NameQuery, ResolveError, Resolver,
     ResolverLoop, Service, SocketType, SystemResolver, ThreadedResolver, ThreadedResolverOptions,

@@ -2,14 +2,14 @@
 
 use crate::connect::{self, boxed_factory_once};
 use crate::datagram;
-use crate::into_protocol::boxed_factory;
+use crate::factory::{ClientFactory, Connector, Dial, Factory};
 use crate::loop_shared::LoopShared;
 use crate::pipes;
 use crate::server;
 use crate::{
     Bytes, ConnectOptions, DatagramOptions, DatagramTransport, IntoDatagramProtocol, IntoProtocol,
-    PipeOptions, Server, ServerOptions, StreamSocket, Transport, UnixConnectOptions,
-    UnixServerOptions,
+    PipeOptions, ReconnectOptions, ReconnectingClient, Server, ServerOptions, StreamSocket,
+    Transport, UnixConnectOptions, UnixServerOptions,
 };
 use eventloop::AbstractEventLoop;
 use futures::Future;
@@ -21,8 +21,9 @@ use std::rc::Rc;
 /// has to be waited for, it is done already when it is returned: for servers on addresses that need
 /// no look-up, so that a program may write `event_loop.create_server(…).result()?` before it runs.
 ///
-/// Factories return anything that is [`IntoProtocol`]. A creator that fails, or whose future is
-/// cancelled, leaves nothing behind.
+/// Factories return anything that is [`IntoProtocol`]. Servers take a closure or a [`Factory`] of a type
+/// of its own, which learns who connects. A creator that fails, or whose future is cancelled, leaves
+/// nothing behind.
 pub trait NetworkLoop: AbstractEventLoop {
     /// Listens for TCP connections, and makes a protocol for each with `factory`.
     ///
@@ -45,13 +46,13 @@ pub trait NetworkLoop: AbstractEventLoop {
     /// # Ok::<(), futures::Exception>(())
     /// ```
     #[track_caller]
-    fn create_server<T: IntoProtocol + 'static>(
+    fn create_server(
         &self,
-        factory: impl FnMut() -> T + 'static,
+        factory: impl Factory,
         address: impl Into<ServerOptions>,
     ) -> Future<Server> {
         let event_loop = self.to_event_loop();
-        server::create_server(&*event_loop, boxed_factory(factory), address.into())
+        server::create_server(&*event_loop, Box::new(factory), address.into())
     }
 
     /// Connects by TCP, and makes the protocol with `factory` once that has succeeded (N-5). The
@@ -97,13 +98,13 @@ pub trait NetworkLoop: AbstractEventLoop {
     /// A socket's file that is left over at the path is replaced; any other file is an error. The
     /// file is removed when the server closes, if it is still the same one (N-40).
     #[track_caller]
-    fn create_unix_server<T: IntoProtocol + 'static>(
+    fn create_unix_server(
         &self,
-        factory: impl FnMut() -> T + 'static,
+        factory: impl Factory,
         path: impl Into<UnixServerOptions>,
     ) -> Future<Server> {
         let event_loop = self.to_event_loop();
-        server::create_unix_server(&*event_loop, boxed_factory(factory), path.into())
+        server::create_unix_server(&*event_loop, Box::new(factory), path.into())
     }
 
     /// As [`create_connection`](NetworkLoop::create_connection), for Unix sockets (N-38). While the
@@ -116,6 +117,80 @@ pub trait NetworkLoop: AbstractEventLoop {
     ) -> Future<Rc<dyn Transport>> {
         let event_loop = self.to_event_loop();
         connect::create_unix_connection(&*event_loop, boxed_factory_once(factory), path.into())
+    }
+
+    /// Connects as [`create_connection`](NetworkLoop::create_connection) does, for a factory that is told
+    /// how its connections come and go, and may have the connector connect again (W-2, W-3). The first
+    /// attempt begins in a turn of its own.
+    ///
+    /// # Examples
+    /// ```
+    /// use eventloop::{EventLoop, LoopHandle, prelude::*};
+    /// use futures::Exception;
+    /// use tulipa_transports::{
+    ///     Address, ClientFactory, Connector, Factory, NetworkLoop, Protocol, Transport,
+    /// };
+    ///
+    /// struct Quiet;
+    /// impl Protocol for Quiet {
+    ///     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    /// }
+    ///
+    /// /// Tries each port once.
+    /// struct Once { event_loop: LoopHandle }
+    /// impl Factory for Once {
+    ///     type Protocol = Quiet;
+    ///     fn build_protocol(&mut self, _peer: &Address) -> Quiet {
+    ///         Quiet
+    ///     }
+    /// }
+    /// impl ClientFactory for Once {
+    ///     fn client_connection_failed(&mut self, _: &Connector, reason: Exception) {
+    ///         println!("{reason}");
+    ///         self.event_loop.stop();
+    ///     }
+    /// }
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// // Nobody listens there any more.
+    /// let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    /// event_loop.create_connector(Once { event_loop: event_loop.handle() }, address);
+    /// event_loop.run_forever()?;
+    /// # Ok::<(), Exception>(())
+    /// ```
+    #[doc(alias = "connectTCP")]
+    fn create_connector(
+        &self,
+        factory: impl ClientFactory,
+        target: impl Into<ConnectOptions>,
+    ) -> Connector {
+        Connector::begin(self.to_event_loop(), Box::new(factory), Dial::Tcp(target.into()))
+    }
+
+    /// Keeps a connection up: connects, and connects again after a while when that fails, or when the
+    /// connection is lost (W-4, W-6).
+    ///
+    /// `connect` is called for each attempt, the first time in a turn of its own, with the client: it makes
+    /// the transport, by [`create_connection`](NetworkLoop::create_connection) or otherwise. An attempt takes
+    /// as long as that future does, so it wants a deadline, which `create_connection` has. If `connect`
+    /// panics, that is reported, and is a failure like any other.
+    ///
+    /// See [`ReconnectingClient`] for an example.
+    fn create_reconnecting_client(
+        &self,
+        connect: impl FnMut(&ReconnectingClient) -> Future<Rc<dyn Transport>> + 'static,
+        options: impl Into<ReconnectOptions>,
+    ) -> ReconnectingClient {
+        ReconnectingClient::start(self.to_event_loop(), connect, options.into())
+    }
+
+    /// As [`create_connector`](NetworkLoop::create_connector), for Unix sockets.
+    fn create_unix_connector(
+        &self,
+        factory: impl ClientFactory,
+        path: impl Into<UnixConnectOptions>,
+    ) -> Connector {
+        Connector::begin(self.to_event_loop(), Box::new(factory), Dial::Unix(path.into()))
     }
 
     /// A transport over a connection that something else accepted (N-32). From here on the transport

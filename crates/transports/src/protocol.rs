@@ -114,6 +114,18 @@ pub trait Protocol: Any {
         None
     }
 
+    /// Calls `function` with the protocol inside, and the transport as that one sees it: of a protocol that
+    /// is around another one. So [`TransportExt::with_protocol`](crate::TransportExt::with_protocol) finds
+    /// it. By default there is none.
+    #[doc(hidden)]
+    fn with_inner(
+        &mut self,
+        transport: &dyn Transport,
+        function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
+    ) {
+        let _ = (transport, function);
+    }
+
     /// The type, for reports.
     #[doc(hidden)]
     fn type_name(&self) -> &'static str {

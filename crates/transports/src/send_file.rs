@@ -162,7 +162,7 @@ pub(crate) enum Step {
 }
 
 /// So much in one turn, then the others get theirs.
-const BYTES_A_TURN: usize = 256 * 1024;
+pub(crate) const BYTES_A_TURN: usize = 256 * 1024;
 /// One read of a worker.
 const BLOCK: usize = 64 * 1024;
 
@@ -176,9 +176,8 @@ impl Transfer {
         self.block.as_ref().map_or(0, |block| block.bytes.len())
     }
 
-    /// Sends as much as can be sent now.
-    pub(crate) fn step(&mut self, sink: &impl Sink) -> Step {
-        let mut budget = BYTES_A_TURN;
+    /// Sends as much as can be sent now, at most `budget` bytes.
+    pub(crate) fn step(&mut self, sink: &impl Sink, mut budget: usize) -> Step {
         while budget > 0 {
             let most = self.left().min(budget as u64) as usize;
             if most == 0 {

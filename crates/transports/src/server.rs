@@ -20,7 +20,7 @@ pub use shutdown::ShutdownReport;
 
 use self::core::{Consumer, Sink};
 use crate::backend::SocketKind;
-use crate::into_protocol::Factory;
+use crate::factory::BoxedFactory;
 use crate::loop_shared::LoopShared;
 use crate::resolve::resolve;
 use crate::{Address, SocketView};
@@ -177,7 +177,7 @@ impl fmt::Debug for Server {
 /// Makes a TCP server; see [`NetworkLoop::create_server`](crate::NetworkLoop::create_server).
 pub(crate) fn create_server(
     event_loop: &dyn AbstractEventLoop,
-    factory: Factory,
+    factory: BoxedFactory,
     options: ServerOptions,
 ) -> Future<Server> {
     serve_at(event_loop, Consumer::Protocols(factory), options)
@@ -221,7 +221,7 @@ pub(crate) fn bind_again(
 /// A server on sockets that are bound, or without any: then it serves what its intake is given.
 pub(crate) fn serve_bound(
     event_loop: &dyn AbstractEventLoop,
-    factory: Factory,
+    factory: BoxedFactory,
     common: &CommonOptions,
     bound: Vec<Bound>,
 ) -> Result<Server, Exception> {
@@ -274,7 +274,7 @@ fn bind_and<T: 'static>(
 /// [`NetworkLoop::create_unix_server`](crate::NetworkLoop::create_unix_server).
 pub(crate) fn create_unix_server(
     event_loop: &dyn AbstractEventLoop,
-    factory: Factory,
+    factory: BoxedFactory,
     options: UnixServerOptions,
 ) -> Future<Server> {
     let future = event_loop.create_future();
@@ -303,6 +303,7 @@ fn launch(
 ) -> Result<Server, Exception> {
     let core = Rc::new(ServerCore::new(shared, consumer, options));
     core.attach(bound)?;
+    core.start_factory()?;
     let server = Server { core };
     if options.start_serving
         && let Err(error) = server.start_serving()

@@ -34,6 +34,8 @@ pub(crate) struct StreamMachine {
     flow: Flow,
     /// Whether the last send left something over: the next one waits for readiness.
     blocked: bool,
+    /// Whether sending waits for its bandwidth.
+    output_held: bool,
     /// Why reading waits, although nobody asked for it: a bit for each [`Hold`].
     held: u8,
     file: FileState,
@@ -110,6 +112,8 @@ pub(crate) enum Hold {
     Memory = 2,
     /// Its protocol took more time than its budget allows.
     Time = 4,
+    /// What was read is not paid for yet, by its bandwidth.
+    Bandwidth = 8,
 }
 
 /// What is so, or not.
@@ -154,6 +158,7 @@ impl StreamMachine {
             facts: 0,
             flow: Flow::Open,
             blocked: false,
+            output_held: false,
             held: 0,
             file: FileState::None,
             below: 0,
@@ -238,7 +243,7 @@ impl StreamMachine {
 
     /// Whether something waits and may be sent now.
     pub(crate) fn may_send(&self) -> bool {
-        self.is_made() && !self.blocked && self.size() > 0
+        self.is_made() && !self.waits_to_send() && self.size() > 0
     }
 
     /// Whether our direction is to be shut now: `write_eof` was called and nothing waits.
@@ -257,7 +262,7 @@ impl StreamMachine {
         let reading = self.held == 0 && self.is_reading();
         let readable = self.is_made() && (reading || self.is_watching_reader());
         let waits = self.size() > 0 || self.file == FileState::Sending;
-        Interest { readable, writable: self.blocked && waits }
+        Interest { readable, writable: self.blocked && !self.output_held && waits }
     }
 
     fn is_watching_reader(&self) -> bool {
@@ -349,7 +354,7 @@ impl StreamMachine {
 
     /// Whether `more` bytes are better sent at once with what waits than collected.
     pub(crate) fn passes_high_mark(&self, more: usize) -> bool {
-        self.is_made() && !self.blocked && self.size() + more > self.limits().marks.high.0
+        self.is_made() && !self.waits_to_send() && self.size() + more > self.limits().marks.high.0
     }
 
     /// Puts `data` behind what waits. `spare` gives the buffer, if there is none yet.
@@ -357,7 +362,7 @@ impl StreamMachine {
         if !data.is_empty() {
             self.output.get_or_insert_with(spare).push(data);
         }
-        if self.blocked {
+        if self.waits_to_send() {
             self.review_flow();
         }
     }
@@ -368,7 +373,7 @@ impl StreamMachine {
             return self.push(&data, spare);
         }
         self.output.get_or_insert_with(spare).adopt(data);
-        if self.blocked {
+        if self.waits_to_send() {
             self.review_flow();
         }
     }
@@ -388,6 +393,21 @@ impl StreamMachine {
     /// The system takes no more for now.
     pub(crate) fn block(&mut self) {
         self.blocked = true;
+    }
+
+    /// Sends nothing until this is taken back.
+    pub(crate) fn hold_output(&mut self, held: bool) {
+        self.output_held = held;
+    }
+
+    /// What was collected has to wait: looks at the marks.
+    pub(crate) fn output_waits(&mut self) {
+        self.review_flow();
+    }
+
+    /// Whether what waits cannot be sent now, because of the system or of the bandwidth.
+    fn waits_to_send(&self) -> bool {
+        self.blocked || self.output_held
     }
 
     /// The system may take more again.

@@ -10,12 +10,13 @@
 //!
 //! [`settle`]: StreamTransport::settle
 
+mod bandwidth;
 mod budget;
 mod calls;
 mod descriptors;
 mod file;
 mod handle;
-#[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "tls"), path = "stream_transport/not_layered.rs")]
 mod layered;
 mod rare;
 mod reading;
@@ -80,6 +81,8 @@ const MEASURED: u16 = 1 << 9;
 const UPGRADED: u16 = 1 << 10;
 /// Its protocol had another transport before, which has told it `connection_made`.
 const RESUMED: u16 = 1 << 11;
+/// It keeps to a bandwidth.
+const LIMITED: u16 = 1 << 12;
 
 /// In which turn [`StreamTransport::settle`] is called, which decides whether `connection_lost` may
 /// be called in it (P-16).
@@ -184,7 +187,7 @@ impl<B: Backend> StreamTransport<B> {
     pub(crate) fn forget_loop(self: &Rc<Self>) {
         log::warn!(target: "tulipa", "{} was open when its event loop closed", self.backend.describe());
         self.key.set(None);
-        self.leave_word();
+        self.leave_word(None);
     }
 
     /// A turn of our own: the call that is owed, bytes to be salvaged, or those that were given back.

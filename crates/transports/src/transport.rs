@@ -6,8 +6,8 @@
 
 use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
-    Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, SendFile, SendFileError, WriteBufferCap,
-    WriteBufferLimits,
+    Bandwidth, Bytes, ExtraInfo, ExtraValue, InvalidLimits, Protocol, SendFile, SendFileError,
+    WriteBufferCap, WriteBufferLimits,
 };
 use futures::{Exception, Future, SchedulerExt};
 use std::any::{Any, type_name};
@@ -31,6 +31,13 @@ pub trait BaseTransport {
 
     /// A future that is done when it is over, whatever ended it: after `connection_lost`.
     fn wait_closed(&self) -> Future<()>;
+
+    /// Why the connection was lost: what [`Protocol::connection_lost`](crate::Protocol::connection_lost)
+    /// was given. `None` while it is there, and after an orderly end. A handle that was taken before the
+    /// end knows it afterwards; some transports that are not ours never do.
+    fn lost_reason(&self) -> Option<Exception> {
+        None
+    }
 
     /// What is known about the connection. It stays known after the end (X-1).
     fn extra_info(&self) -> ExtraInfo;
@@ -91,6 +98,14 @@ pub trait ReadTransport: BaseTransport {
     /// }
     /// ```
     fn push_back(&self, data: Vec<u8>);
+
+    /// Whether a protocol may go on with the rest of what it was given. Not after it has paused reading,
+    /// closed, sent a file, or set another protocol, or has pushed something back, all of which come
+    /// first; not while the output has reached its hard limit. A protocol that finds several messages in
+    /// what it is given asks between them, and pushes the rest back when the answer is no (P-20).
+    fn can_deliver(&self) -> bool {
+        self.is_reading()
+    }
 
     /// Takes out what was pushed back and is not delivered again yet.
     fn take_pushed_back(&self) -> Vec<u8>;
@@ -252,6 +267,16 @@ pub trait Transport: ReadTransport + WriteTransport {
     /// after its end the handle still answers what it can (X-1, X-8).
     fn handle(&self) -> Rc<dyn Transport>;
 
+    /// From now on reads and sends no faster than all of these allow, those that were given before
+    /// included. What waits counts as output: the water marks, `drained` and a close are as with a peer that
+    /// is slow, and so is the time that a close may take. Files are sent at that speed too. The end of file
+    /// and errors are noticed when reading goes on. By default, for a kind that cannot, nothing.
+    ///
+    /// It has nothing to do with [`pause_reading`](ReadTransport::pause_reading): neither undoes the other.
+    fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
+        let _ = (read, write);
+    }
+
     /// Calls `function` with the protocol; see [`TransportExt::with_protocol`].
     ///
     /// # Errors
@@ -294,8 +319,17 @@ pub trait TransportExt: Transport {
         self.set_boxed_protocol(Box::new(protocol));
     }
 
-    /// Calls `function` with the protocol, which must be a `P` (or a `Buffered<P>`), from outside of
-    /// it. What that causes is delivered and sent as after any method of the protocol.
+    /// Writes `line` and CR LF behind it. A line with a CR or LF in it would be several to the peer: it is
+    /// [refused](WriteRefusal::NotALine), so that nobody's text can pass for a line of its own.
+    fn send_line(&self, line: &[u8]) -> WriteState {
+        match memchr::memchr2(b'\r', b'\n', line) {
+            None => self.writelines(&[line, b"\r\n"]),
+            Some(_) => WriteState::Refused(WriteRefusal::NotALine),
+        }
+    }
+
+    /// Calls `function` with the protocol, which must be a `P` (or a `Buffered<P>`, or have a `P` inside, as
+    /// those in [`wrappers`](crate::wrappers) have), from outside of it. What that causes is delivered and sent as after any method of the protocol.
     ///
     /// # Errors
     /// [`ProtocolUnavailable`] while the protocol runs, if it is another type, or after the end.
@@ -319,22 +353,33 @@ pub trait TransportExt: Transport {
         let mut function = Some(function);
         let mut result = Err(ProtocolUnavailable::OtherType { expected: type_name::<P>() });
         self.with_boxed_protocol(&mut |protocol, transport| {
-            let protocol: &mut dyn Any = protocol;
-            let found = match protocol.is::<P>() {
-                true => protocol.downcast_mut::<P>(),
-                false => protocol.downcast_mut::<crate::Buffered<P>>().map(|outer| &mut outer.0),
-            };
-            if let Some(protocol) = found
-                && let Some(function) = function.take()
-            {
-                result = Ok(function(protocol, transport));
-            }
+            find(protocol, transport, &mut |protocol: &mut P, transport| {
+                if let Some(function) = function.take() {
+                    result = Ok(function(protocol, transport));
+                }
+            });
         })?;
         result
     }
 }
 
 impl<T: Transport + ?Sized> TransportExt for T {}
+
+/// Calls `function` with the protocol if it is a `P`, else with the `P` that it is around, if there is one.
+fn find<P: Any>(
+    protocol: &mut dyn Protocol,
+    transport: &dyn Transport,
+    function: &mut dyn FnMut(&mut P, &dyn Transport),
+) {
+    let any: &mut dyn Any = protocol;
+    if let Some(protocol) = any.downcast_mut::<P>() {
+        return function(protocol, transport);
+    }
+    if let Some(outer) = any.downcast_mut::<crate::Buffered<P>>() {
+        return function(&mut outer.0, transport);
+    }
+    protocol.with_inner(transport, &mut |inner, transport| find(inner, transport, function));
+}
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -379,6 +424,8 @@ pub enum WriteRefusal {
     OverCap,
     /// A file is being sent (X-18).
     SendingFile,
+    /// What was to be a line has a CR or LF in it.
+    NotALine,
     /// The connection was upgraded, and this is its transport of before: there is a new one (N-54).
     Upgraded,
 }
@@ -390,6 +437,7 @@ impl fmt::Display for WriteRefusal {
             WriteRefusal::AfterEof => "write after write_eof",
             WriteRefusal::ReadOnly => "the transport only reads",
             WriteRefusal::SendingFile => "a file is being sent",
+            WriteRefusal::NotALine => "a line has a line end in it",
             WriteRefusal::Upgraded => "the connection has another transport by now",
             WriteRefusal::OverCap => "the output that waits has reached its hard limit",
         })

@@ -124,6 +124,10 @@ impl Backend for SocketBackend {
         watched::detach(connection);
     }
 
+    fn peer(&self) -> Address {
+        self.peer.address().unwrap_or(Address::Unnamed)
+    }
+
     fn extra_info(connection: &Rc<StreamTransport<Self>>) -> ExtraInfo {
         let backend = connection.backend();
         let owner: Weak<StreamTransport<Self>> = Rc::downgrade(connection);

@@ -35,7 +35,7 @@ impl Default for CommonOptions {
             deadline: Duration::from_secs(30),
             limits: OutputLimits::default(),
             stream_limit: DEFAULT_LIMIT,
-            encryption: ClientEncryption::default(),
+            encryption: Default::default(),
         }
     }
 }
@@ -120,6 +120,17 @@ impl ConnectOptions {
             eyeballs: Eyeballs { delay: Some(Eyeballs::DELAY), first_count: None },
             common: CommonOptions::default(),
         }
+    }
+
+    /// The same once more; `None` for a socket, which is used once.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let target = match &self.target {
+            Target::Host { host, port } => Target::Host { host: host.clone(), port: *port },
+            Target::Address(address) => Target::Address(*address),
+            Target::Socket(_) => return None,
+        };
+        let common = self.common.clone();
+        Some(Self { target, common, ..*self })
     }
 
     /// Connects to addresses of this family only (N-13).
@@ -220,6 +231,17 @@ pub(crate) enum UnixTarget {
 impl UnixConnectOptions {
     fn to(target: UnixTarget) -> Self {
         Self { target, common: CommonOptions::default() }
+    }
+
+    /// The same once more; `None` for a socket, which is used once.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match &self.target {
+            UnixTarget::Path(path) => {
+                let target = UnixTarget::Path(path.clone());
+                Some(Self { target, common: self.common.clone() })
+            }
+            UnixTarget::Socket(_) => None,
+        }
     }
 
     common_options!();

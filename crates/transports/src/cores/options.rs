@@ -1,7 +1,7 @@
 //! [`CoresOptions`]: where to serve, on how many cores, and what to do when one fails.
 
 use super::Core;
-use crate::into_protocol::Factory;
+use crate::factory::BoxedFactory;
 use crate::server::{CommonOptions, Place};
 use crate::{ServerOptions, UnixServerOptions};
 use eventloop::{EventLoop, EventLoopBuilder};
@@ -169,7 +169,7 @@ impl CoresPlace {
     }
 }
 
-pub(super) type StartCore = Box<dyn Fn(Core) -> Result<Factory, Exception> + Send + Sync>;
+pub(super) type StartCore = Box<dyn Fn(Core) -> Result<BoxedFactory, Exception> + Send + Sync>;
 
 /// What all threads read.
 pub(super) struct Plan {

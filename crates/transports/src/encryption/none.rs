@@ -1,10 +1,10 @@
 //! What stands in for `encryption.rs` without the feature `tls`: nothing is encrypted.
 
-use crate::Protocol;
 use crate::backend::Backend;
 use crate::connect::{FactoryOnce, give_protocol};
 use crate::loop_shared::Owner;
 use crate::stream_transport::{Opened, StreamTransport};
+use crate::{Address, Protocol};
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -39,7 +39,7 @@ impl ServerEncryption {
         Ok(())
     }
 
-    pub(crate) fn layer(&self, _: &Rc<Owner>) -> Option<Box<dyn Protocol>> {
+    pub(crate) fn layer(&self, _: &Rc<Owner>, _: &Address) -> Option<Box<dyn Protocol>> {
         None
     }
 }

@@ -5,9 +5,9 @@ use super::intake::Intake;
 use super::listener::Listener;
 use super::options::CommonOptions;
 use super::shutdown::{Shutdown, ShutdownReport};
-use crate::backend::SocketBackend;
+use crate::backend::{Backend, SocketBackend};
 use crate::encryption::ServerEncryption;
-use crate::into_protocol::Factory;
+use crate::factory::BoxedFactory;
 use crate::limits::OutputLimits;
 use crate::loop_shared::{LoopShared, Owner, add_waiting};
 use crate::report_limit::ReportLimit;
@@ -59,7 +59,7 @@ pub(crate) struct ServerCore {
 /// What becomes of a connection that was accepted.
 pub(super) enum Consumer {
     /// It gets a protocol.
-    Protocols(Factory),
+    Protocols(BoxedFactory),
     /// Somebody else takes the socket.
     Sockets(Sink),
 }
@@ -266,8 +266,11 @@ impl ServerCore {
                 return;
             }
             Consumer::Protocols(factory) => {
-                let layer = self.encryption.layer(owner);
-                let made = layer.map_or_else(factory, |layer| Ok(Some(layer)));
+                let peer = backend.peer();
+                let made = match self.encryption.layer(owner, &peer) {
+                    Some(layer) => Ok(Some(layer)),
+                    None => factory.build(&peer),
+                };
                 self.put_back(consumer);
                 self.accept_made(made)
             }
@@ -305,7 +308,7 @@ impl ServerCore {
 
     pub(super) fn put_back(&self, consumer: Consumer) {
         if self.state.get() == State::Closed && self.handshakes.get() == 0 {
-            self.drop_consumer(consumer); // it closed its own server
+            self.retire(consumer); // it closed its own server
         } else {
             self.consumer.set(Some(consumer));
         }
@@ -369,7 +372,7 @@ impl ServerCore {
         }
         self.listeners.borrow_mut().clear();
         if self.handshakes.get() == 0 {
-            self.drop_kept_consumer();
+            self.retire_kept_consumer();
         }
         let forever = self.forever.borrow_mut().take();
         if let Some(forever) = forever {
@@ -382,7 +385,9 @@ impl ServerCore {
     /// a future, may own a handle of this very server.
     pub(super) fn loop_closed(&self) {
         self.state.set(State::Closed);
-        self.drop_kept_consumer();
+        if let Some(consumer) = self.consumer.take() {
+            self.drop_consumer(consumer);
+        }
         drop((self.wait_closed.take(), self.forever.take(), self.shutdowns.take()));
     }
 
@@ -488,9 +493,40 @@ impl ServerCore {
         self.counts.set(counts);
     }
 
-    pub(super) fn drop_kept_consumer(&self) {
+    /// Tells the factory that it is used from now on (W-1). If it cannot be, nothing is left.
+    pub(super) fn start_factory(&self) -> Result<(), Exception> {
+        let Some(mut consumer) = self.consumer.take() else { return Ok(()) };
+        let Consumer::Protocols(factory) = &mut consumer else {
+            self.consumer.set(Some(consumer));
+            return Ok(());
+        };
+        let started = factory.start();
+        match started {
+            Ok(()) => self.consumer.set(Some(consumer)),
+            Err(_) => {
+                self.drop_consumer(consumer);
+                self.close();
+            }
+        }
+        started
+    }
+
+    /// Tells the factory that it is not used any more (W-1), and drops it.
+    fn retire(&self, mut consumer: Consumer) {
+        if let Consumer::Protocols(factory) = &mut consumer
+            && let Err(exception) = factory.stop()
+        {
+            let message = "stop_factory() of a protocol factory panicked";
+            let context = ExceptionContext::with_exception(message, exception);
+            self.event_loop().call_exception_handler(context);
+        }
+        self.drop_consumer(consumer);
+    }
+
+    /// As [`retire`](ServerCore::retire), for the one that is in its place.
+    pub(super) fn retire_kept_consumer(&self) {
         if let Some(consumer) = self.consumer.take() {
-            self.drop_consumer(consumer);
+            self.retire(consumer);
         }
     }
 

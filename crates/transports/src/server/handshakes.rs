@@ -2,7 +2,7 @@
 //! some never do.
 
 use super::core::{Consumer, ServerCore};
-use crate::Protocol;
+use crate::{Address, Protocol};
 use futures::Exception;
 
 impl ServerCore {
@@ -16,15 +16,15 @@ impl ServerCore {
     pub(crate) fn handshake_ended(&self) {
         self.handshakes.set(self.handshakes.get() - 1);
         if self.handshakes.get() == 0 && self.is_closed() {
-            self.drop_kept_consumer();
+            self.retire_kept_consumer();
         }
     }
 
     /// The protocol of a connection whose handshake has succeeded; `None` if there will be none.
-    pub(crate) fn protocol_after_handshake(&self) -> Option<Box<dyn Protocol>> {
+    pub(crate) fn protocol_after_handshake(&self, peer: &Address) -> Option<Box<dyn Protocol>> {
         let mut consumer = self.consumer.take()?;
         let made = match &mut consumer {
-            Consumer::Protocols(factory) => factory(),
+            Consumer::Protocols(factory) => factory.build(peer),
             Consumer::Sockets(_) => Ok(None), // who takes sockets takes them before
         };
         self.put_back(consumer);

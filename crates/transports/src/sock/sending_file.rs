@@ -3,7 +3,7 @@
 use super::operation::{Attempt, Base, sealed::Work};
 use super::sending::flags;
 use crate::backend;
-use crate::send_file::{SendFile, SendFileError, Sink, Step, Transfer};
+use crate::send_file::{BYTES_A_TURN, SendFile, SendFileError, Sink, Step, Transfer};
 use eventloop::{AbstractEventLoopExt, Direction};
 use futures::{Exception, Future, SchedulerExt};
 use rustix::io::retry_on_intr;
@@ -64,7 +64,7 @@ impl Work for SendFileWork {
             Ok(transfer) => transfer,
             Err(exception) => return Attempt::Failed(exception),
         };
-        match transfer.step(base) {
+        match transfer.step(base, BYTES_A_TURN) {
             Step::Ended => Attempt::Done(transfer.sent()),
             Step::Blocked => {
                 self.stage = Stage::Sending(transfer);

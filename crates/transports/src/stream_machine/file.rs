@@ -21,7 +21,8 @@ impl StreamMachine {
 
     /// Whether what was written is sent, so that the file may be.
     pub(crate) fn may_send_file(&self) -> bool {
-        self.is_made() && !self.blocked && self.size() == 0 && self.file == FileState::Sending
+        let waits = self.waits_to_send();
+        self.is_made() && !waits && self.size() == 0 && self.file == FileState::Sending
     }
 
     /// A file is to follow what waits.

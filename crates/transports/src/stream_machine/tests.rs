@@ -127,6 +127,7 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
                 Err(WriteRefusal::AfterEof) => assert!(!closing && !model.only_writes),
                 Err(WriteRefusal::ReadOnly) => assert!(model.only_reads),
                 Err(WriteRefusal::SendingFile) => assert!(machine.has_file()),
+                Err(WriteRefusal::NotALine) => panic!("it knows no lines"),
                 Err(WriteRefusal::Upgraded) => unreachable!("the machine knows of no layers"),
             }
         }

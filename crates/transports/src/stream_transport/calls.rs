@@ -246,6 +246,7 @@ impl<B: Backend> StreamTransport<B> {
             timer.cancel();
         }
         self.stop_watching_budget();
+        self.stop_limiting();
         self.leave_waiting();
         if end == End::Orderly && self.backend.may_discard_input() {
             self.discard_input();
@@ -260,12 +261,12 @@ impl<B: Backend> StreamTransport<B> {
         self.drop_unread();
         if let Some(opened) = self.if_rare(|rare| rare.opened.take()) {
             // If it was called off, nobody waits for this.
-            let _ = opened.set_exception(reason.unwrap_or_else(closed_too_early));
+            let _ = opened.set_exception(reason.clone().unwrap_or_else(closed_too_early));
         }
         if let Some(protocol) = self.protocol.take() {
             self.drop_protocol(protocol);
         }
-        self.leave_word();
+        self.leave_word(reason);
         if let Some(server) = &self.owner.server
             && !B::IS_LAYER
         {

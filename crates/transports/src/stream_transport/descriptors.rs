@@ -100,6 +100,7 @@ impl<B: Backend> StreamTransport<B> {
             let outgoing = &mut all.outgoing;
             let with = outgoing.front()?.before == 0;
             let end = outgoing.get(usize::from(with)).map_or(unsent.len(), |next| next.before);
+            let end = end.min(unsent.len()); // less than all may be allowed
             let outcome = match outgoing.front() {
                 Some(first) if with => {
                     self.backend.send_with_descriptors(&unsent[..end], &first.descriptors)

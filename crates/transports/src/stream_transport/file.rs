@@ -5,7 +5,7 @@
 
 use super::StreamTransport;
 use crate::backend::Backend;
-use crate::send_file::{ReadBlock, SendFile, SendFileError, Sink, Step, Transfer};
+use crate::send_file::{BYTES_A_TURN, ReadBlock, SendFile, SendFileError, Sink, Step, Transfer};
 use eventloop::AbstractEventLoopExt;
 use futures::{Exception, Future, SchedulerExt};
 use std::io;
@@ -67,7 +67,14 @@ impl<B: Backend> StreamTransport<B> {
         if job.future.done() {
             return self.end_file(*job, None);
         }
-        let step = job.transfer.step(&self.backend);
+        let most = self.most_to_send(BYTES_A_TURN);
+        if most == 0 {
+            self.rare(|rare| rare.file = Some(job));
+            return self.review_waiting(); // the bandwidth's timer goes on
+        }
+        let before = job.transfer.sent();
+        let step = job.transfer.step(&self.backend, most);
+        self.was_sent(usize::try_from(job.transfer.sent() - before).unwrap_or(usize::MAX));
         self.account_file(&mut job);
         match step {
             Step::Ended => {

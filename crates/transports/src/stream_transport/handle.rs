@@ -7,9 +7,9 @@ use super::{StreamTransport, UPGRADED};
 use crate::backend::Backend;
 use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
-    BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable, ReadTransport,
-    SendFile, SendFileError, Transport, WriteBufferCap, WriteBufferLimits, WriteRefusal,
-    WriteState, WriteTransport,
+    Bandwidth, BaseTransport, Bytes, ExtraInfo, InvalidLimits, Protocol, ProtocolUnavailable,
+    ReadTransport, SendFile, SendFileError, Transport, WriteBufferCap, WriteBufferLimits,
+    WriteRefusal, WriteState, WriteTransport,
 };
 use futures::{Exception, Future, Scheduler, SchedulerExt};
 use std::cell::OnceCell;
@@ -101,6 +101,10 @@ impl<B: Backend> BaseTransport for StreamHandle<B> {
         future
     }
 
+    fn lost_reason(&self) -> Option<Exception> {
+        self.ended.get().and_then(|ended| ended.reason.clone())
+    }
+
     fn extra_info(&self) -> ExtraInfo {
         match (self.known(), self.ended.get()) {
             (Some(connection), _) => B::extra_info(&connection),
@@ -142,6 +146,10 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
         if let Some(connection) = self.connection() {
             connection.push_back(data);
         }
+    }
+
+    fn can_deliver(&self) -> bool {
+        self.connection().is_some_and(|connection| connection.can_deliver())
     }
 
     fn take_pushed_back(&self) -> Vec<u8> {
@@ -287,6 +295,12 @@ impl<B: Backend> Transport for StreamHandle<B> {
                 };
                 Rc::new(Self { connection, is_of_layer: false, ended: self.ended.clone() })
             }
+        }
+    }
+
+    fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
+        if let Some(connection) = self.connection() {
+            connection.limit_bandwidth(read, write);
         }
     }
 

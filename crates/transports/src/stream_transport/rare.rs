@@ -1,6 +1,7 @@
 //! [`Rare`]: what most connections never need, or only for a moment. It is made on demand, and freed
 //! when nothing is left in it.
 
+use super::bandwidth::Limited;
 use super::budget::Watched;
 use super::descriptors::Descriptors;
 use super::file::{FileJob, FileOutcome};
@@ -30,6 +31,8 @@ pub(super) struct Rare<B: Backend> {
     pub(super) handle: Weak<StreamHandle<B>>,
     /// Ends a close that takes too long.
     pub(super) linger: Option<TimerHandle>,
+    /// The bandwidth that it keeps to.
+    pub(super) limited: Option<Box<Limited>>,
     /// What is known for its budget.
     pub(super) watched: Option<Box<Watched>>,
     /// Whose `create_connection` this is.
@@ -60,6 +63,7 @@ impl<B: Backend> Default for Rare<B> {
             closed: Vec::new(),
             handle: Weak::new(),
             linger: None,
+            limited: None,
             watched: None,
             opened: None,
             connecting: None,
@@ -87,6 +91,7 @@ impl<B: Backend> Rare<B> {
             && self.closed.is_empty()
             && self.handle.strong_count() == 0
             && self.linger.is_none()
+            && self.limited.is_none()
             && self.watched.is_none()
             && self.opened.is_none()
             && self.connecting.is_none()
@@ -127,13 +132,14 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Leaves in the user's handle what it is to answer after the end.
-    pub(crate) fn leave_word(self: &Rc<Self>) {
+    pub(crate) fn leave_word(self: &Rc<Self>, reason: Option<Exception>) {
         let Some(handle) = self.if_rare(|rare| rare.handle.upgrade()) else { return };
         let info = B::extra_info(self);
         handle.end(Ended {
             scheduler: self.event_loop().to_rc(),
             peername: info.peername,
             sockname: info.sockname,
+            reason,
             tls: info.tls,
             limits: self.machine.borrow().limits().marks,
             dropped_writes: Cell::new(self.rare(|rare| rare.dropped_writes)),
@@ -147,6 +153,7 @@ pub(super) struct Ended {
     pub(super) scheduler: Rc<dyn Scheduler>,
     pub(super) peername: Option<Address>,
     pub(super) sockname: Option<Address>,
+    pub(super) reason: Option<Exception>,
     pub(super) tls: Option<Rc<TlsInfo>>,
     pub(super) limits: WriteBufferLimits,
     pub(super) dropped_writes: Cell<u64>,

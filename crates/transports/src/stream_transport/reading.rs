@@ -73,8 +73,12 @@ impl<B: Backend> StreamTransport<B> {
                 break;
             }
             let again = self.machine.borrow().has_unread();
-            match self.read_once(&mut buffer) {
+            let most = self.most_to_read(buffer.len());
+            match self.read_once(&mut buffer[..most]) {
                 Read::Delivered { count, filled } => {
+                    if !again {
+                        self.was_read(count);
+                    }
                     total += count;
                     more = filled;
                 }
@@ -140,7 +144,7 @@ impl<B: Backend> StreamTransport<B> {
         let read = self.run_named(&method, |protocol, transport| {
             let Some(protocol) = protocol.as_buffered() else { return Read::Stopped };
             let space = protocol.get_buffer(transport, None);
-            let size = space.len().min(BYTES_A_TURN); // P-11
+            let size = self.most_to_read(space.len().min(BYTES_A_TURN)); // P-11
             if !self.machine.borrow().may_read() {
                 return Read::Stopped;
             }

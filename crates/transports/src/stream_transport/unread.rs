@@ -90,6 +90,15 @@ impl<B: Backend> StreamTransport<B> {
         self.requested();
     }
 
+    /// See [`ReadTransport::can_deliver`](crate::ReadTransport::can_deliver).
+    pub(super) fn can_deliver(&self) -> bool {
+        let may_read = {
+            let machine = self.machine.borrow();
+            machine.may_read() && !machine.has_unread()
+        };
+        may_read && self.if_rare(|rare| rare.successor.is_some().then_some(())).is_none()
+    }
+
     /// See [`ReadTransport::take_pushed_back`](crate::ReadTransport::take_pushed_back).
     pub(super) fn take_pushed_back(&self) -> Vec<u8> {
         if !self.machine.borrow().has_unread() {

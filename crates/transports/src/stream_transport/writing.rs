@@ -1,6 +1,6 @@
 //! Writing: collected, sent together, and only what is left over waits.
 
-use super::{DIRTY, MEASURED, RUNNING, StreamTransport, Turn, UPGRADED, WAITING};
+use super::{DIRTY, LIMITED, MEASURED, RUNNING, StreamTransport, Turn, UPGRADED, WAITING};
 use crate::backend::Backend;
 use crate::loop_shared::{Waiting, add_waiting};
 use crate::stream_machine::End;
@@ -24,7 +24,7 @@ impl<B: Backend> StreamTransport<B> {
             return WriteState::Refused(refusal);
         }
         let passes = total > 0 && self.machine.borrow().passes_high_mark(total);
-        if passes && !self.has_outgoing_descriptors() {
+        if passes && !self.has_outgoing_descriptors() && !self.is(LIMITED) {
             self.send_through(parts, total);
         } else {
             self.with_machine(|machine| {
@@ -32,6 +32,9 @@ impl<B: Backend> StreamTransport<B> {
                     machine.push(part, || self.shared().take_output());
                 }
             });
+            if passes && self.is(LIMITED) {
+                self.flush();
+            }
         }
         self.requested();
         self.write_state()
@@ -77,7 +80,10 @@ impl<B: Backend> StreamTransport<B> {
             Err(refusal) => refusal,
         };
         match refusal {
-            WriteRefusal::AfterEof | WriteRefusal::ReadOnly | WriteRefusal::SendingFile => {}
+            WriteRefusal::AfterEof
+            | WriteRefusal::ReadOnly
+            | WriteRefusal::SendingFile
+            | WriteRefusal::NotALine => {}
             WriteRefusal::Closed | WriteRefusal::Upgraded => self.count_dropped_write(),
             WriteRefusal::OverCap => {
                 let policy = self.machine.borrow().limits().cap.policy;
@@ -150,20 +156,27 @@ impl<B: Backend> StreamTransport<B> {
     /// Sends what waits, as far as the system takes it, then shuts our direction if that is due.
     pub(super) fn flush(self: &Rc<Self>) {
         loop {
-            let (tried, outcome) = {
-                let machine = self.machine.borrow();
-                if !machine.may_send() {
-                    break;
-                }
-                self.send_front(machine.unsent())
-            };
+            let size = self.machine.borrow().size();
+            if !self.machine.borrow().may_send() {
+                break;
+            }
+            let most = self.most_to_send(size);
+            if most == 0 {
+                self.with_machine(|machine| machine.output_waits());
+                self.review_waiting();
+                break;
+            }
+            let (tried, outcome) = self.send_front(&self.machine.borrow().unsent()[..most]);
             match outcome {
-                Ok(sent) => self.with_machine(|machine| {
-                    machine.sent(sent);
-                    if sent < tried {
-                        machine.block();
-                    }
-                }),
+                Ok(sent) => {
+                    self.was_sent(sent);
+                    self.with_machine(|machine| {
+                        machine.sent(sent);
+                        if sent < tried {
+                            machine.block();
+                        }
+                    });
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.with_machine(|machine| machine.block());
                 }

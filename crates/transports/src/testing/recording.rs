@@ -175,6 +175,13 @@ impl ReadTransport for RecordingTransport {
         self.note(Request::PushBack(data));
     }
 
+    fn can_deliver(&self) -> bool {
+        let successor = self.state.protocol.take();
+        let replaced = successor.is_some();
+        self.state.protocol.set(successor);
+        self.is_reading() && !replaced && self.state.pushed_back.borrow().is_empty()
+    }
+
     fn take_pushed_back(&self) -> Vec<u8> {
         self.state.pushed_back.take()
     }

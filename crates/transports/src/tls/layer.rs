@@ -244,7 +244,7 @@ impl Drop for TlsLayer {
         if let Some(connection) = self.connection()
             && !connection.is_over()
         {
-            connection.leave_word();
+            connection.leave_word(None);
         }
     }
 }

@@ -2,12 +2,16 @@
 
 use crate::support::*;
 use eventloop::TestLoop;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use tulipa_transports::testing::{LifeCycleLog, MemoryLoop, MemoryOptions};
-use tulipa_transports::{Bytes, NetworkLoop, Protocol, Transport};
+use tulipa_transports::wrappers::{
+    ConnectionLimits, ProtocolWrapper, ProxyHeader, ProxyProtocol, TrafficLog, TrustedProxies, wrap,
+};
+use tulipa_transports::{Address, Bytes, IntoProtocol, NetworkLoop, Protocol, Transport};
 
 /// A kind of stream transport.
 pub(crate) struct Kind {
@@ -39,6 +43,9 @@ const KINDS: &[Kind] = &[
         half_close: true,
         connect: memory_with_trouble,
     },
+    Kind { name: "memory, in wrappers", duplex: true, half_close: true, connect: in_wrappers },
+    Kind { name: "memory with trouble, logged", duplex: true, half_close: true, connect: logged },
+    Kind { name: "TCP behind a proxy", duplex: true, half_close: true, connect: behind_a_proxy },
     #[cfg(feature = "tls")]
     Kind { name: "TLS", duplex: true, half_close: false, connect: tls::in_memory },
     #[cfg(feature = "tls")]
@@ -129,6 +136,14 @@ pub(crate) fn finish(event_loop: &TestLoop, logs: [&LifeCycleLog; 2]) {
 }
 
 fn tcp(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
+    let (client, server) = small_tcp_sockets();
+    let left = event_loop.create_connection(move || left, client);
+    let right = event_loop.connect_accepted_socket(move || right, server);
+    opened(event_loop, left, right)
+}
+
+/// Connected sockets that hold little.
+fn small_tcp_sockets() -> (TcpStream, TcpStream) {
     use socket2::{Domain, SockRef, Socket, Type};
     const SMALL: usize = 32 * 1024;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -139,9 +154,7 @@ fn tcp(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>)
     client.connect(&listener.local_addr().unwrap().into()).unwrap();
     let (server, _) = listener.accept().unwrap();
     SockRef::from(&server).set_send_buffer_size(SMALL).unwrap();
-    let left = event_loop.create_connection(move || left, std::net::TcpStream::from(client));
-    let right = event_loop.connect_accepted_socket(move || right, server);
-    opened(event_loop, left, right)
+    (client.into(), server)
 }
 
 fn unix(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
@@ -168,6 +181,58 @@ fn memory_with_trouble(
     right: Box<dyn Protocol>,
 ) -> Pair {
     in_memory(event_loop, left, right, MemoryOptions::default().trouble(1000))
+}
+
+/// Each protocol inside of several wrappers.
+fn in_wrappers(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
+    struct Around;
+    impl ProtocolWrapper for Around {}
+    let limits = ConnectionLimits::new().total(2);
+    let inside = |protocol: Box<dyn Protocol>| {
+        let factory = wrap(|| Around, limits.wrap(wrap(|| Around, once(protocol))));
+        made_by(factory)
+    };
+    let pair = in_memory(event_loop, inside(left), inside(right), MemoryOptions::default());
+    assert_eq!(limits.refused(), 0);
+    pair
+}
+
+/// Each protocol inside of a log, for which the bytes of buffered ones are copied.
+fn logged(event_loop: &TestLoop, left: Box<dyn Protocol>, right: Box<dyn Protocol>) -> Pair {
+    let log = TrafficLog::new().to(|line| assert!(line.starts_with('#')));
+    let inside = |protocol: Box<dyn Protocol>| made_by(log.wrap(once(protocol)));
+    let options = MemoryOptions::default().trouble(2000);
+    in_memory(event_loop, inside(left), inside(right), options)
+}
+
+/// The right protocol begins when the header is there.
+fn behind_a_proxy(
+    event_loop: &TestLoop,
+    left: Box<dyn Protocol>,
+    right: Box<dyn Protocol>,
+) -> Pair {
+    let (client, server) = small_tcp_sockets();
+    let header = ProxyHeader::new(Address::Unnamed, Address::Unnamed).to_v2().unwrap();
+    (&client).write_all(&header).unwrap();
+    let proxied = ProxyProtocol::new(TrustedProxies::everybody()).wrap_factory(once(right));
+    let left = event_loop.create_connection(move || left, client);
+    let right = event_loop.connect_accepted_socket(proxied, server);
+    let pair = opened(event_loop, left, right);
+    // The header is read, and the protocol told.
+    for _ in 0..3 {
+        event_loop.run_ready_now();
+    }
+    pair
+}
+
+/// A factory of one protocol.
+fn once(protocol: Box<dyn Protocol>) -> impl FnMut() -> Option<Box<dyn Protocol>> + 'static {
+    let mut protocol = Some(protocol);
+    move || protocol.take()
+}
+
+fn made_by<T: IntoProtocol>(mut factory: impl FnMut() -> T) -> Box<dyn Protocol> {
+    factory().into_protocol().unwrap().unwrap()
 }
 
 fn in_memory(

@@ -216,3 +216,43 @@ fn n51_while_a_file_is_sent_what_was_given_back_waits() {
         pair.end(&event_loop, [&left, &right]);
     });
 }
+
+#[test]
+fn p20_a_protocol_is_told_whether_it_may_go_on_with_the_rest() {
+    type Ask = fn(&dyn Transport);
+    let stops: [(&str, Ask); 6] = [
+        ("pause_reading", |transport| transport.pause_reading()),
+        ("close", |transport| transport.close()),
+        ("abort", |transport| transport.abort()),
+        ("set_protocol", |transport| transport.set_protocol(Hooks::new())),
+        ("push_back", |transport| transport.push_back(b"x".to_vec())),
+        ("nothing", |_| {}),
+    ];
+    each(|kind| {
+        for (name, ask) in stops {
+            let event_loop = TestLoop::new();
+            let answer = Slot::<Option<bool>>::new();
+            let answered = answer.clone();
+            let (right, log) = Hooks::new()
+                .data(move |transport, _| {
+                    if answered.get().is_none() {
+                        assert!(transport.can_deliver());
+                        ask(transport);
+                        answered.set(Some(transport.can_deliver()));
+                    }
+                })
+                .recorded();
+            let (left, left_log) = Hooks::new().recorded();
+            let pair = kind.connect(&event_loop, left, right);
+            pair.left.write(b"tulip");
+            run_until(&event_loop, || answer.get().is_some());
+            assert_eq!(answer.get(), Some(name == "nothing"), "{name}");
+            pair.left.abort();
+            pair.right.abort();
+            run_until(&event_loop, || event_loop.open_connections() == 0);
+            assert!(!pair.right.can_deliver());
+            log.check();
+            left_log.check_ended();
+        }
+    });
+}

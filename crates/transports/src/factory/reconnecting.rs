@@ -1,0 +1,533 @@
+//! [`ReconnectingClient`]: keeps a client's connection up (W-4, W-6).
+//!
+//! Invariant: exactly one thing is under way: a pause, an attempt, a connection, or nothing any more. What
+//! users gave (the closure that connects, the observer, chance) runs in turns of the client's own with
+//! nothing borrowed, so none of it is ever called from inside itself.
+
+use super::active::{AtWork, keep, release};
+use super::reconnect_options::{Observer, Random};
+use super::{Backoff, ClientEvent, ReconnectOptions};
+use crate::Transport;
+use crate::loop_shared::add_waiting;
+use crate::stream_transport::Opened;
+use eventloop::AbstractEventLoop;
+use futures::{
+    CancelledError, Exception, ExceptionContext, Future, Instant, SchedulerExt, ScopeMember,
+    TimerHandle, catch,
+};
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Keeps a client's connection up. Made by
+/// [`create_reconnecting_client`](crate::NetworkLoop::create_reconnecting_client): connects, and connects again after a while when that fails, or when the
+/// connection is lost. Twisted's `ReconnectingClientFactory` and `ClientService`.
+///
+/// What connecting is, a closure says: any creator of a transport, with all of its options. How long the
+/// pauses are says a [`Backoff`], which grows by itself and is [reset](ReconnectingClient::reset_delay) by
+/// whoever knows what a success is. Time is the loop's.
+///
+/// It is a handle: clones name the same client, and dropping all of them stops nothing: the loop keeps it
+/// until it is [stopped](ReconnectingClient::stop_trying) or [closed](ReconnectingClient::close), or has no
+/// attempts left.
+///
+/// # Examples
+/// ```
+/// use eventloop::{EventLoop, prelude::*};
+/// use tulipa_transports::{
+///     NetworkLoop, Protocol, ReconnectOptions, ReconnectingClient, Transport, prelude::*,
+/// };
+///
+/// /// Says who it is each time the connection is there.
+/// struct Agent { client: ReconnectingClient }
+/// impl Protocol for Agent {
+///     fn connection_made(&mut self, transport: &dyn Transport) {
+///         transport.write(b"agent 7\n");
+///     }
+///     fn data_received(&mut self, _: &dyn Transport, _welcome: &[u8]) {
+///         self.client.reset_delay(); // we are wanted here
+///     }
+/// }
+/// # struct Quiet;
+/// # impl Protocol for Quiet {
+/// #     fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+/// # }
+///
+/// let event_loop = EventLoop::new()?;
+/// # let server = event_loop.create_server(|| Quiet, ("127.0.0.1", 0)).result()?;
+/// # let address = ("127.0.0.1", server.addresses()[0].port().unwrap());
+/// let connect = move |client: &ReconnectingClient| {
+///     let agent = Agent { client: client.clone() };
+///     client.get_loop().create_connection(move || agent, address)
+/// };
+/// let client = event_loop.create_reconnecting_client(connect, ReconnectOptions::default());
+/// let transport = event_loop.run_until_complete(&client.when_connected())?;
+/// # drop(transport);
+/// client.close();
+/// event_loop.run_until_complete(&client.wait_closed())?;
+/// # Ok::<(), futures::Exception>(())
+/// ```
+#[derive(Clone)]
+pub struct ReconnectingClient {
+    core: Rc<Core>,
+}
+
+/// What those who wait for a connection get from a [`ReconnectingClient`] that tries no more.
+/// (`Error::source` is the last failure, if there was one.)
+#[derive(Clone, Debug)]
+pub struct StoppedError {
+    last: Option<Exception>,
+}
+
+impl StoppedError {
+    /// The last failure, or why the last connection was lost.
+    pub fn last(&self) -> Option<&Exception> {
+        self.last.as_ref()
+    }
+}
+
+impl fmt::Display for StoppedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client has stopped connecting")?;
+        match &self.last {
+            Some(last) => write!(f, ": {last}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for StoppedError {}
+
+impl ReconnectingClient {
+    pub(crate) fn start(
+        event_loop: Rc<dyn AbstractEventLoop>,
+        connect: impl FnMut(&ReconnectingClient) -> Opened + 'static,
+        options: ReconnectOptions,
+    ) -> Self {
+        let ReconnectOptions { backoff, reset_after, random, observer } = options;
+        let core = Rc::new(Core {
+            event_loop,
+            connect: Cell::new(Some(Box::new(connect))),
+            random: Cell::new(Some(random)),
+            observer: Cell::new(observer),
+            backoff: RefCell::new(backoff),
+            reset_after,
+            trying: Cell::new(true),
+            gave_up: Cell::new(false),
+            state: RefCell::new(State::Pausing(None)),
+            last: RefCell::new(None),
+            waiting: RefCell::default(),
+            closed: RefCell::default(),
+        });
+        keep(&*core.event_loop, &core);
+        core.pause(Duration::ZERO);
+        Self { core }
+    }
+
+    /// The loop that it belongs to.
+    pub fn get_loop(&self) -> Rc<dyn AbstractEventLoop> {
+        self.core.event_loop.clone()
+    }
+
+    /// The connection, if it is there.
+    pub fn transport(&self) -> Option<Rc<dyn Transport>> {
+        match &*self.core.state.borrow() {
+            State::Connected(transport) => Some(transport.clone()),
+            State::Pausing(_) | State::Connecting(_) | State::Ended => None,
+        }
+    }
+
+    /// A future of the connection: of the one that is there, unless it is closing, or else the next one.
+    /// It fails with [`StoppedError`] if there will be none.
+    pub fn when_connected(&self) -> Future<Rc<dyn Transport>> {
+        self.wait_for_connection(None)
+    }
+
+    /// As [`when_connected`](ReconnectingClient::when_connected), but fails with the attempt's error when
+    /// so many from now on have failed (Twisted's `failAfterFailures`). At least one is awaited.
+    pub fn when_connected_within(&self, attempts: u32) -> Future<Rc<dyn Transport>> {
+        self.wait_for_connection(Some(attempts.max(1)))
+    }
+
+    /// Begins the waiting times anew: call it when the connection was a success, not merely there (W-4).
+    pub fn reset_delay(&self) {
+        self.core.backoff.borrow_mut().reset();
+    }
+
+    /// Makes no more attempts: a pause, or the attempt that is under way, is called off. A connection that
+    /// is there stays. Idempotent.
+    pub fn stop_trying(&self) {
+        self.core.stop_trying();
+    }
+
+    /// Ends the pause: the next attempt begins at once, in a turn of its own. Does nothing at other times.
+    pub fn retry_now(&self) {
+        if self.core.is_pausing() {
+            self.core.pause(Duration::ZERO);
+        }
+    }
+
+    /// Stops trying, and closes the connection, which still sends what was written. Idempotent.
+    pub fn close(&self) {
+        self.stop_trying();
+        if let Some(transport) = self.transport() {
+            transport.close();
+        }
+    }
+
+    /// A future that is done when it has stopped and there is no connection. It fails with the last error
+    /// if it stopped because there are no attempts left.
+    pub fn wait_closed(&self) -> Future<()> {
+        let future: Future<()> = self.core.event_loop.create_future();
+        if self.is_ended() {
+            // It is new, hence pending.
+            let _ = future.set_outcome(self.core.how_it_ended());
+        } else {
+            let given_up = add_waiting(&mut self.core.closed.borrow_mut(), &future);
+            drop(given_up); // what they hold is the user's
+        }
+        future
+    }
+
+    /// Whether it makes attempts when they are needed.
+    pub fn is_trying(&self) -> bool {
+        self.core.trying.get()
+    }
+
+    /// How many attempts were made because others failed, since the last reset.
+    pub fn retries(&self) -> u32 {
+        self.core.backoff.borrow().retries()
+    }
+
+    /// The last failure, or the reason for which the last connection was lost.
+    pub fn last_error(&self) -> Option<Exception> {
+        self.core.last.borrow().clone()
+    }
+
+    fn is_ended(&self) -> bool {
+        matches!(&*self.core.state.borrow(), State::Ended)
+    }
+
+    fn wait_for_connection(&self, attempts: Option<u32>) -> Future<Rc<dyn Transport>> {
+        let future: Future<Rc<dyn Transport>> = self.core.event_loop.create_future();
+        match self.transport().filter(|transport| !transport.is_closing()) {
+            // It is new, hence pending.
+            Some(transport) => drop(future.set_result(transport)),
+            None if self.is_ended() || !self.is_trying() => {
+                let _ = future.set_exception(self.core.stopped());
+            }
+            None => self.core.add_waiting(Waiting { future: future.clone(), attempts }),
+        }
+        future
+    }
+}
+
+impl fmt::Debug for ReconnectingClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &*self.core.state.borrow() {
+            State::Pausing(_) => "pausing",
+            State::Connecting(_) => "connecting",
+            State::Connected(_) => "connected",
+            State::Ended => "ended",
+        };
+        write!(f, "ReconnectingClient({state}, {} retries)", self.retries())
+    }
+}
+
+/// A scope that ends closes the client, and aborts its connection when the deadline is over.
+impl ScopeMember for ReconnectingClient {
+    fn close(&self) {
+        ReconnectingClient::close(self);
+    }
+
+    fn abort(&self) {
+        self.stop_trying();
+        if let Some(transport) = self.transport() {
+            transport.abort();
+        }
+    }
+
+    fn closed(&self) -> Future<()> {
+        self.wait_closed()
+    }
+}
+
+type Connect = Box<dyn FnMut(&ReconnectingClient) -> Opened>;
+
+struct Core {
+    event_loop: Rc<dyn AbstractEventLoop>,
+    /// These three are out of their places while they run, and gone at the end.
+    connect: Cell<Option<Connect>>,
+    random: Cell<Option<Random>>,
+    observer: Cell<Option<Observer>>,
+    backoff: RefCell<Backoff>,
+    reset_after: Option<Duration>,
+    trying: Cell<bool>,
+    /// It stopped by itself, because there were no attempts left.
+    gave_up: Cell<bool>,
+    state: RefCell<State>,
+    last: RefCell<Option<Exception>>,
+    waiting: RefCell<Vec<Waiting>>,
+    closed: RefCell<Vec<Future<()>>>,
+}
+
+enum State {
+    /// Until the next attempt begins; `None` while it does.
+    Pausing(Option<TimerHandle>),
+    Connecting(Opened),
+    Connected(Rc<dyn Transport>),
+    Ended,
+}
+
+/// Somebody who waits for the connection.
+struct Waiting {
+    future: Opened,
+    /// How many attempts may fail.
+    attempts: Option<u32>,
+}
+
+impl Core {
+    /// Waits, then begins an attempt.
+    fn pause(self: &Rc<Self>, delay: Duration) {
+        let core = Rc::downgrade(self);
+        let timer = self.event_loop.call_later(delay, move || {
+            if let Some(core) = core.upgrade() {
+                core.begin();
+            }
+        });
+        if let State::Pausing(Some(before)) = self.set_state(State::Pausing(Some(timer))) {
+            before.cancel();
+        }
+    }
+
+    fn begin(self: &Rc<Self>) {
+        drop(self.set_state(State::Pausing(None)));
+        if self.trying.get() {
+            self.tell(ClientEvent::Connecting);
+        }
+        if !self.trying.get() {
+            return self.end();
+        }
+        let Some(mut connect) = self.connect.take() else { return };
+        let client = ReconnectingClient { core: self.clone() };
+        let attempt = catch(|| connect(&client));
+        self.connect.set(Some(connect));
+        let attempt = match attempt {
+            Ok(attempt) => attempt,
+            Err(panic) => {
+                self.report("the closure that connects a client panicked", panic.clone());
+                return self.failed(panic);
+            }
+        };
+        drop(self.set_state(State::Connecting(attempt.clone())));
+        if !self.trying.get() {
+            attempt.cancel(); // it was stopped from inside of `connect`
+        }
+        let core = Rc::downgrade(self);
+        attempt.add_done_callback(move |attempt| {
+            if let Some(core) = core.upgrade() {
+                core.attempt_ended(attempt.take());
+            }
+        });
+    }
+
+    fn attempt_ended(self: &Rc<Self>, outcome: Result<Rc<dyn Transport>, Exception>) {
+        match outcome {
+            Ok(transport) if !self.trying.get() => {
+                transport.abort(); // it was stopped too late to be cancelled
+                self.failed(CancelledError::new().into());
+            }
+            Ok(transport) => self.connected(transport),
+            Err(exception) => self.failed(exception),
+        }
+    }
+
+    fn connected(self: &Rc<Self>, transport: Rc<dyn Transport>) {
+        let since = self.event_loop.time();
+        drop(self.set_state(State::Connected(transport.clone())));
+        let core = Rc::downgrade(self);
+        let watched = transport.clone();
+        transport.wait_closed().add_done_callback(move |_| {
+            if let Some(core) = core.upgrade() {
+                core.lost(watched.lost_reason(), since);
+            }
+        });
+        let waiting = self.waiting.take();
+        for one in waiting {
+            // One that was cancelled waits no more.
+            let _ = one.future.set_result(transport.clone());
+        }
+        self.tell(ClientEvent::Connected(transport));
+    }
+
+    fn failed(self: &Rc<Self>, reason: Exception) {
+        if !reason.is_cancelled() || self.trying.get() {
+            drop(self.last.replace(Some(reason.clone())));
+        }
+        self.fail_those_who_waited_enough(&reason);
+        self.go_on(|retry_in| ClientEvent::ConnectionFailed { reason, retry_in });
+    }
+
+    fn lost(self: &Rc<Self>, reason: Option<Exception>, since: Instant) {
+        drop(self.last.replace(reason.clone()));
+        let up = self.event_loop.time() - since;
+        if self.reset_after.is_some_and(|enough| up >= enough) {
+            self.backoff.borrow_mut().reset();
+        }
+        self.go_on(|retry_in| ClientEvent::ConnectionLost { reason, retry_in });
+    }
+
+    /// There is no connection: another attempt after a pause, or the end.
+    fn go_on(self: &Rc<Self>, event: impl FnOnce(Option<Duration>) -> ClientEvent) {
+        let retry_in = self.next_delay();
+        self.gave_up.set(retry_in.is_none() && self.trying.get());
+        match retry_in {
+            Some(delay) => self.pause(delay),
+            None => drop(self.set_state(State::Pausing(None))),
+        }
+        self.tell(event(retry_in));
+        if retry_in.is_none() {
+            self.end();
+        }
+    }
+
+    fn next_delay(&self) -> Option<Duration> {
+        if !self.trying.get() {
+            return None;
+        }
+        let mut random = self.random.take()?;
+        // The backoff is copied: chance is user code.
+        let mut backoff = self.backoff.borrow().clone();
+        let delay = catch(|| backoff.next_delay(&mut || random()));
+        self.random.set(Some(random));
+        match delay {
+            Ok(delay) => {
+                *self.backoff.borrow_mut() = backoff;
+                delay
+            }
+            Err(panic) => {
+                self.report("the source of chance of a client panicked", panic);
+                let mut backoff = self.backoff.borrow_mut();
+                backoff.next_delay(&mut || 0.5)
+            }
+        }
+    }
+
+    fn stop_trying(self: &Rc<Self>) {
+        if !self.trying.replace(false) {
+            return;
+        }
+        let attempt = match &*self.state.borrow() {
+            State::Connecting(attempt) => Some(attempt.clone()),
+            State::Pausing(_) | State::Connected(_) | State::Ended => None,
+        };
+        if let Some(attempt) = attempt {
+            attempt.cancel(); // its end is the client's
+        } else if self.is_pausing() {
+            self.pause(Duration::ZERO); // in a turn of its own
+        }
+        self.fail_all_who_wait();
+    }
+
+    /// There will be no connection any more.
+    fn end(self: &Rc<Self>) {
+        self.trying.set(false);
+        drop(self.set_state(State::Ended));
+        release(&*self.event_loop, self);
+        self.drop_what_users_gave();
+        self.fail_all_who_wait();
+        let closed = self.closed.take();
+        for future in closed {
+            // One that was cancelled waits no more.
+            let _ = future.set_outcome(self.how_it_ended());
+        }
+    }
+    fn is_pausing(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Pausing(Some(_)))
+    }
+
+    fn how_it_ended(&self) -> Result<(), Exception> {
+        match self.gave_up.get() {
+            true => Err(self.stopped()),
+            false => Ok(()),
+        }
+    }
+
+    fn stopped(&self) -> Exception {
+        StoppedError { last: self.last.borrow().clone() }.into()
+    }
+
+    fn add_waiting(&self, waiting: Waiting) {
+        let given_up: Vec<_> = {
+            let mut all = self.waiting.borrow_mut();
+            let given_up = all.extract_if(.., |one| one.future.done()).collect();
+            all.push(waiting);
+            given_up
+        };
+        drop(given_up); // what they hold is the user's
+    }
+
+    /// An attempt has failed.
+    fn fail_those_who_waited_enough(&self, reason: &Exception) {
+        let enough: Vec<_> = {
+            let mut all = self.waiting.borrow_mut();
+            for one in all.iter_mut() {
+                one.attempts = one.attempts.map(|attempts| attempts.saturating_sub(1));
+            }
+            all.extract_if(.., |one| one.attempts == Some(0)).collect()
+        };
+        for one in enough {
+            // One that was cancelled waits no more.
+            let _ = one.future.set_exception(reason.clone());
+        }
+    }
+
+    fn fail_all_who_wait(&self) {
+        let waiting = self.waiting.take();
+        for one in waiting {
+            // As above.
+            let _ = one.future.set_exception(self.stopped());
+        }
+    }
+
+    fn set_state(&self, state: State) -> State {
+        self.state.replace(state)
+    }
+
+    fn tell(self: &Rc<Self>, event: ClientEvent) {
+        log::debug!(target: "tulipa", "a client that keeps its connection up: {event:?}");
+        let Some(mut observer) = self.observer.take() else { return };
+        let client = ReconnectingClient { core: self.clone() };
+        let told = catch(|| observer(&client, event));
+        self.observer.set(Some(observer));
+        if let Err(panic) = told {
+            self.report("the observer of a client panicked", panic);
+        }
+    }
+
+    fn report(&self, message: &'static str, exception: Exception) {
+        let context = ExceptionContext::with_exception(message, exception);
+        self.event_loop.call_exception_handler(context);
+    }
+
+    fn drop_what_users_gave(&self) {
+        let given = (self.connect.take(), self.random.take(), self.observer.take());
+        if let Err(panic) = catch(move || drop(given)) {
+            self.report("the destructor of what a client was given panicked", panic);
+        }
+    }
+}
+
+impl AtWork for Core {
+    fn loop_closed(&self) {
+        self.trying.set(false);
+        let state = self.state.replace(State::Ended);
+        let futures = (self.waiting.take(), self.closed.take());
+        if let Err(panic) = catch(move || drop((state, futures))) {
+            log::error!(target: "tulipa", "dropping what a client had panicked: {panic}");
+        }
+        self.drop_what_users_gave();
+    }
+}
