@@ -5,7 +5,7 @@ use crate::support::*;
 use eventloop::TestLoop;
 use std::rc::Rc;
 use tulipa_transports::testing::{MemoryOptions, MemoryTlsLoop};
-use tulipa_transports::{ConnectOptions, NetworkLoop, ServerOptions, Transport};
+use tulipa_transports::{ConnectOptions, NetworkLoop, ServerOptions};
 
 /// The callbacks and polls of a hundred requests and their replies.
 fn requests(encrypted: bool) -> (u64, u64) {

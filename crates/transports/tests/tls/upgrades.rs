@@ -14,6 +14,8 @@ use tulipa_transports::{
     Bytes, NetworkLoop, Protocol, Transport, TransportExt, WriteRefusal, WriteState,
 };
 
+type Upgrade = Slot<Option<Future<Rc<dyn Transport>>>>;
+
 const COMMAND: &[u8] = b"STARTTLS\r\n";
 const ANSWER: &[u8] = b"220 go ahead\r\n";
 
@@ -25,7 +27,7 @@ struct Session {
     awaits: &'static [u8],
     says: &'static [u8],
     received: Slot<Vec<u8>>,
-    upgrade: Slot<Option<Future<Rc<dyn Transport>>>>,
+    upgrade: Upgrade,
     /// Gives back what follows, in place of handing it over.
     pushes_back: bool,
 }
@@ -86,7 +88,7 @@ impl Protocol for Session {
 struct Upgraded {
     logs: [LifeCycleLog; 2],
     received: [Slot<Vec<u8>>; 2],
-    upgrades: [Slot<Option<Future<Rc<dyn Transport>>>>; 2],
+    upgrades: [Upgrade; 2],
     old: [Rc<dyn Transport>; 2],
 }
 
@@ -271,9 +273,8 @@ fn n56_an_upgrade_may_be_cancelled_and_the_connection_lost_at_every_point() {
             }
             event_loop.run_ready_now();
             for upgrade in upgrades {
-                match upgrade.get().map(|opened| opened.result()) {
-                    Some(Ok(transport)) => transport.abort(),
-                    Some(Err(_)) | None => {}
+                if let Some(Ok(transport)) = upgrade.get().map(|opened| opened.result()) {
+                    transport.abort();
                 }
             }
             pair.left.abort();
@@ -344,7 +345,7 @@ fn n54_p21_a_protocol_that_was_set_in_the_same_method_goes_on() {
     let event_loop = TestLoop::new();
     let log = LifeCycleLog::default();
     let (seen, upgrade) = (log.clone(), Slot::new());
-    let upgrading: Slot<Option<Future<Rc<dyn Transport>>>> = upgrade.clone();
+    let upgrading: Upgrade = upgrade.clone();
     let right = Hooks::new().data(move |transport, _| {
         let mut next = LifeCycle::with_log(Hooks::echo(), seen.clone());
         Protocol::connection_made(&mut next, transport); // for its own log
