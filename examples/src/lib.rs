@@ -7,6 +7,7 @@
 //!
 //! [`crawl`], [`chat`], [`proxy`] and [`file_server`] are coroutines over streams, which a test can give
 //! streams in memory and a clock that steps by itself; [`http_client`] shows both ways beside each other.
+//! [`irc`] is a chat server and its client, of protocols: a machine again, with sockets around it.
 //! [`metrics`] are agents and a collector that speak in strings told apart by their lengths.
 //! [`tail`] follows a file as it grows, [`shell`] runs other programs. [`self_made`] certificates are
 //! for servers that have none.
@@ -18,6 +19,7 @@ pub mod file_server;
 pub mod http;
 pub mod http_client;
 pub mod http_protocol;
+pub mod irc;
 pub mod mail;
 pub mod metrics;
 pub mod program;

@@ -23,6 +23,10 @@ use std::rc::Rc;
 
 /// The I/O under a stream transport.
 pub(crate) trait Backend: Sized + 'static {
+    /// Whether this is a layer over another transport, which is the one that is counted, and that servers
+    /// and loops know.
+    const IS_LAYER: bool = false;
+
     /// The state of a transport over this, which says which directions there are.
     fn new_machine(&self, limits: Option<Rc<OutputLimits>>) -> StreamMachine {
         StreamMachine::new(limits)
@@ -93,6 +97,26 @@ pub(crate) trait Backend: Sized + 'static {
     /// Who is at the other end, for the factory.
     fn peer(&self) -> Address {
         Address::Unnamed
+    }
+
+    /// How much was handed over and waits in the layer below.
+    fn waiting_below(&self) -> usize {
+        0
+    }
+
+    /// The memory that this holds.
+    fn memory_held(&self) -> usize {
+        0
+    }
+
+    /// Says goodbye to the peer: all that was written was handed over.
+    fn say_goodbye(connection: &Rc<StreamTransport<Self>>) {
+        let _ = connection;
+    }
+
+    /// Something has changed: a layer looks what it needs from below.
+    fn followed_up(connection: &Rc<StreamTransport<Self>>) {
+        let _ = connection;
     }
 
     /// What is known about the connection.

@@ -148,14 +148,19 @@ pub(crate) fn give_protocol<B: Backend>(
         Ok(Some(protocol)) => connection.open(protocol, Some(future.clone())),
         Ok(None) => {
             connection.discard();
-            let message = "the protocol factory refused the connection";
-            fail(future, io::Error::new(io::ErrorKind::ConnectionAborted, message).into());
+            fail(future, refused());
         }
         Err(exception) => {
             connection.discard();
             fail(future, exception);
         }
     }
+}
+
+/// What becomes of a connection whose factory gives no protocol.
+pub(crate) fn refused() -> Exception {
+    let message = "the protocol factory refused the connection";
+    io::Error::new(io::ErrorKind::ConnectionAborted, message).into()
 }
 
 pub(crate) fn fail(future: &Opened, exception: Exception) {

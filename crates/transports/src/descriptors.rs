@@ -52,7 +52,10 @@ impl DescriptorsRefused {
                 io::ErrorKind::InvalidInput
             }
             Reason::Write(
-                WriteRefusal::Closed | WriteRefusal::AfterEof | WriteRefusal::ReadOnly,
+                WriteRefusal::Closed
+                | WriteRefusal::AfterEof
+                | WriteRefusal::ReadOnly
+                | WriteRefusal::Upgraded,
             ) => io::ErrorKind::NotConnected,
             Reason::Write(WriteRefusal::OverCap | WriteRefusal::SendingFile) => {
                 io::ErrorKind::ResourceBusy

@@ -2,10 +2,17 @@
 //! options until there is a connection. Without the feature `tls` there are none: `encryption/none.rs`.
 
 use crate::backend::Backend;
-use crate::connect::{FactoryOnce, give_protocol};
+use crate::connect::{FactoryOnce, give_protocol, refused};
+use crate::loop_shared::Owner;
+use crate::server::ServerCore;
 use crate::stream_transport::{Opened, StreamTransport};
-use crate::tls::{TlsClientConfig, TlsConfigError, TlsServerConfig, server_name};
-use crate::{ConnectOptions, ServerOptions, UnixConnectOptions, UnixServerOptions};
+use crate::tls::{
+    Later, Opening, TlsClientConfig, TlsConfigError, TlsLayer, TlsRole, TlsServerConfig,
+    server_name,
+};
+use crate::{
+    Address, ConnectOptions, Protocol, ServerOptions, UnixConnectOptions, UnixServerOptions,
+};
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -53,13 +60,20 @@ impl ClientEncryption {
         factory: FactoryOnce,
         future: &Opened,
     ) {
-        if self.config.is_some() {
-            connection.discard();
-            let message = "TLS is not there yet";
-            let error = io::Error::new(io::ErrorKind::Unsupported, message);
-            return crate::connect::fail(future, error.into());
+        let (Some(config), Some(server_name)) = (&self.config, &self.server_name) else {
+            return give_protocol(connection, factory, future);
+        };
+        if future.cancelled() {
+            return connection.discard();
         }
-        give_protocol(connection, factory, future);
+        let peer = connection.backend().peer();
+        let opening = Opening {
+            role: TlsRole::Client { config: config.clone(), server_name: server_name.clone() },
+            protocol: Later::Make(Box::new(move || factory(&peer)?.ok_or_else(refused).map(Some))),
+            opened: Some(future.clone()),
+            on_failure: None,
+        };
+        connection.open(Box::new(TlsLayer::new(opening)), None);
     }
 }
 
@@ -72,10 +86,42 @@ pub(crate) struct ServerEncryption {
 impl ServerEncryption {
     /// Whether the settings can be used.
     pub(crate) fn check(&self) -> io::Result<()> {
-        match &self.config {
-            Some(_) => Err(io::ErrorKind::Unsupported.into()),
-            None => Ok(()),
+        if let Some(config) = &self.config {
+            config.limits.check()?;
         }
+        Ok(())
+    }
+
+    /// What a connection of `owner`'s server begins with instead of a protocol, if it is to be encrypted:
+    /// a layer that asks the server for one when the handshake has succeeded.
+    pub(crate) fn layer(&self, owner: &Rc<Owner>, peer: &Address) -> Option<Box<dyn Protocol>> {
+        let config = self.config.clone()?;
+        let server = owner.server.clone()?;
+        let pending = Rc::new(PendingHandshake::of(server));
+        let (failing, peer) = (pending.clone(), peer.clone());
+        let opening = Opening {
+            role: TlsRole::Server { config },
+            protocol: Later::Make(Box::new(move || Ok(pending.0.protocol_after_handshake(&peer)))),
+            opened: None,
+            on_failure: Some(Box::new(move |exception| failing.0.handshake_failed(exception))),
+        };
+        Some(Box::new(TlsLayer::new(opening)))
+    }
+}
+
+/// A connection of a server that has no protocol yet. The server keeps its factory for it.
+struct PendingHandshake(Rc<ServerCore>);
+
+impl PendingHandshake {
+    fn of(server: Rc<ServerCore>) -> Self {
+        server.handshake_began();
+        Self(server)
+    }
+}
+
+impl Drop for PendingHandshake {
+    fn drop(&mut self) {
+        self.0.handshake_ended();
     }
 }
 
@@ -123,7 +169,11 @@ macro_rules! server_options {
     () => {
         /// Speaks TLS as a server, on every connection. A protocol is made once the handshake has
         /// succeeded. A connection whose handshake fails is closed, counted in
-        /// `ServerStats::handshakes_failed`, and logged at level debug.
+        /// [`ServerStats::handshakes_failed`](crate::ServerStats::handshakes_failed), and logged at level
+        /// debug.
+        ///
+        /// Whoever takes the sockets themselves ([`AcceptLoop`](crate::AcceptLoop)) takes them as they
+        /// came.
         #[must_use]
         pub fn tls(mut self, config: TlsServerConfig) -> Self {
             self.common.encryption.config = Some(config);

@@ -15,8 +15,8 @@ use std::rc::{Rc, Weak};
 /// the loop closes and drops what it keeps.
 pub(crate) struct LoopShared {
     event_loop: Rc<dyn AbstractEventLoop>,
-    /// Taken out while it is in use.
-    read_buffer: Cell<Option<Box<[u8]>>>,
+    /// Taken out while they are in use: one, or more where one transport reads from another.
+    read_buffers: RefCell<Vec<Box<[u8]>>>,
     #[expect(clippy::vec_box, reason = "the box is what is kept: a transport holds one in a word")]
     spare_outputs: RefCell<Vec<Box<Output>>>,
     /// All output of all transports, in bytes.
@@ -60,6 +60,8 @@ pub(crate) trait Waiting {
 /// One read takes at most this much. Large enough that a call is worth its cost, small enough to
 /// stay in the cache.
 const READ_BUFFER: usize = 64 * 1024;
+/// So many are kept: transports over transports are rarely deeper.
+const MOST_READ_BUFFERS: usize = 3;
 const MOST_SPARE_OUTPUTS: usize = 32;
 const OUTPUT_BUDGET: Bytes = Bytes::mib(256);
 
@@ -68,7 +70,7 @@ impl LoopShared {
     pub(crate) fn of<L: AbstractEventLoop + ?Sized>(event_loop: &L) -> Rc<Self> {
         event_loop.local(|| Self {
             event_loop: event_loop.to_event_loop(),
-            read_buffer: Cell::new(None),
+            read_buffers: RefCell::default(),
             spare_outputs: RefCell::default(),
             output_total: Cell::new(0),
             output_budget: Cell::new(OUTPUT_BUDGET.0),
@@ -86,11 +88,15 @@ impl LoopShared {
 
     /// The buffer to read into. To be given back.
     pub(crate) fn take_read_buffer(&self) -> Box<[u8]> {
-        self.read_buffer.take().unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
+        let spare = self.read_buffers.borrow_mut().pop();
+        spare.unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
     }
 
     pub(crate) fn give_back_read_buffer(&self, buffer: Box<[u8]>) {
-        self.read_buffer.set(Some(buffer));
+        let mut spare = self.read_buffers.borrow_mut();
+        if spare.len() < MOST_READ_BUFFERS {
+            spare.push(buffer);
+        }
     }
 
     /// An empty output buffer, used before if possible.

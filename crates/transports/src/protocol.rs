@@ -88,6 +88,16 @@ pub trait Protocol: Any {
         transport.close();
     }
 
+    /// From now on the connection is encrypted: `start_tls` has done its work, and `transport` is the new
+    /// one. It comes before any byte that was encrypted.
+    ///
+    /// Whatever the peer said or was told until now may have been said by somebody on the way: forget
+    /// it, who it is above all, and begin anew. There is no second `connection_made` (N-54). What
+    /// is encrypted from the beginning is not told this.
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        let _ = transport;
+    }
+
     /// How much memory this holds besides itself, because of its peer: a line that is not complete, say.
     /// It is asked for the connection's budget only ([`ConnectionBudget::held`]), and is to answer, and
     /// to do nothing else. By default nothing.
@@ -120,6 +130,13 @@ pub trait Protocol: Any {
     #[doc(hidden)]
     fn type_name(&self) -> &'static str {
         std::any::type_name::<Self>()
+    }
+
+    /// This one replaces `predecessor`, which is dropped if it is given back. For layers of ours, which
+    /// go on with it above them.
+    #[doc(hidden)]
+    fn take_over(&mut self, predecessor: Box<dyn Protocol>) -> Option<Box<dyn Protocol>> {
+        Some(predecessor)
     }
 }
 
@@ -191,6 +208,11 @@ pub trait BufferedProtocol: Any {
         transport.close();
     }
 
+    /// As [`Protocol::handshake_completed`].
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        let _ = transport;
+    }
+
     /// As [`Protocol::memory_held`].
     fn memory_held(&self) -> Bytes {
         Bytes(0)
@@ -248,6 +270,10 @@ impl<P: BufferedProtocol> Protocol for Buffered<P> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.0.shutdown_requested(transport);
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        self.0.handshake_completed(transport);
     }
 
     fn memory_held(&self) -> Bytes {

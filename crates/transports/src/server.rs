@@ -2,6 +2,8 @@
 
 mod binding;
 mod core;
+#[cfg(feature = "tls")]
+mod handshakes;
 mod intake;
 mod listener;
 mod options;

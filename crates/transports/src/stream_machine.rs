@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod answers;
 mod file;
+mod goodbye;
 mod output;
 mod requests;
 #[cfg(test)]
@@ -28,8 +29,8 @@ use std::rc::Rc;
 /// The state of one stream transport.
 pub(crate) struct StreamMachine {
     phase: Phase,
-    /// Whether the protocol was told `connection_made`. Before that it is told nothing at all.
-    made: bool,
+    /// What is so or not, a bit for each [`Fact`].
+    facts: u8,
     flow: Flow,
     /// Whether the last send left something over: the next one waits for readiness.
     blocked: bool,
@@ -38,8 +39,8 @@ pub(crate) struct StreamMachine {
     /// Why reading waits, although nobody asked for it: a bit for each [`Hold`].
     held: u8,
     file: FileState,
-    /// Whether bytes that the protocol gave back wait for it.
-    unread: bool,
+    /// How much waits in the layer below, for the marks, in whole KiB.
+    below: u8,
     /// What waits to be sent; `None` when nothing does, so that idle connections hold no buffer.
     output: Option<Box<Output>>,
     /// `None`: those that all share.
@@ -53,6 +54,8 @@ enum Phase {
     Open { input: Input, writing: Writing },
     /// It was closed with something left to send. `writing` tells whether more is taken.
     Draining { writing: Writing },
+    /// All was sent; it remains to say goodbye, and to wait for the peer's.
+    Parting { said: bool },
     /// Sending failed: what the system had received before is still delivered.
     Salvaging,
     /// Nothing more happens but `connection_lost`.
@@ -113,6 +116,18 @@ pub(crate) enum Hold {
     Bandwidth = 8,
 }
 
+/// What is so, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Fact {
+    /// The protocol was told `connection_made`. Before that it is told nothing at all.
+    Made = 1,
+    /// Bytes that the protocol gave back wait for it.
+    Unread = 2,
+    /// The end is said to the peer, and answered, before it is one.
+    SaysGoodbye = 4,
+}
+
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -140,13 +155,13 @@ impl StreamMachine {
     pub(crate) fn new(limits: Option<Rc<OutputLimits>>) -> Self {
         Self {
             phase: Phase::Open { input: Input::Flowing, writing: Writing::Open },
-            made: false,
+            facts: 0,
             flow: Flow::Open,
             blocked: false,
             output_held: false,
             held: 0,
             file: FileState::None,
-            unread: false,
+            below: 0,
             output: None,
             limits,
         }
@@ -165,11 +180,17 @@ impl StreamMachine {
         Self { phase, ..Self::new(limits) }
     }
 
+    /// As [`new`](StreamMachine::new), for one whose end is said to the peer, who answers.
+    #[cfg(any(feature = "tls", test))]
+    pub(crate) fn saying_goodbye(limits: Option<Rc<OutputLimits>>) -> Self {
+        Self { facts: Fact::SaysGoodbye as u8, ..Self::new(limits) }
+    }
+
     // Questions
 
     /// Whether the protocol knows of it.
     pub(crate) fn is_made(&self) -> bool {
-        self.made
+        self.is(Fact::Made)
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -197,7 +218,8 @@ impl StreamMachine {
     /// Whether it has failed, or is gone.
     pub(crate) fn is_broken(&self) -> bool {
         match self.phase {
-            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(End::Orderly) => false,
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Parting { .. } => false,
+            Phase::Ending(End::Orderly) => false,
             Phase::Salvaging | Phase::Ending(End::Failed) | Phase::Lost => true,
         }
     }
@@ -216,29 +238,29 @@ impl StreamMachine {
     /// Whether bytes may be read and delivered now (P-20, X-12).
     pub(crate) fn may_read(&self) -> bool {
         let may_read = self.held == 0 && (self.is_reading() || self.is_salvaging());
-        self.made && may_read || self.may_deliver_unread()
+        self.is_made() && may_read || self.may_deliver_unread()
     }
 
     /// Whether something waits and may be sent now.
     pub(crate) fn may_send(&self) -> bool {
-        self.made && !self.waits_to_send() && self.size() > 0
+        self.is_made() && !self.waits_to_send() && self.size() > 0
     }
 
     /// Whether our direction is to be shut now: `write_eof` was called and nothing waits.
     pub(crate) fn may_shut(&self) -> bool {
         let finishing = matches!(self.phase, Phase::Open { writing: Writing::Finishing, .. });
-        self.made && finishing && self.size() == 0 && !self.has_file()
+        self.is_made() && finishing && self.size() == 0 && !self.has_file()
     }
 
     /// Whether something can be done for the output now.
     pub(crate) fn wants_flush(&self) -> bool {
-        self.may_send() || self.may_send_file() || self.may_shut()
+        self.may_send() || self.may_send_file() || self.may_shut() || self.may_say_goodbye()
     }
 
     /// What is to be watched.
     pub(crate) fn interest(&self) -> Interest {
         let reading = self.held == 0 && self.is_reading();
-        let readable = self.made && (reading || self.is_watching_reader());
+        let readable = self.is_made() && (reading || self.is_watching_reader());
         let waits = self.size() > 0 || self.file == FileState::Sending;
         Interest { readable, writable: self.blocked && !self.output_held && waits }
     }
@@ -258,7 +280,7 @@ impl StreamMachine {
 
     /// Whether more waits than the high mark allows.
     pub(crate) fn is_over_high_mark(&self) -> bool {
-        self.size() > self.limits().marks.high.0
+        self.size_with_below() > self.limits().marks.high.0
     }
 
     /// Whether the hard limit is reached.
@@ -276,6 +298,14 @@ impl StreamMachine {
         if let Some(output) = &mut self.output {
             output.trim();
         }
+    }
+
+    fn is(&self, fact: Fact) -> bool {
+        self.facts & fact as u8 != 0
+    }
+
+    fn set(&mut self, fact: Fact, so: bool) {
+        self.facts = if so { self.facts | fact as u8 } else { self.facts & !(fact as u8) };
     }
 
     // Holding the input
@@ -307,9 +337,10 @@ impl StreamMachine {
             }
             Phase::Open { writing: Writing::Open, .. } => {}
             Phase::Draining { writing: Writing::Open } => {}
-            Phase::Draining { .. } | Phase::Salvaging | Phase::Ending(_) | Phase::Lost => {
+            Phase::Draining { .. } | Phase::Parting { .. } | Phase::Salvaging => {
                 return Err(WriteRefusal::Closed);
             }
+            Phase::Ending(_) | Phase::Lost => return Err(WriteRefusal::Closed),
         }
         if !self.is_at_cap() {
             return Ok(());
@@ -323,7 +354,7 @@ impl StreamMachine {
 
     /// Whether `more` bytes are better sent at once with what waits than collected.
     pub(crate) fn passes_high_mark(&self, more: usize) -> bool {
-        self.made && !self.waits_to_send() && self.size() + more > self.limits().marks.high.0
+        self.is_made() && !self.waits_to_send() && self.size() + more > self.limits().marks.high.0
     }
 
     /// Puts `data` behind what waits. `spare` gives the buffer, if there is none yet.
@@ -400,7 +431,7 @@ impl StreamMachine {
     /// before, and may write more: then this is called again after it.
     pub(crate) fn finish_draining(&mut self) {
         if self.is_draining() && self.size() == 0 && !self.has_file() && self.flow == Flow::Open {
-            self.phase = Phase::Ending(End::Orderly);
+            self.phase = self.orderly_end();
         }
     }
 
@@ -421,8 +452,8 @@ impl StreamMachine {
         self.review_flow();
     }
 
-    fn review_flow(&mut self) {
-        let (size, marks) = (self.size(), self.limits().marks);
+    pub(crate) fn review_flow(&mut self) {
+        let (size, marks) = (self.size_with_below(), self.limits().marks);
         if size <= marks.low.0 {
             self.release(Hold::Cap);
         }
@@ -442,7 +473,8 @@ impl StreamMachine {
         match &mut self.phase {
             Phase::Open { input, .. } if *input != Input::Ended => *input = Input::EofOwed,
             Phase::Salvaging => self.phase = Phase::Ending(End::Failed),
-            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost => {}
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Parting { .. } => {}
+            Phase::Ending(_) | Phase::Lost => {}
         }
     }
 
@@ -471,7 +503,7 @@ impl StreamMachine {
     /// Says whether this is what ended it.
     pub(crate) fn fail_sending(&mut self) -> bool {
         self.file = FileState::None;
-        let readable = self.made && self.is_reading();
+        let readable = self.is_made() && self.is_reading();
         let decides = self.abort(End::Failed);
         if decides && readable {
             self.held = 0; // that was for the sake of what is lost now
@@ -494,7 +526,7 @@ impl StreamMachine {
     pub(crate) fn next_call(&mut self) -> Option<Call> {
         let call = self.owed_call()?;
         match call {
-            Call::ConnectionMade => self.made = true,
+            Call::ConnectionMade => self.set(Fact::Made, true),
             Call::PauseWriting => self.flow = Flow::Paused,
             Call::ResumeWriting => self.flow = Flow::Open,
             Call::EofReceived => {
@@ -510,10 +542,12 @@ impl StreamMachine {
     /// What [`next_call`](StreamMachine::next_call) would give.
     pub(crate) fn owed_call(&self) -> Option<Call> {
         match self.phase {
-            Phase::Ending(end) if self.made => Some(Call::ConnectionLost(end)),
+            Phase::Ending(end) if self.is_made() => Some(Call::ConnectionLost(end)),
             Phase::Ending(end) => Some(Call::Vanished(end)),
-            Phase::Lost | Phase::Salvaging => None,
-            Phase::Open { .. } | Phase::Draining { .. } if !self.made => Some(Call::ConnectionMade),
+            Phase::Lost | Phase::Salvaging | Phase::Parting { .. } => None,
+            Phase::Open { .. } | Phase::Draining { .. } if !self.is_made() => {
+                Some(Call::ConnectionMade)
+            }
             Phase::Open { input, .. } => self.owed_flow().or(match input {
                 Input::EofOwed => Some(Call::EofReceived),
                 Input::Flowing | Input::Paused | Input::Ended | Input::Absent { .. } => None,

@@ -16,6 +16,8 @@ mod calls;
 mod descriptors;
 mod file;
 mod handle;
+#[cfg(feature = "tls")]
+mod layered;
 mod rare;
 mod reading;
 mod requests;
@@ -23,6 +25,8 @@ mod unread;
 mod writing;
 
 pub(crate) use handle::StreamHandle;
+#[cfg(feature = "tls")]
+pub(crate) use layered::Upper;
 
 use crate::backend::Backend;
 use crate::limits::OutputLimits;
@@ -73,6 +77,10 @@ const COUNTED: u16 = 1 << 7;
 /// Its calls are timed, or what it holds is summed up, for its budget.
 const TIMED: u16 = 1 << 8;
 const MEASURED: u16 = 1 << 9;
+/// Another transport is over this one, and its handles of before answer nothing any more.
+const UPGRADED: u16 = 1 << 10;
+/// Its protocol had another transport before, which has told it `connection_made`.
+const RESUMED: u16 = 1 << 11;
 /// It keeps to a bandwidth.
 const LIMITED: u16 = 1 << 12;
 
@@ -114,8 +122,10 @@ impl<B: Backend> StreamTransport<B> {
             backend,
         });
         B::attach(&connection)?;
-        connection.shared().connection_began();
-        connection.set(COUNTED, true);
+        if !B::IS_LAYER {
+            connection.shared().connection_began();
+            connection.set(COUNTED, true);
+        }
         Ok(connection)
     }
 
@@ -228,6 +238,7 @@ impl<B: Backend> StreamTransport<B> {
             self.limit_lingering();
         }
         self.watch(interest);
+        B::followed_up(self);
     }
 
     /// Before a protocol is there, only the end is of interest.
@@ -265,7 +276,7 @@ impl<B: Backend> StreamTransport<B> {
 
     /// Ends it now, dropping the output. The first end counts.
     fn end(self: &Rc<Self>, end: End, reason: Option<Exception>) {
-        let unsent = self.machine.borrow().size() > 0;
+        let unsent = self.machine.borrow().size() > 0 || self.backend.waiting_below() > 0;
         let decides = self.with_machine(|machine| machine.abort(end));
         self.fail_file(reason.as_ref());
         if decides && reason.is_some() {
@@ -282,8 +293,12 @@ impl<B: Backend> StreamTransport<B> {
 
     /// Every change of the machine goes through here, so that all output is counted once.
     fn with_machine<R>(&self, change: impl FnOnce(&mut StreamMachine) -> R) -> R {
+        let below = if B::IS_LAYER { self.backend.waiting_below() } else { 0 };
         let mut machine = self.machine.borrow_mut();
         let before = machine.size();
+        if B::IS_LAYER {
+            machine.set_below(below);
+        }
         let result = change(&mut machine);
         self.shared().account(before, machine.size());
         result

@@ -47,6 +47,8 @@ mod read_buffer;
 mod reader;
 mod search;
 mod shared;
+#[cfg(feature = "tls")]
+mod start_tls;
 mod stream;
 mod stream_loop;
 mod waiters;

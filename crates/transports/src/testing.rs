@@ -10,9 +10,13 @@
 mod chunking;
 mod life_cycle;
 mod memory;
+#[cfg(feature = "tls")]
+mod memory_tls;
 mod recording;
 
 pub use chunking::{Chunking, ChunkingFailure, ChunkingRun, Ending, Notes};
 pub use life_cycle::{LifeCycle, LifeCycleLog, ProtocolCall};
 pub use memory::{MemoryLoop, MemoryOptions, MemoryPair, MemoryStreams};
+#[cfg(feature = "tls")]
+pub use memory_tls::{MemoryTlsLoop, MemoryTlsPair};
 pub use recording::{RecordingTransport, Request};

@@ -4,34 +4,45 @@
 //! A [`TlsClientConfig`] or a [`TlsServerConfig`] says whom to trust, who one is and how long things may
 //! take. It is made once and is cheap to clone; creators take it with their other options.
 
+mod backend;
 mod by_name;
 mod certified_key;
 mod client_config;
 mod config_error;
 mod connected;
 mod error;
+mod handshake;
+mod layer;
 mod limits;
 mod reloadable;
 mod roots;
 mod server_config;
 mod server_name;
 mod session;
+mod start_tls;
 
 pub use certified_key::CertifiedKey;
 pub use client_config::{TlsClientConfig, TlsClientConfigBuilder};
 pub use config_error::TlsConfigError;
 pub use error::TlsError;
+pub use layer::TlsRole;
+#[doc(hidden)]
+pub use layer::{Below, UpperLink};
 pub use limits::Truncation;
 pub use reloadable::ReloadableCertificate;
 pub use roots::Roots;
 pub use server_config::{TlsServerConfig, TlsServerConfigBuilder};
+pub use start_tls::{Early, StartTls};
 
 /// The library that does the cryptography, for what is not offered here: see
 /// [`TlsClientConfig::from_rustls`] and [`TlsServerConfig::from_rustls`].
 pub use ::rustls;
 
+pub(crate) use handshake::Later;
+pub(crate) use layer::{Opening, TlsLayer};
 pub(crate) use limits::TlsLimits;
 pub(crate) use server_name::server_name;
+pub(crate) use session::TlsState;
 
 use crate::TlsVersion;
 use ::rustls::crypto::{CryptoProvider, ring};

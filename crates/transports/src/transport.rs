@@ -279,6 +279,25 @@ pub trait Transport: ReadTransport + WriteTransport {
         &self,
         function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
     ) -> Result<(), ProtocolUnavailable>;
+
+    /// Has another transport go on over this one, which answers nothing any more from now on: for layers
+    /// of ours. Closing this one may take so long at its end.
+    ///
+    /// # Errors
+    /// If this is no stream of ours in both directions, or one that has ended a direction.
+    #[cfg(feature = "tls")]
+    #[doc(hidden)]
+    fn go_below(&self, linger: std::time::Duration) -> io::Result<crate::tls::Below> {
+        let _ = linger;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this transport cannot be upgraded"))
+    }
+
+    /// Says which transport is over this one.
+    #[cfg(feature = "tls")]
+    #[doc(hidden)]
+    fn set_upper(&self, upper: crate::tls::UpperLink) {
+        drop(upper);
+    }
 }
 
 /// The generic methods of every [`Transport`].
@@ -404,6 +423,8 @@ pub enum WriteRefusal {
     SendingFile,
     /// What was to be a line has a CR or LF in it.
     NotALine,
+    /// The connection was upgraded, and this is its transport of before: there is a new one (N-54).
+    Upgraded,
 }
 
 impl fmt::Display for WriteRefusal {
@@ -414,6 +435,7 @@ impl fmt::Display for WriteRefusal {
             WriteRefusal::ReadOnly => "the transport only reads",
             WriteRefusal::SendingFile => "a file is being sent",
             WriteRefusal::NotALine => "a line has a line end in it",
+            WriteRefusal::Upgraded => "the connection has another transport by now",
             WriteRefusal::OverCap => "the output that waits has reached its hard limit",
         })
     }

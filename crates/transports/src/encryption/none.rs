@@ -2,7 +2,9 @@
 
 use crate::backend::Backend;
 use crate::connect::{FactoryOnce, give_protocol};
+use crate::loop_shared::Owner;
 use crate::stream_transport::{Opened, StreamTransport};
+use crate::{Address, Protocol};
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -35,5 +37,9 @@ pub(crate) struct ServerEncryption;
 impl ServerEncryption {
     pub(crate) fn check(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    pub(crate) fn layer(&self, _: &Rc<Owner>, _: &Address) -> Option<Box<dyn Protocol>> {
+        None
     }
 }

@@ -6,12 +6,13 @@ use super::listener::Listener;
 use super::options::CommonOptions;
 use super::shutdown::{Shutdown, ShutdownReport};
 use crate::backend::{Backend, SocketBackend};
+use crate::encryption::ServerEncryption;
 use crate::factory::BoxedFactory;
 use crate::limits::OutputLimits;
 use crate::loop_shared::{LoopShared, Owner, add_waiting};
 use crate::report_limit::ReportLimit;
 use crate::stream_transport::StreamTransport;
-use crate::{Address, SocketView, StreamSocket};
+use crate::{Address, Protocol, SocketView, StreamSocket};
 use eventloop::AbstractEventLoop;
 use futures::{
     Exception, ExceptionContext, Future, InvalidStateError, SchedulerExt, TimeoutError, catch,
@@ -27,12 +28,15 @@ use std::time::Duration;
 pub(crate) struct ServerCore {
     shared: Rc<LoopShared>,
     /// Out of its place while it runs; gone when the server is closed.
-    consumer: Cell<Option<Consumer>>,
+    pub(super) consumer: Cell<Option<Consumer>>,
     /// That of its connections.
     owner: RefCell<Weak<Owner>>,
     /// The way in from other threads, once somebody has asked for it.
     intake: OnceCell<Intake>,
     limits: Rc<OutputLimits>,
+    encryption: ServerEncryption,
+    /// How many connections have no protocol yet, and will need the factory.
+    pub(super) handshakes: Cell<usize>,
     backlog: u32,
     /// A connection is being made, which may end up in the list.
     taking_in: Cell<bool>,
@@ -82,6 +86,8 @@ pub struct ServerStats {
     pub refused: u64,
     /// Of these, dropped because the factory failed.
     pub failed: u64,
+    /// Of these, closed because their TLS handshake failed, or took too long.
+    pub handshakes_failed: u64,
     /// How often a connection exceeded its budget.
     pub over_budget: u64,
 }
@@ -94,6 +100,8 @@ impl ServerCore {
             owner: RefCell::default(),
             intake: OnceCell::new(),
             limits: options.limits(),
+            encryption: options.encryption.clone(),
+            handshakes: Cell::new(0),
             backlog: options.backlog,
             taking_in: Cell::new(false),
             full: Cell::new(false),
@@ -166,6 +174,12 @@ impl ServerCore {
 
     pub(super) fn is_serving(&self) -> bool {
         self.state.get() == State::Serving
+    }
+
+    /// Whether it takes no more connections, for good.
+    #[cfg(feature = "tls")]
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.get() == State::Closed
     }
 
     /// Whether connections are taken in right now.
@@ -242,8 +256,7 @@ impl ServerCore {
             return self.count(|counts| counts.shed += 1);
         }
         let Some(mut consumer) = self.consumer.take() else { return };
-        let made = match &mut consumer {
-            Consumer::Protocols(factory) => factory.build(&backend.peer()),
+        let protocol = match &mut consumer {
             Consumer::Sockets(sink) => {
                 let sent = catch(|| sink(backend.into_stream_socket()));
                 self.put_back(consumer);
@@ -252,13 +265,17 @@ impl ServerCore {
                 }
                 return;
             }
+            Consumer::Protocols(factory) => {
+                let peer = backend.peer();
+                let made = match self.encryption.layer(owner, &peer) {
+                    Some(layer) => Ok(Some(layer)),
+                    None => factory.build(&peer),
+                };
+                self.put_back(consumer);
+                self.accept_made(made)
+            }
         };
-        self.put_back(consumer);
-        let protocol = match made {
-            Ok(Some(protocol)) => protocol,
-            Ok(None) => return self.count(|counts| counts.refused += 1),
-            Err(exception) => return self.connection_failed("the factory failed", exception),
-        };
+        let Some(protocol) = protocol else { return };
         let limits = Some(self.limits.clone());
         match StreamTransport::attach(owner.clone(), backend, limits) {
             Err(error) => self.connection_failed("cannot be watched", error.into()),
@@ -276,8 +293,21 @@ impl ServerCore {
         }
     }
 
-    fn put_back(&self, consumer: Consumer) {
-        if self.state.get() == State::Closed {
+    /// What the factory made; `None` if that is no protocol, which was said then.
+    pub(super) fn accept_made(
+        &self,
+        made: Result<Option<Box<dyn Protocol>>, Exception>,
+    ) -> Option<Box<dyn Protocol>> {
+        match made {
+            Ok(Some(protocol)) => return Some(protocol),
+            Ok(None) => self.count(|counts| counts.refused += 1),
+            Err(exception) => self.connection_failed("the factory failed", exception),
+        }
+        None
+    }
+
+    pub(super) fn put_back(&self, consumer: Consumer) {
+        if self.state.get() == State::Closed && self.handshakes.get() == 0 {
             self.retire(consumer); // it closed its own server
         } else {
             self.consumer.set(Some(consumer));
@@ -323,7 +353,7 @@ impl ServerCore {
     }
 
     pub(super) fn close_clients(&self) {
-        self.live().iter().for_each(|connection| connection.close());
+        self.live().iter().for_each(|connection| connection.close_all());
     }
 
     pub(super) fn abort_clients(&self) {
@@ -341,8 +371,8 @@ impl ServerCore {
             listener.close();
         }
         self.listeners.borrow_mut().clear();
-        if let Some(consumer) = self.consumer.take() {
-            self.retire(consumer);
+        if self.handshakes.get() == 0 {
+            self.retire_kept_consumer();
         }
         let forever = self.forever.borrow_mut().take();
         if let Some(forever) = forever {
@@ -457,7 +487,7 @@ impl ServerCore {
         self.count(|counts| counts.over_budget += 1);
     }
 
-    fn count(&self, change: impl FnOnce(&mut ServerStats)) {
+    pub(super) fn count(&self, change: impl FnOnce(&mut ServerStats)) {
         let mut counts = self.counts.get();
         change(&mut counts);
         self.counts.set(counts);
@@ -491,6 +521,13 @@ impl ServerCore {
             self.event_loop().call_exception_handler(context);
         }
         self.drop_consumer(consumer);
+    }
+
+    /// As [`retire`](ServerCore::retire), for the one that is in its place.
+    pub(super) fn retire_kept_consumer(&self) {
+        if let Some(consumer) = self.consumer.take() {
+            self.retire(consumer);
+        }
     }
 
     /// Drops the factory, whose destructor is user code.

@@ -22,7 +22,7 @@ impl StreamMachine {
     /// Whether what was written is sent, so that the file may be.
     pub(crate) fn may_send_file(&self) -> bool {
         let waits = self.waits_to_send();
-        self.made && !waits && self.size() == 0 && self.file == FileState::Sending
+        self.is_made() && !waits && self.size() == 0 && self.file == FileState::Sending
     }
 
     /// A file is to follow what waits.
@@ -35,9 +35,10 @@ impl StreamMachine {
             }
             Phase::Open { writing: Writing::Absent, .. } => Err(WriteRefusal::ReadOnly),
             Phase::Open { .. } => Err(WriteRefusal::AfterEof),
-            Phase::Draining { .. } | Phase::Salvaging | Phase::Ending(_) | Phase::Lost => {
+            Phase::Draining { .. } | Phase::Parting { .. } | Phase::Salvaging => {
                 Err(WriteRefusal::Closed)
             }
+            Phase::Ending(_) | Phase::Lost => Err(WriteRefusal::Closed),
         }
     }
 

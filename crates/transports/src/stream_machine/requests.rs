@@ -14,7 +14,8 @@ impl StreamMachine {
                 self.phase = Phase::Ending(End::Failed); // nothing else is waited for
                 true
             }
-            Phase::Open { .. } | Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost => false,
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Parting { .. } => false,
+            Phase::Ending(_) | Phase::Lost => false,
         }
     }
 
@@ -43,16 +44,17 @@ impl StreamMachine {
                 Phase::Draining { writing: Writing::Finishing } // nothing more is taken
             }
             Phase::Open { writing, .. } if self.has_unsent() => Phase::Draining { writing },
-            Phase::Open { .. } => Phase::Ending(End::Orderly),
+            Phase::Open { .. } => self.orderly_end(),
             Phase::Salvaging => Phase::Ending(End::Failed),
-            same @ (Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost) => same,
+            same @ (Phase::Draining { .. } | Phase::Parting { .. }) => same,
+            same @ (Phase::Ending(_) | Phase::Lost) => same,
         };
     }
 
     /// Drops the output and ends it, unless the end has come already. Says whether `end` counts.
     pub(crate) fn abort(&mut self, end: End) -> bool {
         let decides = match self.phase {
-            Phase::Open { .. } | Phase::Draining { .. } => true,
+            Phase::Open { .. } | Phase::Draining { .. } | Phase::Parting { .. } => true,
             Phase::Salvaging | Phase::Ending(_) | Phase::Lost => false,
         };
         if decides {

@@ -128,6 +128,7 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
                 Err(WriteRefusal::ReadOnly) => assert!(model.only_reads),
                 Err(WriteRefusal::SendingFile) => assert!(machine.has_file()),
                 Err(WriteRefusal::NotALine) => panic!("it knows no lines"),
+                Err(WriteRefusal::Upgraded) => unreachable!("the machine knows of no layers"),
             }
         }
         Event::Send(count) => {
@@ -151,7 +152,7 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
         Event::Writable => machine.unblock(),
         Event::PeerSends(count) => {
             if machine.may_read() {
-                assert!(machine.made);
+                assert!(machine.is_made());
                 assert!(!matches!(model.calls.last(), Some(Call::ConnectionLost(_))));
                 assert!(!model.calls.contains(&Call::EofReceived), "data after the end of file");
                 model.received += count;
@@ -215,7 +216,7 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
         Event::ReaderGone => {
             // As the driver does it, when it is told what was watched.
             if machine.is_watching_reader() && machine.interest().readable {
-                assert!(model.only_writes && machine.made);
+                assert!(model.only_writes && machine.is_made());
                 let end = if machine.has_unsent() { End::Failed } else { End::Orderly };
                 model.cut |= machine.abort(end);
                 assert!(machine.is_over());

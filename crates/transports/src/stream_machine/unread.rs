@@ -1,12 +1,12 @@
 //! Bytes that the protocol gave back: whether they may be delivered again.
 
-use super::{Hold, Input, Phase, StreamMachine};
+use super::{Fact, Hold, Input, Phase, StreamMachine};
 
 impl StreamMachine {
     /// Bytes are given back. Says whether they are kept: not once the end of the input was told, and
     /// not when nothing will be delivered any more.
     pub(crate) fn take_back(&mut self) -> bool {
-        self.unread = match &mut self.phase {
+        let kept = match &mut self.phase {
             Phase::Open { input, .. } => match input {
                 Input::Flowing | Input::Paused => true,
                 Input::EofOwed => {
@@ -16,32 +16,36 @@ impl StreamMachine {
                 Input::Ended | Input::Absent { .. } => false,
             },
             Phase::Salvaging => true,
-            Phase::Draining { .. } | Phase::Ending(_) | Phase::Lost => false,
+            Phase::Draining { .. } | Phase::Parting { .. } => false,
+            Phase::Ending(_) | Phase::Lost => false,
         };
-        self.unread
+        self.set(Fact::Unread, kept);
+        kept
     }
 
     /// Whether bytes that were given back wait to be delivered.
     pub(crate) fn has_unread(&self) -> bool {
-        self.unread && matches!(self.phase, Phase::Open { .. } | Phase::Salvaging)
+        self.is(Fact::Unread) && matches!(self.phase, Phase::Open { .. } | Phase::Salvaging)
     }
 
     /// Whether they may be delivered now. That the connection holds too much memory is no reason to keep
     /// them: they are part of it.
     pub(crate) fn may_deliver_unread(&self) -> bool {
         let held = self.held & !(Hold::Memory as u8) != 0;
-        self.made && !held && self.has_unread() && (self.is_reading() || self.is_salvaging())
+        self.is_made() && !held && self.has_unread() && (self.is_reading() || self.is_salvaging())
     }
 
     /// None of them are left.
     pub(crate) fn unread_is_empty(&mut self) {
-        self.unread = false;
+        self.set(Fact::Unread, false);
     }
 
     /// Whether they will never be delivered, so that they may be dropped; says so once.
     pub(crate) fn unread_is_lost(&mut self) -> bool {
-        let lost = self.unread && !self.has_unread();
-        self.unread &= !lost;
+        let lost = self.is(Fact::Unread) && !self.has_unread();
+        if lost {
+            self.set(Fact::Unread, false);
+        }
         lost
     }
 }

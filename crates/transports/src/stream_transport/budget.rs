@@ -114,12 +114,14 @@ impl<B: Backend> StreamTransport<B> {
             self.queue_turn(); // it was to answer, not to write
         }
         let told = told.0.saturating_add(self.unread_memory());
+        let of_backend = self.backend.memory_held();
         let mut machine = self.machine.borrow_mut();
         let fixed = size_of::<Self>() + of_protocol;
         if fixed.saturating_add(machine.output_memory()).saturating_add(told) > most.0 {
             machine.trim_output();
         }
-        Some(Sum { fixed, output: machine.output_memory(), told })
+        let output = machine.output_memory().saturating_add(of_backend);
+        Some(Sum { fixed, output, told })
     }
 
     /// What was exceeded cannot be helped by pausing, or is not to be.

@@ -1,9 +1,9 @@
 //! Calling the protocol: one method at a time, nothing borrowed, panics kept in their place.
 
-use super::{MEASURED, RUNNING, SHUTDOWN_OWED, StreamHandle, StreamTransport, Turn};
+use super::{MEASURED, RESUMED, RUNNING, SHUTDOWN_OWED, StreamHandle, StreamTransport, Turn};
 use crate::backend::Backend;
 use crate::stream_machine::{Call, End};
-use crate::{Protocol, ProtocolUnavailable, Transport};
+use crate::{Eof, Protocol, ProtocolUnavailable, Transport};
 use futures::{Exception, ExceptionContext, catch};
 use std::cell::Cell;
 use std::io;
@@ -49,7 +49,14 @@ impl<B: Backend> StreamTransport<B> {
         match call {
             None => {}
             Some(Call::ConnectionMade) => {
-                let made = self.run("connection_made", |p, transport| p.connection_made(transport));
+                let made = match self.is(RESUMED) {
+                    false => {
+                        self.run("connection_made", |p, transport| p.connection_made(transport))
+                    }
+                    true => self.run("handshake_completed", |p, transport| {
+                        p.handshake_completed(transport);
+                    }),
+                };
                 self.report_opened(made.is_some());
             }
             Some(Call::PauseWriting) => {
@@ -62,12 +69,26 @@ impl<B: Backend> StreamTransport<B> {
                 if let Some(answer) =
                     self.run("eof_received", |p, transport| p.eof_received(transport))
                 {
+                    let answer = self.possible(answer);
                     self.with_machine(|machine| machine.eof_answered(answer));
                 }
             }
             Some(Call::ConnectionLost(end)) => self.lose(end, true),
             Some(Call::Vanished(end)) => self.lose(end, false),
         }
+    }
+
+    /// A stream that cannot end one direction alone is closed at the peer's end (P-12).
+    fn possible(&self, answer: Eof) -> Eof {
+        if B::IS_LAYER && answer == Eof::KeepOpen && !self.backend.can_write_eof() {
+            log::warn!(
+                target: "tulipa",
+                "{}: it cannot be kept open after the peer's end, and closes",
+                self.backend.describe()
+            );
+            return Eof::Close;
+        }
+        answer
     }
 
     /// Asks the protocol to come to an end, in a turn of its own.
@@ -173,22 +194,31 @@ impl<B: Backend> StreamTransport<B> {
         });
         match successor {
             None => self.protocol.set(Some(protocol)),
-            Some(successor) => {
+            Some(mut successor) => {
+                let left = successor.take_over(protocol);
                 self.protocol.set(Some(successor));
                 self.with_machine(|machine| machine.protocol_replaced());
-                self.drop_protocol(protocol);
+                if let Some(protocol) = left {
+                    self.drop_protocol(protocol);
+                }
             }
         }
     }
 
-    pub(super) fn replace_protocol(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
+    pub(crate) fn replace_protocol(self: &Rc<Self>, mut protocol: Box<dyn Protocol>) {
         let before = if self.machine.borrow().is_lost() {
             Some(protocol) // nobody will call it any more
         } else if self.is(RUNNING) {
-            self.rare(|rare| rare.successor.replace(protocol))
+            let before = self.if_rare(|rare| rare.successor.take());
+            let left = before.and_then(|before| protocol.take_over(before));
+            self.rare(|rare| rare.successor = Some(protocol));
+            left
         } else {
             self.with_machine(|machine| machine.protocol_replaced());
-            self.protocol.replace(Some(protocol))
+            let before = self.protocol.take();
+            let left = before.and_then(|before| protocol.take_over(before));
+            self.protocol.set(Some(protocol));
+            left
         };
         self.requested();
         if let Some(before) = before {
@@ -222,7 +252,7 @@ impl<B: Backend> StreamTransport<B> {
             self.discard_input();
         }
         B::detach(self);
-        if made {
+        if made || self.is(RESUMED) {
             self.run("connection_lost", |p, transport| {
                 p.connection_lost(transport, reason.clone())
             });
@@ -237,7 +267,9 @@ impl<B: Backend> StreamTransport<B> {
             self.drop_protocol(protocol);
         }
         self.leave_word(reason);
-        if let Some(server) = &self.owner.server {
+        if let Some(server) = &self.owner.server
+            && !B::IS_LAYER
+        {
             server.connection_ended(self.index());
         }
         if self.is(super::COUNTED) {
@@ -248,7 +280,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Tells the exception handler what the protocol did (P-14).
-    pub(super) fn report(&self, message: &str, exception: &Exception, protocol: &'static str) {
+    pub(crate) fn report(&self, message: &str, exception: &Exception, protocol: &'static str) {
         let message = message.to_owned();
         let mut context = ExceptionContext::with_exception(message, exception.clone());
         context.protocol = Some(protocol);

@@ -1,9 +1,9 @@
 //! [`StreamHandle`]: the [`Transport`] that users see. It holds the connection weakly, so that no
 //! handle keeps a connection, or a protocol that stores one keeps itself, alive.
 
-use super::StreamTransport;
 use super::rare::Ended;
 use super::writing::warn_of_dropped_writes;
+use super::{StreamTransport, UPGRADED};
 use crate::backend::Backend;
 use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{
@@ -21,6 +21,8 @@ use std::rc::{Rc, Weak};
 /// A stream transport as its users see it.
 pub(crate) struct StreamHandle<B: Backend> {
     connection: Weak<StreamTransport<B>>,
+    /// Whether it is that of a layer above, to which the connection belongs.
+    is_of_layer: bool,
     /// What it still knows once the connection is gone.
     ended: OnceCell<Ended>,
 }
@@ -28,7 +30,14 @@ pub(crate) struct StreamHandle<B: Backend> {
 impl<B: Backend> StreamHandle<B> {
     /// The handle that a protocol is lent for one call, or the one that a user keeps.
     pub(super) fn lent(connection: &Rc<StreamTransport<B>>) -> Self {
-        Self { connection: Rc::downgrade(connection), ended: OnceCell::new() }
+        let connection = Rc::downgrade(connection);
+        Self { connection, is_of_layer: false, ended: OnceCell::new() }
+    }
+
+    /// The handle of a layer above, which goes on when those of users answer nothing any more.
+    #[cfg(feature = "tls")]
+    pub(super) fn of_layer(connection: &Rc<StreamTransport<B>>) -> Self {
+        Self { is_of_layer: true, ..Self::lent(connection) }
     }
 
     /// The connection is over: this is what the handle answers from now on.
@@ -37,7 +46,13 @@ impl<B: Backend> StreamHandle<B> {
         let _ = self.ended.set(ended);
     }
 
+    /// The connection, as long as it answers to this handle.
     fn connection(&self) -> Option<Rc<StreamTransport<B>>> {
+        self.known().filter(|connection| self.is_of_layer || !connection.is(UPGRADED))
+    }
+
+    /// The connection, for what may be asked of it even if it belongs to a layer above.
+    fn known(&self) -> Option<Rc<StreamTransport<B>>> {
         match self.ended.get() {
             Some(_) => None,
             None => self.connection.upgrade(),
@@ -46,13 +61,17 @@ impl<B: Backend> StreamHandle<B> {
 
     /// The scheduler of the futures that are asked for when the connection is gone.
     fn scheduler_afterwards(&self) -> Rc<dyn Scheduler> {
-        match self.ended.get() {
-            Some(ended) => ended.scheduler.clone(),
-            None => futures::current(),
+        match (self.ended.get(), self.known()) {
+            (Some(ended), _) => ended.scheduler.clone(),
+            (None, Some(connection)) => connection.event_loop().to_rc(),
+            (None, None) => futures::current(),
         }
     }
 
     fn drop_write(&self) -> WriteState {
+        if self.known().is_some() {
+            return WriteState::Refused(WriteRefusal::Upgraded);
+        }
         if let Some(ended) = self.ended.get() {
             ended.dropped_writes.set(ended.dropped_writes.get() + 1);
             warn_of_dropped_writes(ended.dropped_writes.get());
@@ -73,7 +92,7 @@ impl<B: Backend> BaseTransport for StreamHandle<B> {
     }
 
     fn wait_closed(&self) -> Future<()> {
-        if let Some(connection) = self.connection() {
+        if let Some(connection) = self.known() {
             return connection.wait_closed();
         }
         let future = self.scheduler_afterwards().create_future();
@@ -87,7 +106,7 @@ impl<B: Backend> BaseTransport for StreamHandle<B> {
     }
 
     fn extra_info(&self) -> ExtraInfo {
-        match (self.connection(), self.ended.get()) {
+        match (self.known(), self.ended.get()) {
             (Some(connection), _) => B::extra_info(&connection),
             (None, Some(ended)) => ExtraInfo {
                 peername: ended.peername.clone(),
@@ -158,8 +177,8 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
         match self.connection() {
             Some(connection) => connection.write_with_descriptors(data, descriptors),
             None => {
-                self.drop_write();
-                let reason = Reason::Write(WriteRefusal::Closed);
+                let refusal = self.drop_write().into_result().err();
+                let reason = Reason::Write(refusal.unwrap_or(WriteRefusal::Closed));
                 Err(DescriptorsRefused::new(descriptors, reason))
             }
         }
@@ -193,7 +212,8 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
     }
 
     fn can_write_eof(&self) -> bool {
-        self.connection().is_none_or(|connection| connection.backend().can_write_eof())
+        let ended = !B::IS_LAYER;
+        self.known().map_or(ended, |connection| connection.backend().can_write_eof())
     }
 
     fn drained(&self) -> Future<()> {
@@ -268,7 +288,13 @@ impl<B: Backend> Transport for StreamHandle<B> {
     fn handle(&self) -> Rc<dyn Transport> {
         match self.connection() {
             Some(connection) => connection.handle(),
-            None => Rc::new(Self { connection: Weak::new(), ended: self.ended.clone() }),
+            None => {
+                let connection = match self.ended.get() {
+                    Some(_) => Weak::new(),
+                    None => self.connection.clone(),
+                };
+                Rc::new(Self { connection, is_of_layer: false, ended: self.ended.clone() })
+            }
         }
     }
 
@@ -285,6 +311,19 @@ impl<B: Backend> Transport for StreamHandle<B> {
         match self.connection() {
             Some(connection) => connection.run_for_user(function),
             None => Err(ProtocolUnavailable::Gone),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn go_below(&self, linger: std::time::Duration) -> io::Result<crate::tls::Below> {
+        let gone = || io::Error::new(io::ErrorKind::NotConnected, "the transport is closed");
+        self.connection().ok_or_else(gone)?.go_below(linger)
+    }
+
+    #[cfg(feature = "tls")]
+    fn set_upper(&self, upper: crate::tls::UpperLink) {
+        if let Some(connection) = self.connection() {
+            connection.set_upper(upper.0);
         }
     }
 }

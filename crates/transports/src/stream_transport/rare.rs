@@ -5,6 +5,8 @@ use super::bandwidth::Limited;
 use super::budget::Watched;
 use super::descriptors::Descriptors;
 use super::file::{FileJob, FileOutcome};
+#[cfg(feature = "tls")]
+use super::layered::Upper;
 use super::unread::Unread;
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
@@ -47,6 +49,9 @@ pub(super) struct Rare<B: Backend> {
     pub(super) unread: Option<Box<Unread>>,
     /// It was ended with something left to send.
     pub(super) thrown_away: bool,
+    /// The transport over this one, which is to be closed in its place.
+    #[cfg(feature = "tls")]
+    pub(super) upper: Option<Weak<dyn Upper>>,
 }
 
 impl<B: Backend> Default for Rare<B> {
@@ -68,12 +73,18 @@ impl<B: Backend> Default for Rare<B> {
             file_outcomes: Vec::new(),
             unread: None,
             thrown_away: false,
+            #[cfg(feature = "tls")]
+            upper: None,
         }
     }
 }
 
 impl<B: Backend> Rare<B> {
     fn is_empty(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.upper.is_some() {
+            return false;
+        }
         self.successor.is_none()
             && self.reason.is_none()
             && self.drained.is_empty()
@@ -121,7 +132,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Leaves in the user's handle what it is to answer after the end.
-    pub(super) fn leave_word(self: &Rc<Self>, reason: Option<Exception>) {
+    pub(crate) fn leave_word(self: &Rc<Self>, reason: Option<Exception>) {
         let Some(handle) = self.if_rare(|rare| rare.handle.upgrade()) else { return };
         let info = B::extra_info(self);
         handle.end(Ended {

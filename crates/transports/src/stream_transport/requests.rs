@@ -60,6 +60,10 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     pub(super) fn write_eof(self: &Rc<Self>) {
+        if B::IS_LAYER && !self.backend.can_write_eof() {
+            let name = self.backend.describe();
+            return log::warn!(target: "tulipa", "{name}: one direction cannot be ended alone");
+        }
         self.with_machine(|machine| machine.write_eof());
         self.requested();
     }
@@ -90,6 +94,6 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     pub(super) fn output_bytes(&self) -> Bytes {
-        Bytes(self.machine.borrow().size())
+        Bytes(self.machine.borrow().size() + self.backend.waiting_below())
     }
 }

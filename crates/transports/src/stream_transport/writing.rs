@@ -1,10 +1,10 @@
 //! Writing: collected, sent together, and only what is left over waits.
 
-use super::{DIRTY, LIMITED, MEASURED, RUNNING, StreamTransport, Turn, WAITING};
+use super::{DIRTY, LIMITED, MEASURED, RUNNING, StreamTransport, Turn, UPGRADED, WAITING};
 use crate::backend::Backend;
 use crate::loop_shared::{Waiting, add_waiting};
 use crate::stream_machine::End;
-use crate::{CapPolicy, WriteRefusal, WriteState};
+use crate::{Bytes, CapPolicy, WriteRefusal, WriteState};
 use futures::{Exception, Future, SchedulerExt, TimeoutError};
 use std::io::{self, IoSlice};
 use std::rc::{Rc, Weak};
@@ -67,7 +67,8 @@ impl<B: Backend> StreamTransport<B> {
     /// Whether a write of `size` bytes is taken; acts on the limits.
     pub(super) fn admit(self: &Rc<Self>, size: usize) -> Result<(), WriteRefusal> {
         self.drop_called_off_file();
-        if size > 0 && self.shared().is_over_budget() {
+        // A layer has asked already, and must not be cut while it sends.
+        if size > 0 && !self.is(UPGRADED) && self.shared().is_over_budget() {
             self.shared().cut_largest();
         }
         if self.machine.borrow().is_at_cap() {
@@ -83,7 +84,7 @@ impl<B: Backend> StreamTransport<B> {
             | WriteRefusal::ReadOnly
             | WriteRefusal::SendingFile
             | WriteRefusal::NotALine => {}
-            WriteRefusal::Closed => self.count_dropped_write(),
+            WriteRefusal::Closed | WriteRefusal::Upgraded => self.count_dropped_write(),
             WriteRefusal::OverCap => {
                 let policy = self.machine.borrow().limits().cap.policy;
                 if policy == CapPolicy::Abort {
@@ -194,6 +195,10 @@ impl<B: Backend> StreamTransport<B> {
             }
         }
         self.with_machine(|machine| machine.finish_draining());
+        if self.machine.borrow().may_say_goodbye() {
+            self.with_machine(|machine| machine.goodbye_said());
+            B::say_goodbye(self);
+        }
     }
 
     fn after_sending(self: &Rc<Self>, spare: Option<Box<crate::stream_machine::Output>>) {
@@ -255,7 +260,7 @@ impl<B: Backend> StreamTransport<B> {
         self.flush();
         self.follow_up();
         let waits = self.if_rare(|rare| (!rare.drained.is_empty()).then_some(())).is_some();
-        if waits && self.machine.borrow().size() == 0 {
+        if waits && self.output_bytes() == Bytes(0) {
             self.queue_turn();
         }
     }
@@ -301,6 +306,7 @@ impl<B: Backend> StreamTransport<B> {
             let machine = self.machine.borrow();
             (machine.size(), machine.is_broken())
         };
+        let size = size + self.backend.waiting_below();
         let gone = broken || self.if_rare(|rare| rare.thrown_away.then_some(())).is_some();
         // A new future is pending, so that setting it cannot fail.
         if gone {
@@ -310,12 +316,13 @@ impl<B: Backend> StreamTransport<B> {
         } else {
             let given_up = self.rare(|rare| add_waiting(&mut rare.drained, &future));
             drop(given_up); // what they hold is the user's
+            B::followed_up(self);
         }
         future
     }
 
     pub(super) fn complete_drained(&self) {
-        if self.machine.borrow().size() > 0 {
+        if self.output_bytes() > Bytes(0) {
             return;
         }
         let waiting = self.if_rare(|rare| Some(std::mem::take(&mut rare.drained)));

@@ -103,6 +103,10 @@ impl Protocol for StreamReaderProtocol {
         self.shared.set_writing_paused(false);
     }
 
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        self.shared.connection_upgraded(transport.handle());
+    }
+
     /// What waits for the reader.
     fn memory_held(&self) -> Bytes {
         self.shared.memory()

@@ -82,6 +82,15 @@ impl StreamReader {
         &self.shared
     }
 
+    /// Takes out all that came and was not read.
+    #[cfg(feature = "tls")]
+    pub(super) fn take_unread(&mut self) -> Vec<u8> {
+        let mut unread = self.buffer.take(usize::MAX);
+        self.shared.hand_over(|incoming| unread.append(incoming));
+        self.shared.set_held(0);
+        unread
+    }
+
     /// The limit that it was made with.
     pub fn limit(&self) -> Bytes {
         Bytes(self.shared.limit())

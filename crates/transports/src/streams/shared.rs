@@ -10,7 +10,7 @@ use super::InvalidLimit;
 use super::waiters::Waiters;
 use crate::{Bytes, Transport};
 use futures::{Exception, Future, InvalidStateError, Scheduler, SchedulerExt};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::rc::Rc;
 
@@ -30,6 +30,8 @@ pub(super) struct StreamShared {
     /// How often it has fallen to the low one.
     resumes: Cell<u64>,
     connection: RefCell<Connection>,
+    /// The transports that took the place of the first one.
+    upgrades: Upgrades,
     scheduler: RefCell<Option<Rc<dyn Scheduler>>>,
     writers: Cell<usize>,
     pub(super) drainers: Waiters,
@@ -69,6 +71,7 @@ impl StreamShared {
             writing_paused: Cell::new(false),
             resumes: Cell::new(0),
             connection: RefCell::new(Connection::None),
+            upgrades: Upgrades::default(),
             scheduler: RefCell::default(),
             writers: Cell::new(0),
             drainers: Waiters::default(),
@@ -216,6 +219,24 @@ impl StreamShared {
         }
     }
 
+    /// Another transport goes on with the connection. What is not read by now is not read any more, and
+    /// nothing waits to be sent yet.
+    pub(super) fn connection_upgraded(&self, transport: Rc<dyn Transport>) {
+        self.upgrades.push(transport.clone());
+        let before = self.connection.replace(Connection::Made(transport.clone()));
+        drop(before);
+        self.reading_paused.set(false);
+        self.set_writing_paused(false);
+        if self.writers.get() == 0 {
+            transport.close(); // the last one was dropped in the meantime
+        }
+    }
+
+    /// The transport that the connection has by now, if that is not the one it began with.
+    pub(super) fn upgraded_transport(&self) -> Option<&Rc<dyn Transport>> {
+        self.upgrades.last()
+    }
+
     fn transport(&self) -> Option<Rc<dyn Transport>> {
         match &*self.connection.borrow() {
             Connection::Made(transport) => Some(transport.clone()),
@@ -280,6 +301,36 @@ impl StreamShared {
     pub(super) fn writer_dropped(&self) -> bool {
         self.writers.set(self.writers.get() - 1);
         self.writers.get() == 0
+    }
+}
+
+/// Transports in order. One is only ever added, so that each can be borrowed for as long as the list.
+#[derive(Default)]
+struct Upgrades {
+    first: OnceCell<Box<Upgrade>>,
+}
+
+struct Upgrade {
+    transport: Rc<dyn Transport>,
+    later: Upgrades,
+}
+
+impl Upgrades {
+    fn push(&self, transport: Rc<dyn Transport>) {
+        let mut end = &self.first;
+        while let Some(upgrade) = end.get() {
+            end = &upgrade.later.first;
+        }
+        // It is the end, hence empty.
+        let _ = end.set(Box::new(Upgrade { transport, later: Upgrades::default() }));
+    }
+
+    fn last(&self) -> Option<&Rc<dyn Transport>> {
+        let mut upgrade = self.first.get()?;
+        while let Some(later) = upgrade.later.first.get() {
+            upgrade = later;
+        }
+        Some(&upgrade.transport)
     }
 }
 

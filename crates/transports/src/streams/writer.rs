@@ -29,8 +29,9 @@ use std::rc::Rc;
 /// [`close`](StreamWriter::close) does: what was written is still sent, but nothing more is read. So
 /// whoever only wants to read must hold the writer all the same.
 pub struct StreamWriter {
+    /// The one that it was made with.
     transport: Rc<dyn Transport>,
-    shared: Rc<StreamShared>,
+    pub(super) shared: Rc<StreamShared>,
     /// Why a write of this handle was not taken, until somebody is told. Meanwhile no other is, or
     /// the peer would get bytes with a hole in them.
     refused: Cell<Option<WriteRefusal>>,
@@ -100,12 +101,13 @@ impl StreamWriter {
         if let Some(refusal) = self.refused.get() {
             return WriteState::Refused(refusal);
         }
-        let state = write(&*self.transport);
+        let state = write(&**self.transport());
         if let WriteState::Refused(
             refusal @ (WriteRefusal::OverCap
             | WriteRefusal::AfterEof
             | WriteRefusal::ReadOnly
-            | WriteRefusal::SendingFile),
+            | WriteRefusal::SendingFile
+            | WriteRefusal::Upgraded),
         ) = state
         {
             self.refused.set(Some(refusal)); // a loss is told in any case
@@ -114,7 +116,7 @@ impl StreamWriter {
     }
 
     /// Tells once of what was refused.
-    fn check_refused(&self) -> Result<(), Exception> {
+    pub(super) fn check_refused(&self) -> Result<(), Exception> {
         self.refused.take().map_or(Ok(()), |refusal| Err(refusal.into()))
     }
 
@@ -137,7 +139,7 @@ impl StreamWriter {
         if let Some(exception) = self.shared.failure() {
             return Err(exception);
         }
-        if self.transport.is_closing() {
+        if self.transport().is_closing() {
             futures::yield_now().await?;
         }
         let mut waiting = None;
@@ -147,22 +149,22 @@ impl StreamWriter {
 
     /// Ends our direction once all that was written is sent; the peer reads the end. Reading goes on.
     pub fn write_eof(&self) {
-        self.transport.write_eof();
+        self.transport().write_eof();
     }
 
     /// Whether [`write_eof`](StreamWriter::write_eof) is possible.
     pub fn can_write_eof(&self) -> bool {
-        self.transport.can_write_eof()
+        self.transport().can_write_eof()
     }
 
     /// Closes the connection: reads no more, sends what was written, then ends it. Idempotent.
     pub fn close(&self) {
-        self.transport.close();
+        self.transport().close();
     }
 
     /// Whether it is closing or closed.
     pub fn is_closing(&self) -> bool {
-        self.transport.is_closing()
+        self.transport().is_closing()
     }
 
     /// Waits until the connection has ended. Before a [`close`](StreamWriter::close) that is until
@@ -189,24 +191,24 @@ impl StreamWriter {
 
     /// What is known about the connection, by asyncio's names: `peername`, `sockname`, `socket`.
     pub fn get_extra_info(&self, name: &str) -> Option<ExtraValue> {
-        self.transport.get_extra_info(name)
+        self.transport().get_extra_info(name)
     }
 
     /// What is known about the connection. It stays known after the end.
     pub fn extra_info(&self) -> ExtraInfo {
-        self.transport.extra_info()
+        self.transport().extra_info()
     }
 
-    /// The transport underneath.
+    /// The transport underneath. After an upgrade, such as `start_tls`, that is the new one.
     pub fn transport(&self) -> &Rc<dyn Transport> {
-        &self.transport
+        self.shared.upgraded_transport().unwrap_or(&self.transport)
     }
 }
 
 impl Clone for StreamWriter {
     /// Another handle of the same connection.
     fn clone(&self) -> Self {
-        Self::over(self.transport.clone(), self.shared.clone())
+        Self::over(self.transport().clone(), self.shared.clone())
     }
 }
 
@@ -217,7 +219,7 @@ impl Drop for StreamWriter {
             log::warn!(target: "tulipa", "{self:?} was dropped before anybody was told: {refusal}");
         }
         if self.shared.writer_dropped() {
-            self.transport.close();
+            self.transport().close();
         }
     }
 }

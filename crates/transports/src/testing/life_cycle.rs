@@ -95,6 +95,8 @@ pub enum ProtocolCall {
     PauseWriting,
     /// `resume_writing`.
     ResumeWriting,
+    /// `handshake_completed`.
+    HandshakeCompleted,
     /// `shutdown_requested`.
     ShutdownRequested,
     /// `connection_lost`, with the reason's text.
@@ -254,7 +256,7 @@ impl Record {
             ProtocolCall::PauseWriting => self.paused = true,
             ProtocolCall::ResumeWriting if !self.paused => return Some("while not paused"),
             ProtocolCall::ResumeWriting => self.paused = false,
-            ProtocolCall::ShutdownRequested => {}
+            ProtocolCall::HandshakeCompleted | ProtocolCall::ShutdownRequested => {}
             ProtocolCall::ConnectionLost(_) => self.life = Life::Lost,
         }
         None
@@ -316,6 +318,10 @@ impl<P: Protocol> Protocol for LifeCycle<P> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.call(ProtocolCall::ShutdownRequested, |inner| inner.shutdown_requested(transport));
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        self.call(ProtocolCall::HandshakeCompleted, |inner| inner.handshake_completed(transport));
     }
 
     fn memory_held(&self) -> Bytes {

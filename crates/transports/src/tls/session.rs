@@ -205,6 +205,32 @@ impl TlsSession {
     /// # Errors
     /// `WouldBlock` if nothing is there now; else why there will be nothing more.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let filled = self.take_decrypted(buffer);
+        if filled > 0 || buffer.is_empty() {
+            return Ok(filled);
+        }
+        if self.failure.is_some() || self.peer_said_goodbye || self.eof {
+            return match self.end_error() {
+                None => Ok(0),
+                Some(error) => {
+                    self.fail(error.clone());
+                    Err(error.into())
+                }
+            };
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Why the end, which has come, is no orderly one.
+    pub(crate) fn end_error(&self) -> Option<TlsError> {
+        match &self.failure {
+            None if self.peer_said_goodbye || self.truncation == Truncation::IsEnd => None,
+            None => Some(TlsError::truncated().with_name(self.server_name.clone())),
+            failure => failure.clone(),
+        }
+    }
+
+    fn take_decrypted(&mut self, buffer: &mut [u8]) -> usize {
         let mut filled = 0;
         while filled < buffer.len() {
             // All it says besides is said again below, in our own words.
@@ -220,28 +246,13 @@ impl TlsSession {
                 break;
             }
         }
-        if filled > 0 || buffer.is_empty() {
-            return Ok(filled);
-        }
-        match &self.failure {
-            Some(failure) => Err(failure.clone().into()),
-            None if self.peer_said_goodbye => Ok(0),
-            None if self.eof => match self.truncation {
-                Truncation::IsError => {
-                    let error = TlsError::truncated().with_name(self.server_name.clone());
-                    self.fail(error.clone());
-                    Err(error.into())
-                }
-                Truncation::IsEnd => Ok(0),
-            },
-            None => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        filled
     }
 
     /// Throws away what was received and is not read.
     pub(crate) fn discard(&mut self) {
         let mut sink = [0; 1024];
-        while let Ok(1..) = self.read(&mut sink) {}
+        while self.take_decrypted(&mut sink) > 0 {}
     }
 
     /// Encrypts some of `parts`, as much as the library takes at once, and says how much that was. The

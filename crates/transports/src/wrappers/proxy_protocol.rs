@@ -113,10 +113,11 @@ impl ProxyProtocol {
 
     /// A factory for connections that begin with a header; `factory` makes the protocols, given what the
     /// header says.
-    pub fn wrap<T: IntoProtocol>(
-        &self,
-        mut factory: impl FnMut(&ProxyHeader) -> T + 'static,
-    ) -> impl FnMut() -> Proxied + 'static {
+    pub fn wrap<F, T>(&self, mut factory: F) -> impl FnMut() -> Proxied + use<F, T>
+    where
+        F: FnMut(&ProxyHeader) -> T + 'static,
+        T: IntoProtocol,
+    {
         let factory: HeaderFactory =
             Box::new(move |header| catch(|| factory(header).into_protocol()).flatten());
         let settings = Rc::new(Settings {
@@ -129,10 +130,11 @@ impl ProxyProtocol {
 
     /// As [`wrap`](ProxyProtocol::wrap), for a factory that needs nothing of the header: that of another
     /// wrapper, say.
-    pub fn wrap_factory<T: IntoProtocol>(
-        &self,
-        mut factory: impl FnMut() -> T + 'static,
-    ) -> impl FnMut() -> Proxied + 'static {
+    pub fn wrap_factory<F, T>(&self, mut factory: F) -> impl FnMut() -> Proxied + use<F, T>
+    where
+        F: FnMut() -> T + 'static,
+        T: IntoProtocol,
+    {
         self.wrap(move |_| factory())
     }
 }

@@ -76,10 +76,14 @@ impl Throttle {
     }
 
     /// A factory whose connections are throttled.
-    pub fn wrap<T: IntoProtocol>(
+    pub fn wrap<F, T>(
         &self,
-        factory: impl FnMut() -> T,
-    ) -> impl FnMut() -> Result<Option<Wrapped<Throttled>>, Exception> {
+        factory: F,
+    ) -> impl FnMut() -> Result<Option<Wrapped<Throttled>>, Exception> + use<F, T>
+    where
+        F: FnMut() -> T,
+        T: IntoProtocol,
+    {
         let throttle = self.clone();
         wrap(move || Throttled { throttle: throttle.clone() }, factory)
     }

@@ -86,10 +86,14 @@ impl TrafficLog {
     }
 
     /// A factory whose connections are logged.
-    pub fn wrap<T: IntoProtocol>(
+    pub fn wrap<F, T>(
         &self,
-        factory: impl FnMut() -> T,
-    ) -> impl FnMut() -> Result<Option<Wrapped<LoggedTraffic>>, Exception> {
+        factory: F,
+    ) -> impl FnMut() -> Result<Option<Wrapped<LoggedTraffic>>, Exception> + use<F, T>
+    where
+        F: FnMut() -> T,
+        T: IntoProtocol,
+    {
         let settings = self.clone();
         wrap(move || LoggedTraffic::new(settings.clone()), factory)
     }

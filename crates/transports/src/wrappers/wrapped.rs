@@ -13,6 +13,7 @@ use futures::{Exception, Future};
 use std::any::Any;
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 /// What goes around a protocol: it sees what passes in both directions, and may change what the protocol
@@ -162,6 +163,9 @@ pub(super) struct Shared<W> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
+    /// The wrapper was told that the connection is there, the protocol inside was not: it will not be told
+    /// of the end either, if the wrapper panics.
+    Unmade,
     Open,
     /// The protocol inside was told, or is being told.
     Lost,
@@ -339,7 +343,9 @@ impl<W: ProtocolWrapper> Drop for Wrapped<W> {
 
 impl<W: ProtocolWrapper> Protocol for Wrapped<W> {
     fn connection_made(&mut self, lower: &dyn Transport) {
+        self.shared.life.set(Life::Unmade);
         self.shared.wrapper.connection_made(lower);
+        self.shared.life.set(Life::Open);
         self.call(lower, |inner, transport| inner.connection_made(transport));
     }
 
@@ -362,10 +368,17 @@ impl<W: ProtocolWrapper> Protocol for Wrapped<W> {
     }
 
     fn connection_lost(&mut self, lower: &dyn Transport, reason: Option<Exception>) {
-        self.shared.wrapper.connection_lost(lower, reason.as_ref());
+        // The protocol inside is told whatever the wrapper does (P-7).
+        let wrapper = &self.shared.wrapper;
+        let hook = AssertUnwindSafe(|| wrapper.connection_lost(lower, reason.as_ref()));
+        let hook = catch_unwind(hook);
         self.replace_if_owed(lower);
-        self.shared.life.set(Life::Lost);
-        self.call(lower, |inner, transport| inner.connection_lost(transport, reason));
+        if self.shared.life.replace(Life::Lost) == Life::Open {
+            self.call(lower, |inner, transport| inner.connection_lost(transport, reason));
+        }
+        if let Err(panic) = hook {
+            resume_unwind(panic);
+        }
     }
 
     fn pause_writing(&mut self, lower: &dyn Transport) {

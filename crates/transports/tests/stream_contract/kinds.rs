@@ -18,6 +18,8 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     /// Whether both ends read and write; else the left one writes and the right one reads.
     pub(crate) duplex: bool,
+    /// Whether one direction can be ended alone. Else its end is a goodbye, which is answered.
+    pub(crate) half_close: bool,
     connect: Connect,
 }
 
@@ -30,15 +32,24 @@ pub(crate) struct Pair {
     pub(crate) right: Rc<dyn Transport>,
 }
 
-const KINDS: [Kind; 8] = [
-    Kind { name: "TCP", duplex: true, connect: tcp },
-    Kind { name: "Unix", duplex: true, connect: unix },
-    Kind { name: "pipe", duplex: false, connect: pipe },
-    Kind { name: "memory", duplex: true, connect: memory },
-    Kind { name: "memory with trouble", duplex: true, connect: memory_with_trouble },
-    Kind { name: "memory, in wrappers", duplex: true, connect: in_wrappers },
-    Kind { name: "memory with trouble, logged", duplex: true, connect: logged },
-    Kind { name: "TCP behind a proxy", duplex: true, connect: behind_a_proxy },
+const KINDS: &[Kind] = &[
+    Kind { name: "TCP", duplex: true, half_close: true, connect: tcp },
+    Kind { name: "Unix", duplex: true, half_close: true, connect: unix },
+    Kind { name: "pipe", duplex: false, half_close: true, connect: pipe },
+    Kind { name: "memory", duplex: true, half_close: true, connect: memory },
+    Kind {
+        name: "memory with trouble",
+        duplex: true,
+        half_close: true,
+        connect: memory_with_trouble,
+    },
+    Kind { name: "memory, in wrappers", duplex: true, half_close: true, connect: in_wrappers },
+    Kind { name: "memory with trouble, logged", duplex: true, half_close: true, connect: logged },
+    Kind { name: "TCP behind a proxy", duplex: true, half_close: true, connect: behind_a_proxy },
+    #[cfg(feature = "tls")]
+    Kind { name: "TLS", duplex: true, half_close: false, connect: tls::in_memory },
+    #[cfg(feature = "tls")]
+    Kind { name: "TLS with trouble", duplex: true, half_close: false, connect: tls::with_trouble },
 ];
 
 /// More than any kind holds between its ends.
@@ -49,7 +60,7 @@ pub(crate) fn each(test: impl Fn(&Kind)) {
     // Descriptors are counted for the whole process, so the tests of this program take turns.
     static TURNS: Mutex<()> = Mutex::new(());
     let _turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
-    for kind in &KINDS {
+    for kind in KINDS {
         let _named = NameOnPanic(kind.name);
         let before = descriptors();
         test(kind);
@@ -66,7 +77,25 @@ pub(crate) fn each_duplex(test: impl Fn(&Kind)) {
     });
 }
 
+/// As [`each_duplex`], for those that can end one direction alone.
+pub(crate) fn each_with_halves(test: impl Fn(&Kind)) {
+    each_duplex(|kind| {
+        if kind.half_close {
+            test(kind);
+        }
+    });
+}
+
 impl Kind {
+    /// Ends what `transport` sends: alone, if that is possible.
+    pub(crate) fn end_output(&self, transport: &dyn Transport) {
+        assert_eq!(transport.can_write_eof() || !self.duplex, self.half_close || !self.duplex);
+        match self.half_close {
+            true => transport.write_eof(),
+            false => transport.close(),
+        }
+    }
+
     pub(crate) fn connect(
         &self,
         event_loop: &TestLoop,
@@ -226,6 +255,60 @@ fn opened(event_loop: &TestLoop, left: Opening, right: Opening) -> Pair {
     Pair { left, right }
 }
 
+/// Encrypted ones.
+#[cfg(feature = "tls")]
+mod tls {
+    use super::{Boxed, Pair, opened};
+    use eventloop::TestLoop;
+    use std::sync::OnceLock;
+    use tulipa_transports::testing::{MemoryOptions, MemoryTlsLoop};
+    use tulipa_transports::tls::{CertifiedKey, Roots, TlsClientConfig, TlsServerConfig};
+    use tulipa_transports::{Bytes, Protocol};
+
+    const NAME: &str = "tulip.example";
+
+    fn configs() -> (TlsClientConfig, TlsServerConfig) {
+        static CONFIGS: OnceLock<(TlsClientConfig, TlsServerConfig)> = OnceLock::new();
+        let made = CONFIGS.get_or_init(|| {
+            let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+            let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+            let roots = Roots::none().pem(&chain).unwrap();
+            let client = TlsClientConfig::builder().roots(roots).build().unwrap();
+            (client, TlsServerConfig::new(CertifiedKey::from_pem(chain, key).unwrap()).unwrap())
+        });
+        made.clone()
+    }
+
+    pub(super) fn in_memory(
+        event_loop: &TestLoop,
+        left: Box<dyn Protocol>,
+        right: Box<dyn Protocol>,
+    ) -> Pair {
+        connect(event_loop, left, right, MemoryOptions::default())
+    }
+
+    pub(super) fn with_trouble(
+        event_loop: &TestLoop,
+        left: Box<dyn Protocol>,
+        right: Box<dyn Protocol>,
+    ) -> Pair {
+        connect(event_loop, left, right, MemoryOptions::default().trouble(1000))
+    }
+
+    fn connect(
+        event_loop: &TestLoop,
+        left: Box<dyn Protocol>,
+        right: Box<dyn Protocol>,
+        options: MemoryOptions,
+    ) -> Pair {
+        let (client, server) = configs();
+        let options = options.capacity(Bytes::kib(16));
+        let (left, right) = (Boxed(left), Boxed(right));
+        let pair = event_loop.memory_tls_pair(left, (client, NAME), right, server, options);
+        opened(event_loop, pair.left, pair.right)
+    }
+}
+
 /// A protocol in a box, as a protocol.
 struct Boxed(Box<dyn Protocol>);
 
@@ -256,6 +339,10 @@ impl Protocol for Boxed {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.0.shutdown_requested(transport);
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        self.0.handshake_completed(transport);
     }
 
     fn as_buffered(&mut self) -> Option<&mut dyn tulipa_transports::BufferedProtocol> {

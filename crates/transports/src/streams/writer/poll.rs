@@ -47,7 +47,7 @@ impl StreamWriter {
     ) -> Poll<Result<usize, Exception>> {
         ready!(self.poll_ready(context))?;
         // The caller is told here, so that there is nothing to be told later.
-        let written = self.transport.write(data).into_result();
+        let written = self.transport().write(data).into_result();
         Poll::Ready(written.map(|()| data.len()).map_err(Exception::from))
     }
 
@@ -64,7 +64,7 @@ impl StreamWriter {
         ready!(self.poll_ready(context))?;
         let mut count = 0;
         for part in parts.iter().filter(|part| !part.is_empty()) {
-            match self.transport.write(part) {
+            match self.transport().write(part) {
                 WriteState::Taken => count += part.len(),
                 WriteState::OverHighMark => {
                     count += part.len();
@@ -164,12 +164,12 @@ impl StreamWriter {
     }
 
     fn is_over_mark(&self) -> bool {
-        let size = self.transport.get_write_buffer_size();
-        size.0 > 0 && size > self.transport.get_write_buffer_limits().high
+        let size = self.transport().get_write_buffer_size();
+        size.0 > 0 && size > self.transport().get_write_buffer_limits().high
     }
 
     fn is_all_sent(&self) -> bool {
-        self.transport.get_write_buffer_size().0 == 0
+        self.transport().get_write_buffer_size().0 == 0
     }
 
     fn poll_sent(
@@ -191,11 +191,11 @@ impl StreamWriter {
                 // Why will be known in a moment.
                 let scheduler = self.shared.scheduler()?;
                 Waiting::in_line(&self.shared, |shared| &shared.closers, &*scheduler)
-            } else if self.is_all_sent() && !self.transport.is_closing() {
+            } else if self.is_all_sent() && !self.transport().is_closing() {
                 return Poll::Ready(Ok(()));
             } else {
                 // A transport that is closing knows whether it was sent or thrown away.
-                Waiting::of(self.transport.drained())
+                Waiting::of(self.transport().drained())
             });
         }
     }

@@ -1,0 +1,67 @@
+//! The end of a stream that says so: goodbye, and the peer's. And what such a stream has in the
+//! layer below.
+
+#[cfg(feature = "tls")]
+use super::Flow;
+use super::{End, Fact, Phase, StreamMachine};
+
+impl StreamMachine {
+    /// What follows when all is sent, and nobody wants more.
+    pub(super) fn orderly_end(&self) -> Phase {
+        match self.is(Fact::SaysGoodbye) && self.is_made() {
+            true => Phase::Parting { said: false },
+            false => Phase::Ending(End::Orderly),
+        }
+    }
+
+    /// Whether it is closed, all is sent, and only goodbyes are missing.
+    pub(crate) fn is_parting(&self) -> bool {
+        matches!(self.phase, Phase::Parting { .. })
+    }
+
+    /// Whether it is time to say goodbye.
+    pub(crate) fn may_say_goodbye(&self) -> bool {
+        self.phase == Phase::Parting { said: false }
+    }
+
+    /// It was said.
+    pub(crate) fn goodbye_said(&mut self) {
+        if self.is_parting() {
+            self.phase = Phase::Parting { said: true };
+        }
+    }
+
+    /// It was answered.
+    #[cfg(any(feature = "tls", test))]
+    pub(crate) fn goodbye_answered(&mut self) {
+        if self.phase == (Phase::Parting { said: true }) {
+            self.phase = Phase::Ending(End::Orderly);
+        }
+    }
+
+    /// So much waits in the layer below. The next look at the marks counts it.
+    pub(crate) fn set_below(&mut self, size: usize) {
+        self.below = u8::try_from(size / 1024).unwrap_or(u8::MAX);
+    }
+
+    /// What waits here and below.
+    pub(super) fn size_with_below(&self) -> usize {
+        self.size() + usize::from(self.below) * 1024
+    }
+
+    /// Whether somebody waits until less waits below.
+    #[cfg(feature = "tls")]
+    pub(crate) fn waits_for_below(&self) -> bool {
+        self.flow != Flow::Open || self.blocked || self.is_parting()
+    }
+
+    /// Whether bytes may still go both ways, which is needed for another protocol below them.
+    #[cfg(feature = "tls")]
+    pub(crate) fn is_open_both_ways(&self) -> bool {
+        use super::{Input, Writing};
+        let Phase::Open { input, writing } = self.phase else { return false };
+        matches!(input, Input::Flowing | Input::Paused)
+            && writing == Writing::Open
+            && self.is_made()
+    }
+}

@@ -1,0 +1,11 @@
+//! Encrypted connections: their handshakes, their ends, and how an open connection becomes one.
+#![cfg(feature = "tls")]
+
+#[path = "../streams/support.rs"]
+#[allow(dead_code, reason = "shared with the tests of streams")]
+mod support;
+
+mod endings;
+mod handshakes;
+mod kit;
+mod upgrades;
