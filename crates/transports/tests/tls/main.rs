@@ -8,4 +8,5 @@ mod support;
 mod endings;
 mod handshakes;
 mod kit;
+mod lines;
 mod upgrades;
