@@ -324,7 +324,10 @@ pub trait TransportExt: Transport {
     fn send_line(&self, line: &[u8]) -> WriteState {
         match memchr::memchr2(b'\r', b'\n', line) {
             None => self.writelines(&[line, b"\r\n"]),
-            Some(_) => WriteState::Refused(WriteRefusal::NotALine),
+            Some(_) => {
+                log::debug!(target: "tulipa", "a line with a line end in it was not sent");
+                WriteState::Refused(WriteRefusal::NotALine)
+            }
         }
     }
 

@@ -9,4 +9,5 @@ mod costs;
 mod endings;
 mod handshakes;
 mod kit;
+mod lines;
 mod upgrades;
