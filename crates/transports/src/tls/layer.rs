@@ -24,6 +24,8 @@ pub struct Below {
     pub(crate) owner: Rc<Owner>,
     /// What bounds the connection.
     pub(crate) limits: Rc<OutputLimits>,
+    /// Whether the protocol was told to pause writing.
+    pub(crate) paused: bool,
     /// What was pushed back.
     pub(crate) unread: Vec<u8>,
 }

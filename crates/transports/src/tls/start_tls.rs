@@ -35,6 +35,9 @@ pub trait StartTls: Transport {
     /// refuses all writes from now on, says that it is closing, and does nothing more. The new one has its
     /// limits and its budget.
     ///
+    /// The new transport reads, also if this one was paused, and tells a protocol that was to pause writing
+    /// when it may go on.
+    ///
     /// `unread` is what the protocol has received and not taken: what followed the command in the same
     /// piece, say. See [`Early`].
     ///
@@ -103,6 +106,9 @@ fn begin<T: Transport + ?Sized>(
     let opening = Opening { role, protocol, opened: Some(opened), on_failure: None };
     let layer = TlsLayer::over(&below, opening, session, limits)?;
     let Some(connection) = layer.connection().cloned() else { return Ok(()) };
+    if below.paused {
+        connection.begin_paused();
+    }
     below.transport.set_boxed_protocol(Box::new(layer.early(early)));
     Handshake::begin(&connection, &unread);
     if !unread.is_empty() {

@@ -447,3 +447,73 @@ fn n54_l30_r6_a_loop_may_be_closed_during_an_upgrade() {
         assert!(!pair.left.write(b"late").is_taken());
     }
 }
+
+#[test]
+fn n54_p6_a_protocol_that_was_told_to_pause_is_told_by_the_new_transport_to_go_on() {
+    let event_loop = TestLoop::new();
+    let left = LifeCycle::new(Hooks::new());
+    let received: Slot<usize> = Slot::new();
+    let (seen, server) = (received.clone(), Slot::new());
+    let upgrade: Upgrade = server.clone();
+    let right = Hooks::new().data(move |transport, data| {
+        let before = seen.get();
+        seen.set(before + data.len());
+        if before < 300_000 && before + data.len() >= 300_000 {
+            let unread = data[300_000 - before..].to_vec();
+            upgrade.set(Some(transport.start_tls(as_server(), Early::Feed, unread)));
+        }
+    });
+    let pair = event_loop.memory_pair(left.0, right, MemoryOptions::default());
+    event_loop.run_ready_now();
+    pair.right.pause_reading();
+    pair.left.write(&pattern(300_000));
+    event_loop.run_ready_now();
+    assert!(left.1.is_paused());
+    let client = pair.left.start_tls(as_client(), Early::Refuse, Vec::new());
+    pair.right.resume_reading();
+    let client = event_loop.run_until_complete(&client).unwrap();
+    event_loop.run_ready_now();
+    assert!(!left.1.is_paused());
+    let calls = left.1.calls();
+    let end = [ProtocolCall::HandshakeCompleted, ProtocolCall::ResumeWriting];
+    assert_eq!(calls[calls.len() - 2..], end);
+    client.close();
+    event_loop.run_until_idle();
+    assert!(server.get().unwrap().result().is_ok());
+    left.1.check_ended();
+    check_empty(&event_loop);
+}
+
+#[test]
+fn x5_x47_a_close_over_tls_lingers_no_longer_than_one_in_clear() {
+    use tulipa_transports::{ConnectOptions, ServerOptions};
+    let event_loop = TestLoop::new();
+    let (client, server) = configs();
+    let linger = std::time::Duration::from_secs(3);
+    let options = ServerOptions::from(("127.0.0.1", 0)).tls(server).linger(Some(linger));
+    let (right, log) = (Slot::new(), LifeCycleLog::default());
+    let (handle, seen) = (right.clone(), log.clone());
+    let factory = move || {
+        let handle = handle.clone();
+        let hooks = Hooks::new().made(move |transport| handle.set(Some(transport.handle())));
+        LifeCycle::with_log(hooks, seen.clone())
+    };
+    let server = event_loop.create_server(factory, options).result().unwrap();
+    let port = server.addresses()[0].port().unwrap();
+    let options = ConnectOptions::from(("127.0.0.1", port)).tls(client).server_name(NAME);
+    let left = event_loop.create_connection(Hooks::new, options);
+    let left = event_loop.run_until_complete(&left).unwrap();
+    run_until(&event_loop, || log.is_made());
+    left.pause_reading();
+    let right: Rc<dyn Transport> = right.take().unwrap();
+    right.write(b"tulip");
+    right.close();
+    event_loop.run_ready_now();
+    assert!(!log.is_lost(), "it waits for the goodbye");
+    event_loop.advance(linger);
+    run_until(&event_loop, || log.is_lost());
+    assert!(log.lost_reason().flatten().is_some());
+    left.abort();
+    server.close();
+    run_until(&event_loop, || event_loop.open_connections() == 0);
+}
