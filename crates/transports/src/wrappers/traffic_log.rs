@@ -215,6 +215,10 @@ impl ProtocolWrapper for LoggedTraffic {
         self.event(format_args!("end of file received"), &[]);
     }
 
+    fn handshake_completed(&self, _lower: &dyn Transport) {
+        self.event(format_args!("encrypted from here on"), &[]);
+    }
+
     fn connection_lost(&self, _lower: &dyn Transport, reason: Option<&Exception>) {
         let (received, written) = (self.received.get(), self.written.get());
         let bytes = format!("{received} bytes received, {written} written");

@@ -74,6 +74,11 @@ pub trait ProtocolWrapper: 'static {
         let _ = lower;
     }
 
+    /// From now on the connection is encrypted, and `lower` is its new transport.
+    fn handshake_completed(&self, lower: &dyn Transport) {
+        let _ = lower;
+    }
+
     /// The connection is gone.
     fn connection_lost(&self, lower: &dyn Transport, reason: Option<&Exception>) {
         let _ = (lower, reason);
@@ -219,7 +224,8 @@ impl<W: ProtocolWrapper> Wrapped<W> {
                 return drop(successor);
             }
             let before = std::mem::replace(&mut self.inner, successor);
-            drop(before);
+            let left = self.inner.take_over(before);
+            drop(left);
             if self.shared.paused.get() {
                 self.run(lower, |inner, transport| inner.pause_writing(transport)); // P-21
             }
@@ -268,9 +274,11 @@ impl<W: ProtocolWrapper> Shared<W> {
     }
 
     /// Sets the protocol that follows the one inside.
-    pub(super) fn replace(self: &Rc<Self>, lower: &dyn Transport, protocol: Box<dyn Protocol>) {
-        let before = self.successor.replace(Some(protocol));
-        drop(before);
+    pub(super) fn replace(self: &Rc<Self>, lower: &dyn Transport, mut protocol: Box<dyn Protocol>) {
+        let before = self.successor.take();
+        let left = before.and_then(|before| protocol.take_over(before));
+        self.successor.set(Some(protocol));
+        drop(left);
         if self.running.get() {
             return;
         }
@@ -395,6 +403,11 @@ impl<W: ProtocolWrapper> Protocol for Wrapped<W> {
 
     fn shutdown_requested(&mut self, lower: &dyn Transport) {
         self.call(lower, |inner, transport| inner.shutdown_requested(transport));
+    }
+
+    fn handshake_completed(&mut self, lower: &dyn Transport) {
+        self.shared.wrapper.handshake_completed(lower);
+        self.call(lower, |inner, transport| inner.handshake_completed(transport));
     }
 
     fn memory_held(&self) -> Bytes {

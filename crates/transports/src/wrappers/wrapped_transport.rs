@@ -67,6 +67,10 @@ impl<L: Lower, W: ProtocolWrapper> BaseTransport for WrappedTransport<L, W> {
         self.lower().wait_closed()
     }
 
+    fn lost_reason(&self) -> Option<Exception> {
+        self.lower().lost_reason()
+    }
+
     /// Also when the wrapper is gone: what it said stays true.
     fn extra_info(&self) -> ExtraInfo {
         self.shared.wrapper.extra_info(self.lower())
@@ -219,5 +223,16 @@ impl<L: Lower, W: ProtocolWrapper> Transport for WrappedTransport<L, W> {
             false => self.shared.with_inner(self.lower(), function),
             true => self.lower().with_boxed_protocol(function),
         }
+    }
+
+    /// The wrapper goes on above the new transport, with its protocol.
+    #[cfg(feature = "tls")]
+    fn go_below(&self, linger: std::time::Duration) -> io::Result<crate::tls::Below> {
+        self.lower().go_below(linger)
+    }
+
+    #[cfg(feature = "tls")]
+    fn set_upper(&self, upper: crate::tls::UpperLink) {
+        self.lower().set_upper(upper);
     }
 }
