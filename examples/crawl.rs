@@ -4,6 +4,7 @@
 use clap::Parser;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::io::{self, Write};
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
 use tulipa::prelude::*;
@@ -25,6 +26,9 @@ struct Arguments {
     /// How many pages to fetch in all.
     #[arg(long, default_value_t = 1000)]
     pages: usize,
+    /// How many attempts are begun in a second, at most; by default as many as come.
+    #[arg(long, value_name = "ATTEMPTS")]
+    rate: Option<NonZeroU32>,
     /// How large an answer may be, in KiB.
     #[arg(long, default_value_t = 8 * 1024, value_name = "KIB")]
     largest: usize,
@@ -65,6 +69,7 @@ async fn crawl(arguments: Arguments) -> Result<ExitCode, Exception> {
     let settings = Settings {
         workers: arguments.jobs.into(),
         pages: arguments.pages,
+        rate: arguments.rate,
         limit: Duration::from_secs_f64(arguments.timeout),
         retries: arguments.retries,
         backoff: Backoff {

@@ -10,10 +10,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tulipa::prelude::*;
-use tulipa::{ServerOptions, current};
+use tulipa::protocols::LineReceiver;
+use tulipa::wrappers::ConnectionLimits;
+use tulipa::{Protocol, ServerOptions, Transport, current};
 use tulipa_examples::http::{Limits, Reply, Request};
 use tulipa_examples::http_protocol::HttpProtocol;
-use tulipa_examples::mail::{Directory, Settings, Site, SmtpProtocol, Store, StoreLimits};
+use tulipa_examples::mail::{Directory, Settings, Site, Smtp, Store, StoreLimits};
 use tulipa_examples::serving::{serve_until_signal, start_logging};
 
 /// Catches all mail that is sent to it, and shows it on a web page.
@@ -44,12 +46,17 @@ struct Arguments {
     /// After how many seconds without a command a mail client is sent away.
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     idle_timeout: u64,
+    /// How many mail clients there may be at a time; those that are too many are told so.
+    #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
+    most_clients: usize,
     /// A name that the page may be asked for by, beside localhost and addresses; may be repeated.
     #[arg(long, value_name = "NAME")]
     host_name: Vec<String>,
 }
 
 const MIB: usize = 1024 * 1024;
+/// How many clients are told at a time that there are too many; others are just cut off.
+const OVERFLOW: usize = 50;
 
 fn main() -> Result<(), Exception> {
     let arguments = Arguments::parse();
@@ -70,11 +77,12 @@ fn main() -> Result<(), Exception> {
         Rc::new(Settings { message: arguments.largest.saturating_mul(MIB), ..Settings::default() });
     let idle_limit = Duration::from_secs(arguments.idle_timeout);
     let (caught, files) = (store.clone(), directory.clone());
+    let limits = ConnectionLimits::new().total(arguments.most_clients).overflow(OVERFLOW, || Busy);
     let smtp = event_loop.create_server(
-        move || {
-            let protocol = SmtpProtocol::new(settings.clone(), caught.clone(), idle_limit);
-            protocol.keeping_files(files.clone())
-        },
+        limits.wrap(move || {
+            let smtp = Smtp::new(settings.clone(), caught.clone(), idle_limit);
+            LineReceiver::new(smtp.keeping_files(files.clone()))
+        }),
         ServerOptions::from((arguments.host.clone(), arguments.smtp_port)),
     );
 
@@ -94,6 +102,18 @@ fn main() -> Result<(), Exception> {
     let smtp = event_loop.run_until_complete(&smtp)?;
     let http = event_loop.run_until_complete(&http)?;
     serve_until_signal(&event_loop, &[("smtp: ", smtp), ("http: ", http)])
+}
+
+/// Tells a client for whom there is no place to come again.
+struct Busy;
+
+impl Protocol for Busy {
+    fn connection_made(&mut self, transport: &dyn Transport) {
+        transport.send_line(b"421 4.3.2 too many clients, try again later");
+        transport.close();
+    }
+
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
 }
 
 /// The files of mails that were removed on the page go too.

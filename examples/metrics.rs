@@ -174,9 +174,8 @@ fn keep_connected(agent: &Rc<Agent>, arguments: &Send) -> ReconnectingClient {
     };
     let backoff = Backoff::default().max_delay(Duration::from_secs(60));
     let options = ReconnectOptions::from(backoff).on_event(|_, event| match event {
-        ClientEvent::ConnectionFailed { .. } | ClientEvent::ConnectionLost { .. } => {
-            log::warn!("{event:?}");
-        }
+        ClientEvent::ConnectionFailed { retry_in: Some(_), .. }
+        | ClientEvent::ConnectionLost { retry_in: Some(_), .. } => log::warn!("{event:?}"),
         _ => log::info!("{event:?}"),
     });
     current().create_reconnecting_client(connect, options)

@@ -7,7 +7,10 @@ use std::rc::Rc;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::streams::{StreamListener, listen};
-use tulipa::{Semaphore, ServerOptions, TaskGroup, Timeout, TimeoutError, current, select, signal};
+use tulipa::{
+    PeriodicCallback, Semaphore, ServerOptions, TaskGroup, Timeout, TimeoutError, current, select,
+    signal,
+};
 use tulipa_examples::program::{Ending, run_program};
 use tulipa_examples::proxy::{Proxy, Traffic};
 use tulipa_examples::serving::{announce, start_logging};
@@ -34,6 +37,9 @@ struct Arguments {
     /// After how many seconds of silence a connection is cut; 0 for never.
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     idle_timeout: u64,
+    /// Prints what was passed on, each time after so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    report: Option<u64>,
     /// How many seconds connections have to end after the first signal.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     drain: u64,
@@ -68,6 +74,11 @@ async fn serve(arguments: Arguments) -> Result<ExitCode, Exception> {
     let ending = Ending::watch()?;
     let counted = proxy.clone();
     current().add_signal_handler(signal::SIGUSR1, move || announce(&counted.traffic))?;
+    if let Some(seconds) = arguments.report {
+        let counted = proxy.clone();
+        let interval = Duration::from_secs(seconds);
+        PeriodicCallback::new(&*current(), interval, move || announce(&counted.traffic))?.start();
+    }
     for address in listener.server().addresses() {
         announce(format_args!("listening on {address}"));
     }

@@ -20,10 +20,11 @@ pub use summary::{PageReport, Summary};
 use crate::http_client::{PageTooLarge, Response, Url};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa::prelude::*;
-use tulipa::{Queue, QueueShutDown, TaskGroup, current, sleep, timeout};
+use tulipa::{Cooperator, Queue, QueueShutDown, RateLimiter, TaskGroup, current, sleep, timeout};
 
 /// What a crawl may do.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Settings {
     pub workers: usize,
     /// How many pages are fetched in all.
     pub pages: usize,
+    /// How many attempts are begun in a second, at most.
+    pub rate: Option<NonZeroU32>,
     /// How long one attempt may take.
     pub limit: Duration,
     /// How often a page is tried again after a failure that may pass.
@@ -62,6 +65,7 @@ pub struct Crawl<F> {
     chance: RefCell<Box<dyn FnMut() -> f64>>,
     watch: Box<dyn Fn(Progress<'_>)>,
     pages: Queue<Url>,
+    limiter: Option<RateLimiter>,
     /// The addresses that were ever met, and whether they are fetched or left out.
     met: RefCell<HashSet<String>>,
     hosts: RefCell<HashSet<(String, u16)>>,
@@ -77,8 +81,13 @@ impl<F: AsyncFn(&Url) -> Result<Response, Exception> + 'static> Crawl<F> {
         chance: impl FnMut() -> f64 + 'static,
         watch: impl Fn(Progress<'_>) + 'static,
     ) -> Rc<Self> {
+        let limiter = settings.rate.map(|rate| {
+            let limiter = RateLimiter::new(rate.get(), Duration::from_secs(1));
+            limiter.expect("a rate above zero").burst(1) // evenly, not all at the start of a second
+        });
         Rc::new(Self {
             settings,
+            limiter,
             fetch,
             chance: RefCell::new(Box::new(chance)),
             watch: Box::new(watch),
@@ -135,7 +144,7 @@ impl<F: AsyncFn(&Url) -> Result<Response, Exception> + 'static> Crawl<F> {
     }
 
     /// Fetches a page and notes its links.
-    async fn visit(&self, url: &Url) -> Result<PageReport, Exception> {
+    async fn visit(self: &Rc<Self>, url: &Url) -> Result<PageReport, Exception> {
         let begin = current().time();
         let (tries, outcome) = self.fetch_patiently(url).await?;
         let mut report = PageReport::new(url, tries, &outcome);
@@ -145,9 +154,14 @@ impl<F: AsyncFn(&Url) -> Result<Response, Exception> + 'static> Crawl<F> {
         {
             let links = links(response);
             report.links = links.len();
-            for link in links.iter().filter_map(|link| url.join(link).ok()) {
-                self.add(link);
-            }
+            // There may be a hundred thousand: others have their turn meanwhile.
+            let (this, page) = (self.clone(), url.clone());
+            let adding = links.into_iter().map(move |link| {
+                if let Ok(link) = page.join(&link) {
+                    this.add(link);
+                }
+            });
+            Cooperator::new(&*current()).cooperate(adding).when_done().await?;
         }
         Ok(report)
     }
@@ -160,6 +174,9 @@ impl<F: AsyncFn(&Url) -> Result<Response, Exception> + 'static> Crawl<F> {
     ) -> Result<(u32, Result<Response, Exception>), Exception> {
         let mut tries = 0;
         loop {
+            if let Some(limiter) = &self.limiter {
+                limiter.acquire().await?;
+            }
             let outcome = timeout(self.settings.limit, (self.fetch)(url)).await;
             if let Err(error) = &outcome
                 && error.is_cancelled()

@@ -6,7 +6,6 @@
 mod address;
 mod contents;
 mod directory;
-mod line;
 mod protocol;
 mod site;
 mod smtp;
@@ -14,8 +13,7 @@ mod store;
 
 pub use address::{Address, AddressError};
 pub use directory::{Directory, DirectoryError};
-pub use line::{Line, LineSplitter};
-pub use protocol::SmtpProtocol;
+pub use protocol::Smtp;
 pub use site::Site;
-pub use smtp::{Mail, Next, NotKept, Session, Settings};
+pub use smtp::{Line, Mail, Next, NotKept, Session, Settings};
 pub use store::{CaughtMail, Store, StoreLimits};

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::Duration;
+use tulipa::SystemEvent::Shutdown;
+use tulipa::TriggerPhase::Before;
 use tulipa::prelude::*;
 use tulipa::{CoreEnd, Cores, Server, signal, wrap_future};
 
@@ -36,20 +38,22 @@ pub fn serve_until_signal(
     servers: &[(&str, Server)],
 ) -> Result<(), Exception> {
     stop_on_signals(event_loop)?;
-    // Not before: whoever reads the line may send a signal.
     for (label, server) in servers {
         for address in server.addresses() {
-            announce(format_args!("{label}listening on {address}"));
+            let line = format!("{label}listening on {address}");
+            // Not before: whoever reads the line may send a signal.
+            event_loop.call_when_running(move || announce(line));
         }
+        let server = server.clone();
+        event_loop.add_system_event_trigger(Before, Shutdown, move || async move {
+            let report = server.shutdown(SHUTDOWN).await?;
+            log::info!("{} connections ended, {} were cut", report.drained, report.aborted);
+            Ok(())
+        });
     }
     event_loop.run_forever()?;
     let_signals_end_it(event_loop);
-    let ends: Vec<_> = servers.iter().map(|(_, server)| server.shutdown(SHUTDOWN)).collect();
-    for end in ends {
-        let report = event_loop.run_until_complete(&end)?;
-        log::info!("{} connections ended, {} were cut", report.drained, report.aborted);
-    }
-    Ok(())
+    event_loop.run_until_complete(&event_loop.fire_system_event(Shutdown))
 }
 
 /// As [`serve_until_signal`], for a server on several cores, for which `event_loop` waits. It ends by

@@ -38,6 +38,7 @@ mod signals;
 mod source;
 mod sources;
 mod stats;
+mod system_events;
 mod test_loop;
 mod threadsafe;
 mod threadsafe_tasks;
@@ -59,6 +60,7 @@ pub use executor::{ThreadPoolExecutor, ThreadPoolOptions};
 pub use runner::{Runner, RunnerBuilder, run, run_value};
 pub use source::{Direction, Interest, Source, SourceKey, SourceKind};
 pub use stats::{IterationHook, Stats};
+pub use system_events::{SystemEvent, SystemEventLoop, SystemEventTrigger, TriggerPhase};
 pub use test_loop::{Leftover, TestLoop};
 pub use threadsafe_tasks::run_coroutine_threadsafe;
 pub use to_thread::to_thread;
@@ -73,6 +75,6 @@ pub mod signal {
 
 /// The traits whose methods a loop has.
 pub mod prelude {
-    pub use crate::{AbstractEventLoop, AbstractEventLoopExt};
+    pub use crate::{AbstractEventLoop, AbstractEventLoopExt, SystemEventLoop};
     pub use futures::{Scheduler, SchedulerExt};
 }

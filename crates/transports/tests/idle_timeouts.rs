@@ -240,6 +240,7 @@ fn w25_the_wrapper_may_be_told_what_to_do_instead() {
         (it.set_timeout(None), it.set_timeout(Some(SECOND * 3)))
     });
     assert_eq!(set, Ok((Some(SECOND * 10), None)));
+    assert_eq!(pair.left.with_protocol(|sink: &mut Sink, _| sink.received), Ok(0));
     event_loop.advance(SECOND * 3);
     assert!(pair.left.is_closing());
     event_loop.run_until_idle();

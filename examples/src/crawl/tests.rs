@@ -7,6 +7,7 @@ fn settings() -> Settings {
     Settings {
         workers: 4,
         pages: 100,
+        rate: None,
         limit: Duration::from_secs(10),
         retries: 2,
         backoff: Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) },
@@ -150,4 +151,39 @@ fn a_cancelled_crawl_has_a_summary_of_what_there_is() {
         summary.to_string().ends_with("3 of 3 pages are there, 118 bytes; 4 not fetched"),
         "{summary}"
     );
+}
+
+#[test]
+fn no_more_attempts_are_begun_in_a_second_than_wanted() {
+    let times = Rc::new(RefCell::new(Vec::new()));
+    let begun = times.clone();
+    let site = async move |url: &Url| {
+        begun.borrow_mut().push(current().time().as_nanos() / 1_000_000);
+        match url.as_str() {
+            "http://a/" => Ok(page(&["b", "c", "d"])),
+            "http://a/b" => Ok(Response { code: 503, ..page(&[]) }),
+            _ => Ok(page(&[])),
+        }
+    };
+    let backoff = Backoff { first: Duration::ZERO, longest: Duration::ZERO };
+    let polite = Settings { rate: NonZeroU32::new(4), retries: 1, backoff, ..settings() };
+    let summary = crawl(&TestLoop::new(), polite, "http://a/", site);
+    assert_eq!(summary.pages.len(), 4);
+    assert_eq!(times.take(), [0, 250, 500, 750, 1000]);
+}
+
+#[test]
+fn a_page_with_very_many_links_holds_nobody_up() {
+    let event_loop = TestLoop::new();
+    let links: Vec<String> = (0..30_000).map(|number| format!("/{number}")).collect();
+    let links: Vec<&str> = links.iter().map(String::as_str).collect();
+    let many = page(&links);
+    let site = async move |_: &Url| {
+        Ok(Response { code: 200, body: many.body.clone(), ..Response::default() })
+    };
+    let begun = event_loop.stats().callbacks;
+    let only = Settings { pages: 1, ..settings() };
+    let summary = crawl(&event_loop, only, "http://a/", site);
+    assert_eq!((summary.pages[0].links, summary.beyond_limit), (30_000, 30_000));
+    assert!(event_loop.stats().callbacks - begun > 3, "it took several turns");
 }

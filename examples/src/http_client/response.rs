@@ -36,28 +36,13 @@ impl Response {
         let httparse::Status::Complete(end) = head.parse(&answer)? else {
             return Err(Exception::msg("the connection ended before the answer had begun"));
         };
-        let values = |name: &'static str| {
-            let fields =
-                head.headers.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
-            fields.map(|field| field.value.trim_ascii())
-        };
         let text = |name| {
-            let value = values(name).next()?;
+            let value = values(head.headers, name).next()?;
             Some(String::from_utf8_lossy(value).into_owned())
         };
-        if values("transfer-encoding").next().is_some() {
-            return Err(Exception::msg(
-                "the answer has a transfer encoding, which nobody asked for",
-            ));
-        }
-        let length = values("content-length").next();
-        if values("content-length").any(|other| Some(other) != length) {
-            return Err(Exception::msg("the answer has two lengths"));
-        }
-        if let Some(length) = length {
-            let length: usize = std::str::from_utf8(length)?.parse()?;
+        if let Some(length) = told_length(head.headers)? {
             let got = answer.len() - end;
-            if got != length {
+            if got as u64 != length {
                 return Err(Exception::msg(format!("got {got} of {length} bytes")));
             }
         }
@@ -76,6 +61,17 @@ impl Response {
         Ok(Self { body: answer, ..response })
     }
 
+    /// How long the body behind this head will be; `None` if it ends with the connection.
+    ///
+    /// # Errors
+    /// If it is no head, or does not say so in a way that is understood.
+    pub fn body_length(head: &[u8]) -> Result<Option<u64>, Exception> {
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+        let mut response = httparse::Response::new(&mut fields);
+        response.parse(head)?;
+        told_length(response.headers)
+    }
+
     /// The body of a page that is there.
     ///
     /// # Errors
@@ -86,6 +82,28 @@ impl Response {
             code => Err(Exception::msg(format!("the server answered {code} {}", self.reason))),
         }
     }
+}
+
+/// The values of the fields of that name.
+fn values<'a>(
+    fields: &'a [httparse::Header<'a>],
+    name: &'static str,
+) -> impl Iterator<Item = &'a [u8]> {
+    let fields = fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+    fields.map(|field| field.value.trim_ascii())
+}
+
+/// How long the body is, if the head says so.
+fn told_length(fields: &[httparse::Header<'_>]) -> Result<Option<u64>, Exception> {
+    if values(fields, "transfer-encoding").next().is_some() {
+        return Err(Exception::msg("the answer has a transfer encoding, which nobody asked for"));
+    }
+    let length = values(fields, "content-length").next();
+    if values(fields, "content-length").any(|other| Some(other) != length) {
+        return Err(Exception::msg("the answer has two lengths"));
+    }
+    let length = length.map(|length| Ok::<_, Exception>(std::str::from_utf8(length)?.parse()?));
+    length.transpose()
 }
 
 impl fmt::Display for PageTooLarge {
@@ -124,5 +142,15 @@ mod tests {
         ] {
             assert_eq!(body(bad), Err(why.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_head_tells_how_long_its_body_is() {
+        let length = |text: &[u8]| Response::body_length(text).map_err(|error| error.to_string());
+        assert_eq!(length(b"HTTP/1.0 200 OK\r\n\r\n"), Ok(None));
+        assert_eq!(length(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n"), Ok(Some(12)));
+        assert!(length(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").is_err());
+        assert!(length(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
+        assert!(length(b"tulip\r\n\r\n").is_err());
     }
 }

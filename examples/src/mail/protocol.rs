@@ -1,19 +1,20 @@
-//! [`SmtpProtocol`]: carries bytes between a transport and an SMTP [`Session`].
+//! [`Smtp`]: carries lines between a transport and an SMTP [`Session`].
 
-use super::{Directory, Mail, Next, NotKept, Session, Settings, Store};
-use crate::idle::IdleTimeout;
+use super::{Directory, Line, Mail, Next, NotKept, Session, Settings, Store};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tulipa::prelude::*;
-use tulipa::{Bytes, Protocol, Transport, current};
+use tulipa::protocols::{LineHandler, LineMode, LineReceiver, LongLine};
+use tulipa::{Bytes, IdleTimeout, Transport, current};
 
-/// A client's session: mails go into the store; where there is a directory, first into a file, and only
-/// then is the client told.
+/// A client's session, for a [`LineReceiver`]: mails go into the store; where there is a directory, first
+/// into a file, and only then is the client told.
 ///
-/// A client that does not read its replies is not read from either, nor one whose mail is being kept.
-pub struct SmtpProtocol {
+/// A client that does not read its replies is not read from either, nor one whose mail is being kept: what
+/// it has sent already waits in its transport.
+pub struct Smtp {
     session: Session,
     store: Rc<RefCell<Store>>,
     output: Vec<u8>,
@@ -24,7 +25,7 @@ pub struct SmtpProtocol {
     is_paused: bool,
 }
 
-impl SmtpProtocol {
+impl Smtp {
     /// A session that nobody has spoken in yet, and that ends when no line was completed for
     /// `idle_limit`.
     pub fn new(settings: Rc<Settings>, store: Rc<RefCell<Store>>, idle_limit: Duration) -> Self {
@@ -47,8 +48,10 @@ impl SmtpProtocol {
     }
 
     fn reply(&mut self, transport: &dyn Transport, next: Next) {
-        transport.write(&self.output);
-        self.output.clear();
+        if !self.output.is_empty() {
+            transport.write(&self.output);
+            self.output.clear();
+        }
         if next == Next::Close {
             transport.close();
         }
@@ -64,10 +67,24 @@ impl SmtpProtocol {
 
     /// The file of a mail is written, or is not.
     fn delivered(&mut self, transport: &dyn Transport, outcome: Result<u64, NotKept>) {
-        let keeps = Keeps { store: &self.store, directory: self.directory.as_ref(), transport };
-        let next = self.session.delivered(outcome, &mut self.output, |mail| keeps.keep(mail));
+        let next = self.session.delivered(outcome, &mut self.output);
         self.reply(transport, next);
-        self.idle.restart(self.idle_limit);
+        self.idle.reset_timeout();
+    }
+
+    fn receive(&mut self, transport: &dyn Transport, line: Line<'_>) {
+        let keeps = Keeps { store: &self.store, directory: self.directory.as_ref(), transport };
+        let next = self.session.receive(line, &mut self.output, |mail| keeps.keep(mail));
+        self.reply(transport, next);
+        // Sending a line byte by byte does not buy more time.
+        self.idle.reset_timeout();
+    }
+
+    fn start_idle_timeout(&mut self, transport: &dyn Transport) {
+        let expired = |receiver: &mut LineReceiver<Self>, transport: &dyn Transport| {
+            receiver.handler_mut().timed_out(transport);
+        };
+        self.idle.start(transport, self.idle_limit, expired);
     }
 
     fn timed_out(&mut self, transport: &dyn Transport) {
@@ -75,7 +92,7 @@ impl SmtpProtocol {
         self.reply(transport, next);
         if next == Next::Wait {
             // It is not the client who takes so long.
-            self.idle.start(transport, self.idle_limit, Self::timed_out);
+            self.start_idle_timeout(transport);
         }
     }
 }
@@ -107,8 +124,8 @@ impl Keeps<'_> {
             let kept = writing.take().unwrap_or(Err(NotKept::Failed));
             let outcome = kept.and_then(|mail| caught(store.borrow_mut().keep(mail)));
             // A client that is gone is not told, but the mail is there.
-            let _ = transport.with_protocol(|protocol: &mut SmtpProtocol, transport| {
-                protocol.delivered(transport, outcome);
+            let _ = transport.with_protocol(|receiver: &mut LineReceiver<Smtp>, transport| {
+                receiver.handler_mut().delivered(transport, outcome);
             });
         });
         Err(NotKept::NotYet)
@@ -122,21 +139,25 @@ fn caught(outcome: Result<u64, NotKept>) -> Result<u64, NotKept> {
     outcome
 }
 
-impl Protocol for SmtpProtocol {
+impl LineHandler for Smtp {
     fn connection_made(&mut self, transport: &dyn Transport) {
         self.session.greet(&mut self.output);
         self.reply(transport, Next::Continue);
-        self.idle.start(transport, self.idle_limit, Self::timed_out);
+        self.start_idle_timeout(transport);
     }
 
-    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
-        let keeps = Keeps { store: &self.store, directory: self.directory.as_ref(), transport };
-        let next = self.session.receive(data, &mut self.output, |mail| keeps.keep(mail));
-        self.reply(transport, next);
-        // Sending a line byte by byte does not buy more time.
-        if data.contains(&b'\n') {
-            self.idle.restart(self.idle_limit);
-        }
+    fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> LineMode {
+        self.receive(transport, Line::Whole(line));
+        LineMode::Lines
+    }
+
+    fn max_length(&self) -> Bytes {
+        Bytes(self.session.line_limit())
+    }
+
+    fn line_too_long(&mut self, transport: &dyn Transport) -> LongLine {
+        self.receive(transport, Line::TooLong);
+        LongLine::Skip
     }
 
     fn pause_writing(&mut self, transport: &dyn Transport) {
@@ -163,6 +184,7 @@ impl Protocol for SmtpProtocol {
 mod tests {
     use super::*;
     use crate::mail::StoreLimits;
+    use tulipa::Protocol;
     use tulipa::TestLoop;
     use tulipa::testing::{MemoryLoop, MemoryOptions};
 
@@ -193,8 +215,9 @@ mod tests {
         let directory = Directory::open(place.path().join("mails")).unwrap();
         let store = Rc::new(RefCell::new(Store::new(StoreLimits::default())));
         let idle = Duration::from_secs(10);
-        let server = SmtpProtocol::new(Rc::default(), store.clone(), idle)
-            .keeping_files(Some(Arc::new(directory)));
+        let server =
+            Smtp::new(Rc::default(), store.clone(), idle).keeping_files(Some(Arc::new(directory)));
+        let server = LineReceiver::new(server);
         let told = Rc::default();
         let client = Told(Rc::clone(&told));
         let pair = event_loop.memory_pair(server, client, MemoryOptions::default());
@@ -300,8 +323,8 @@ mod tests {
         let store = Rc::new(RefCell::new(Store::new(limits)));
         let mail = MAIL.replace("hello", &"hello\r\n".repeat(4_000));
         let send = || {
-            let smtp = SmtpProtocol::new(Rc::default(), store.clone(), Duration::from_secs(10))
-                .keeping_files(directory.clone());
+            let smtp = Smtp::new(Rc::default(), store.clone(), Duration::from_secs(10));
+            let smtp = LineReceiver::new(smtp.keeping_files(directory.clone()));
             let told = Rc::default();
             let client = Told(Rc::clone(&told));
             let pair = event_loop.memory_pair(smtp, client, MemoryOptions::default());
@@ -330,14 +353,16 @@ mod tests {
         let scene = scene();
         scene.says(&format!("EHLO me\r\n{MAIL}"));
         scene.run_until(|| {
-            let delivers =
-                |smtp: &mut SmtpProtocol, _: &dyn Transport| smtp.session.is_delivering();
+            let delivers = |smtp: &mut LineReceiver<Smtp>, _: &dyn Transport| {
+                smtp.handler().session.is_delivering()
+            };
             let delivering = scene.pair.left.with_protocol(delivers).unwrap_or(false);
             delivering || scene.store.borrow().len() == 1
         });
         if scene.store.borrow().is_empty() {
-            let out =
-                |smtp: &mut SmtpProtocol, transport: &dyn Transport| smtp.timed_out(transport);
+            let out = |smtp: &mut LineReceiver<Smtp>, transport: &dyn Transport| {
+                smtp.handler_mut().timed_out(transport);
+            };
             let left = scene.pair.left.clone();
             scene.event_loop.call_soon(move || left.with_protocol(out).unwrap());
             scene.event_loop.run_once(Some(Duration::ZERO)).unwrap();
@@ -358,7 +383,7 @@ mod tests {
             let limits = StoreLimits { mails: 1, bytes: 1000 };
             let store = Rc::new(RefCell::new(Store::new(limits)));
             let idle = Duration::from_secs(10);
-            let server = SmtpProtocol::new(Rc::default(), store, idle);
+            let server = LineReceiver::new(Smtp::new(Rc::default(), store, idle));
             let pair = event_loop.memory_pair(server, Client, MemoryOptions::default());
             event_loop.run_ready_now();
             for _ in 0..5 {
@@ -369,5 +394,35 @@ mod tests {
             pair.left.abort();
             event_loop.run_ready_now();
         }
+    }
+
+    #[test]
+    fn r15_over_a_connection_only_cr_lf_dot_cr_lf_ends_a_mail() {
+        const BEGIN: &str = "EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
+        for end in crate::mail::smtp::smuggling_tests::ENDS {
+            let scene = scene();
+            let smuggled = BEGIN.replace("EHLO a\r\n", "");
+            scene.says(&format!("{BEGIN}text{end}{smuggled}smuggled\r\n.\r\nQUIT\r\n"));
+            scene.run_until(|| scene.pair.right.is_closing());
+            let told = scene.told.borrow().clone();
+            assert_eq!(told.matches("\r\n354 ").count(), 1, "{end:?}: {told}");
+            assert!(scene.store.borrow().len() <= 1, "{end:?}");
+            scene.end();
+        }
+    }
+
+    #[test]
+    fn r4_what_a_client_sends_behind_a_mail_waits_in_its_transport() {
+        let scene = scene();
+        let noops = "NOOP\r\n".repeat(1000);
+        scene.says(&format!("EHLO me\r\n{MAIL}{noops}QUIT\r\n"));
+        scene.run_until(|| scene.told.borrow().contains("\r\n354 "));
+        let held = |receiver: &mut LineReceiver<Smtp>, _: &dyn Transport| receiver.memory_held().0;
+        if let Ok(held) = scene.pair.left.with_protocol(held) {
+            assert!(held < 1000, "{held} bytes");
+        }
+        scene.run_until(|| scene.pair.right.is_closing());
+        assert_eq!(scene.told.borrow().matches("250 2.0.0 done").count(), 1000);
+        scene.end();
     }
 }

@@ -1,13 +1,14 @@
 //! An SMTP server's session: lines in, replies out, and whole mails handed over (RFC 5321).
 //!
-//! A [`Session`] is fed the bytes of one connection, cut anywhere. It knows no socket and no time.
-//! Only CR LF ends a line, and only CR LF . CR LF ends a mail. A mail with a CR or an LF alone in it is
-//! read to its end and refused, rather than repaired: servers disagree about what such a byte means,
-//! and whoever writes a program that sends it should learn so here and not in production.
+//! A [`Session`] is fed the lines of one connection. It knows no socket and no time. Only CR LF may have
+//! ended such a line, and only CR LF . CR LF ends a mail. A CR or an LF alone is inside of its line, where
+//! it can be seen: a mail with one in it is read to its end and refused, rather than repaired. Servers
+//! disagree about what such a byte means, which is how mails are smuggled; and whoever writes a program
+//! that sends it should learn so here and not in production.
 //!
 //! Invariants: each line gets one reply, in order (PIPELINING), but for the lines of a mail, which get one
-//! at the end; the same bytes give the same replies and mails however they are split; the work is linear
-//! in the input, the memory bounded by the [`Settings`], and the output by sixteen times the input.
+//! at the end; the work is linear in the input, the memory bounded by the [`Settings`], and the output by
+//! sixteen times the input.
 
 mod command;
 mod content;
@@ -20,7 +21,6 @@ use self::command::{Command, MailParameters};
 use self::content::Content;
 use self::reply::Reply;
 use super::address::{Address, is_host};
-use super::line::{Line, LineSplitter};
 
 /// What a server calls itself, and how much it takes. One for all of its sessions.
 ///
@@ -92,22 +92,33 @@ pub enum Next {
     Close,
 }
 
+/// One line, or what is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A line without the CR LF at its end.
+    Whole(&'a [u8]),
+    /// There is a line that is longer than [`Session::line_limit`]; what it says is gone.
+    TooLong,
+}
+
 /// The server's side of one SMTP connection.
 ///
 /// # Examples
 /// ```
 /// use std::rc::Rc;
-/// use tulipa_examples::mail::{Next, Session, Settings};
+/// use tulipa_examples::mail::{Line, Next, Session, Settings};
 ///
 /// let mut session = Session::new(Rc::new(Settings::default()));
 /// let mut output = Vec::new();
 /// session.greet(&mut output);
-/// let lines = b"EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nSubject: x\r\n\r\n..\r\n.\r\nQUIT\r\n";
-/// let mut mails = Vec::new();
-/// let next = session.receive(lines, &mut output, |mail| {
-///     mails.push(mail);
-///     Ok(7)
-/// });
+/// let lines = "EHLO me|MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA|Subject: x||..|.|QUIT";
+/// let (mut mails, mut next) = (Vec::new(), Next::Continue);
+/// for line in lines.split('|') {
+///     next = session.receive(Line::Whole(line.as_bytes()), &mut output, |mail| {
+///         mails.push(mail);
+///         Ok(7)
+///     });
+/// }
 /// assert_eq!(next, Next::Close);
 /// assert_eq!(mails[0].content, b"Subject: x\r\n\r\n.\r\n");
 /// assert!(output.ends_with(b"250 2.0.0 caught as message 7\r\n221 2.0.0 goodbye\r\n"));
@@ -115,9 +126,6 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Session {
     settings: Rc<Settings>,
-    lines: LineSplitter,
-    /// What came behind a mail that is being kept.
-    held: Vec<u8>,
     state: State,
     /// Who says to be there; `None` before EHLO or HELO.
     client: Option<Client>,
@@ -151,8 +159,6 @@ impl Session {
     pub fn new(settings: Rc<Settings>) -> Self {
         Session {
             settings,
-            lines: LineSplitter::default(),
-            held: Vec::new(),
             state: State::Ready,
             client: None,
             bad_commands: 0,
@@ -165,60 +171,55 @@ impl Session {
         Reply::Greeting.write(&self.settings, output);
     }
 
-    /// Takes `data`, appends replies to `output`, and calls `deliver` with each mail that is whole.
-    ///
-    /// `deliver` answers with the number under which the mail is kept; only then is the client told 250.
-    /// If it answers [`NotKept::NotYet`], nothing more is looked at until
-    /// [`delivered`](Session::delivered) is called; what is received meanwhile is held.
-    pub fn receive(
-        &mut self,
-        data: &[u8],
-        output: &mut Vec<u8>,
-        mut deliver: impl FnMut(Mail) -> Result<u64, NotKept>,
-    ) -> Next {
-        let mut lines = mem::take(&mut self.lines);
-        let mut input = data;
-        loop {
-            let limit = match self.state {
-                State::Closed => return Next::Close,
-                State::Delivering => {
-                    self.held.extend_from_slice(input);
-                    self.lines = lines;
-                    return Next::Wait;
-                }
-                State::Content { .. } => self.settings.text_line,
-                State::Ready | State::Envelope { .. } => self.settings.command_line,
-            };
-            let Some(line) = lines.next(&mut input, limit) else { break };
-            match &mut self.state {
-                State::Content { content, .. } => {
-                    if content.add(line, &self.settings) {
-                        self.end_mail(output, &mut deliver);
-                    }
-                }
-                State::Ready | State::Envelope { .. } | State::Delivering | State::Closed => {
-                    self.command(line, output);
-                }
-            }
-        }
-        self.lines = lines;
-        Next::Continue
+    /// How long the next line may be, without its CR LF.
+    pub fn line_limit(&self) -> usize {
+        let limit = match self.state {
+            State::Content { .. } => self.settings.text_line,
+            _ => self.settings.command_line,
+        };
+        limit.saturating_sub(2)
     }
 
-    /// Says what became of the mail that was being kept, and goes on with what came behind it. Does nothing
-    /// if there is none.
-    pub fn delivered(
+    /// Takes a line, appends its reply to `output`, and calls `deliver` with the mail that it ends, if it
+    /// does.
+    ///
+    /// `deliver` answers with the number under which the mail is kept; only then is the client told 250.
+    /// If it answers [`NotKept::NotYet`], no line may come until [`delivered`](Session::delivered) was
+    /// called.
+    pub fn receive(
         &mut self,
-        outcome: Result<u64, NotKept>,
+        line: Line<'_>,
         output: &mut Vec<u8>,
-        deliver: impl FnMut(Mail) -> Result<u64, NotKept>,
+        deliver: impl FnOnce(Mail) -> Result<u64, NotKept>,
     ) -> Next {
+        match &mut self.state {
+            State::Ready | State::Envelope { .. } => self.command(line, output),
+            State::Content { content, .. } => {
+                if content.add(line, &self.settings) {
+                    self.end_mail(output, deliver);
+                }
+            }
+            State::Delivering => debug_assert!(false, "a line although it was to wait"),
+            State::Closed => {}
+        }
+        self.next()
+    }
+
+    /// Says what became of the mail that was being kept. Does nothing if there is none.
+    pub fn delivered(&mut self, outcome: Result<u64, NotKept>, output: &mut Vec<u8>) -> Next {
         if let State::Delivering = self.state {
             self.state = State::Ready;
             self.answer(outcome, output);
         }
-        let held = mem::take(&mut self.held);
-        self.receive(&held, output, deliver)
+        self.next()
+    }
+
+    fn next(&self) -> Next {
+        match self.state {
+            State::Ready | State::Envelope { .. } | State::Content { .. } => Next::Continue,
+            State::Delivering => Next::Wait,
+            State::Closed => Next::Close,
+        }
     }
 
     /// Whether a mail is being kept.
@@ -228,11 +229,10 @@ impl Session {
 
     /// What is kept of what is not whole, in bytes.
     pub fn memory(&self) -> usize {
-        let of_mail = match &self.state {
+        match &self.state {
             State::Content { content, .. } => content.memory(),
             State::Ready | State::Envelope { .. } | State::Delivering | State::Closed => 0,
-        };
-        self.lines.memory() + self.held.capacity() + of_mail
+        }
     }
 
     /// Ends the session because the client was silent for too long; not while it waits for us.
@@ -260,8 +260,6 @@ impl Session {
         if !matches!(self.state, State::Closed) {
             reply.write(&self.settings, output);
             self.state = State::Closed;
-            self.lines = LineSplitter::default();
-            self.held = Vec::new();
         }
         Next::Close
     }
@@ -362,7 +360,7 @@ impl Session {
     fn end_mail(
         &mut self,
         output: &mut Vec<u8>,
-        deliver: &mut impl FnMut(Mail) -> Result<u64, NotKept>,
+        deliver: impl FnOnce(Mail) -> Result<u64, NotKept>,
     ) {
         let State::Content { sender, recipients, content } =
             mem::replace(&mut self.state, State::Ready)
@@ -400,12 +398,12 @@ impl Session {
     fn end_with(&mut self, reply: Reply, output: &mut Vec<u8>) {
         reply.write(&self.settings, output);
         if self.shutting_down {
-            let _ = self.end(Reply::ShuttingDown, output); // the caller's loop sees it
+            let _ = self.end(Reply::ShuttingDown, output); // the caller asks what is next
         }
     }
 }
 
 #[cfg(test)]
-mod smuggling_tests;
+pub(super) mod smuggling_tests;
 #[cfg(test)]
 mod tests;

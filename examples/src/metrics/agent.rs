@@ -7,7 +7,6 @@ use super::{Framing, Message, Sample};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use tulipa::prelude::*;
 use tulipa::protocols::StringHandler;
 use tulipa::{Event, Exception, Protocol, Transport};
 
@@ -94,7 +93,9 @@ impl Agent {
     fn send(&self) {
         let mut connection = self.connection.borrow_mut();
         let Some(connection) = connection.as_mut() else { return };
-        for batch in self.backlog.borrow().iter().filter(|batch| batch.number > connection.sent) {
+        let backlog = self.backlog.borrow();
+        let sent = connection.sent;
+        for batch in backlog.iter().filter(|batch| batch.number > sent) {
             if connection.is_paused {
                 return;
             }
@@ -111,8 +112,9 @@ impl Agent {
     /// The collector has all up to this one.
     fn arrived(&self, number: u64, transport: &dyn Transport) {
         let mut backlog = self.backlog.borrow_mut();
-        let rest = backlog.iter().position(|batch| batch.number > number);
-        backlog.drain(..rest.unwrap_or(backlog.len()));
+        while backlog.front().is_some_and(|batch| batch.number <= number) {
+            backlog.pop_front();
+        }
         if backlog.is_empty() {
             self.idle.set();
         }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 use std::rc::Rc;
-use tulipa::prelude::*;
 use tulipa::protocols::{FramingError, StringHandler};
 use tulipa::{Address, Exception, Protocol, Transport};
 

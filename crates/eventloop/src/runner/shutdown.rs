@@ -5,8 +5,9 @@
 
 use super::builder::ShutdownLimits;
 use crate::completion::{check_runnable, resume_panic};
-use crate::{AbstractEventLoop, Clock, MonotonicClock, RunError};
-use futures::{Exception, ExceptionContext, Instant, TaskRef, all_tasks, catch};
+use crate::system_events::{has_triggers, run_phase};
+use crate::{AbstractEventLoop, Clock, MonotonicClock, RunError, SystemEvent, TriggerPhase};
+use futures::{Exception, ExceptionContext, Instant, TaskBuilder, TaskRef, all_tasks, catch};
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -49,11 +50,40 @@ struct Shutdown<'a> {
 
 impl Shutdown<'_> {
     fn in_order(&mut self) -> Result<(), RunError> {
+        self.run_triggers(TriggerPhase::Before)?;
+        self.run_triggers(TriggerPhase::During)?;
         self.cancel_in_rounds()?;
         self.abort_the_rest()?;
+        self.run_triggers(TriggerPhase::After)?;
         self.end_executor()?;
         // Its last jobs may have had tasks made.
         self.abort_the_rest()
+    }
+
+    /// Runs what somebody wants done at this phase, and waits for it as long as for tasks (W-37).
+    fn run_triggers(&mut self, phase: TriggerPhase) -> Result<(), RunError> {
+        if !has_triggers(self.event_loop, SystemEvent::Shutdown, phase) {
+            return Ok(());
+        }
+        let event_loop = self.event_loop.to_event_loop();
+        let run = async move { run_phase(&event_loop, SystemEvent::Shutdown, phase).await };
+        let name = format!("{phase:?} Shutdown");
+        let task = TaskBuilder::new().name(name).create_task(self.event_loop, run);
+        task.set_exempt();
+        let Some(task) = task.to_ref() else { return Ok(()) };
+        let deadline = Deadline::new(self.event_loop, self.limits.tasks);
+        // Whoever is in a hurry waits for nothing, but they are called all the same.
+        self.pass(Some(Duration::ZERO))?;
+        self.wait_for(std::slice::from_ref(&task), &deadline)?;
+        if !task.done() {
+            if !self.hasty.get() {
+                let message = "the triggers of a shutdown took too long: it goes on without them";
+                self.report(message, &task, None);
+            }
+            task.abort();
+            self.pass(Some(Duration::ZERO))?;
+        }
+        Ok(())
     }
 
     /// Cancels all tasks, then those that were made meanwhile, and so on.

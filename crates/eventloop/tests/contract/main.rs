@@ -21,6 +21,7 @@ mod runner;
 mod running;
 mod signals;
 mod stopping;
+mod system_events;
 mod tasks;
 mod threads;
 mod threadsafe_tasks;

@@ -149,7 +149,8 @@ impl<H: TerminatorHandler> Protocol for TerminatorReceiver<H> {
         let mut input = data;
         while self.deliver(transport, &mut input) {
             let awaits_nothing = self.terminator == Terminator::Count(0);
-            if !transport.can_deliver() && !(awaits_nothing && !transport.is_closing()) {
+            let goes_on = awaits_nothing && !transport.is_closing();
+            if !goes_on && !transport.can_deliver() {
                 if !input.is_empty() {
                     transport.push_back(input.to_vec());
                 }

@@ -212,8 +212,7 @@ impl Watch {
 /// `TimeoutProtocol` (W-25).
 ///
 /// What counts is what the peer does: bytes that come, and output that it takes after it had let it wait.
-/// [`with_protocol`](TransportExt::with_protocol) finds it under the type `TimeoutProtocol<P>`, in which
-/// [`inner`](TimeoutProtocol::inner) is the protocol.
+/// [`with_protocol`](TransportExt::with_protocol) finds it, and the protocol inside as well.
 ///
 /// # Examples
 /// ```
@@ -326,6 +325,14 @@ impl<P: Protocol> Protocol for TimeoutProtocol<P> {
             true => Some(self),
             false => None,
         }
+    }
+
+    fn with_inner(
+        &mut self,
+        transport: &dyn Transport,
+        function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
+    ) {
+        function(&mut self.inner, transport);
     }
 
     fn type_name(&self) -> &'static str {

@@ -212,7 +212,8 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
     }
 
     fn can_write_eof(&self) -> bool {
-        self.connection().is_none_or(|connection| connection.backend().can_write_eof())
+        let ended = !B::IS_LAYER;
+        self.known().map_or(ended, |connection| connection.backend().can_write_eof())
     }
 
     fn drained(&self) -> Future<()> {

@@ -18,7 +18,7 @@ pub use notes::Notes;
 pub use play::ChunkingRun;
 pub use schedule::Ending;
 
-use crate::Protocol;
+use crate::IntoProtocol;
 use crate::testing::{MemoryLoop, MemoryOptions, MemoryPair};
 use eventloop::TestLoop;
 use failure::Problem;
@@ -109,7 +109,7 @@ type Invariant = dyn Fn(&ChunkingRun);
 impl Chunking {
     /// Checks the protocols that `make` makes: one for each run, with the notes of that run. What
     /// matters of a protocol besides its replies is what it [notes](Notes::note).
-    pub fn new<P: Protocol>(mut make: impl FnMut(Notes) -> P + 'static) -> Self {
+    pub fn new<P: IntoProtocol>(mut make: impl FnMut(Notes) -> P + 'static) -> Self {
         Self {
             connect: Box::new(move |event_loop, notes, peer, options| {
                 event_loop.memory_pair(make(notes), peer, options)

@@ -9,7 +9,7 @@ use crate::limits::OutputLimits;
 use crate::loop_shared::Owner;
 use crate::stream_transport::StreamTransport;
 use crate::streams::{StreamReader, StreamReaderProtocol, StreamWriter};
-use crate::{Address, Bytes, ConnectionBudget, ExtraInfo, Protocol, Transport};
+use crate::{Address, Bytes, ConnectionBudget, ExtraInfo, IntoProtocol, Protocol, Transport};
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt, Interest};
 use futures::Callback;
 use std::cell::{Cell, RefCell};
@@ -80,14 +80,14 @@ pub trait MemoryLoop: AbstractEventLoop {
     /// Connects two protocols. Both are told `connection_made` by the loop, the left one first.
     ///
     /// # Panics
-    /// If the loop is closed.
+    /// If the loop is closed; if there is no protocol, since the factory has failed or refused.
     fn memory_pair(
         &self,
-        left: impl Protocol,
-        right: impl Protocol,
+        left: impl IntoProtocol,
+        right: impl IntoProtocol,
         options: MemoryOptions,
     ) -> MemoryPair {
-        connect(Owner::of(self), Box::new(left), Box::new(right), options)
+        connect(Owner::of(self), made(left), made(right), options)
     }
 
     /// Connects two streams: what is written at one end is read at the other.
@@ -122,6 +122,11 @@ pub trait MemoryLoop: AbstractEventLoop {
 }
 
 impl<L: AbstractEventLoop + ?Sized> MemoryLoop for L {}
+
+fn made(protocol: impl IntoProtocol) -> Box<dyn Protocol> {
+    let made = protocol.into_protocol().unwrap_or_else(|error| panic!("no protocol: {error}"));
+    made.expect("a protocol, where the factory has refused")
+}
 
 fn connect(
     owner: Rc<Owner>,

@@ -295,7 +295,9 @@ impl TlsBackend {
         if backend.waiting_below() > 0 {
             return Self::await_drained(connection);
         }
-        backend.goodbye_left.set(true);
+        if !backend.goodbye_left.replace(true) {
+            Self::limit_goodbye(connection); // from now on it is the peer's time
+        }
         let is_over = backend.with_session(|session| session.state() == TlsState::UnwrappedAgain);
         let peer_is_done = backend.with_session(|session| session.peer_is_done());
         if is_over != Some(false) || peer_is_done == Some(true) {
@@ -313,7 +315,8 @@ impl TlsBackend {
         let timer = connection.event_loop().call_later(limit, move || {
             let Some(connection) = weak.upgrade() else { return };
             let backend = connection.backend();
-            if backend.waiting_below() < backend.goodbye_waits.get() {
+            let waiting = backend.waiting_below();
+            if (1..backend.goodbye_waits.get()).contains(&waiting) {
                 return Self::limit_goodbye(&connection); // it is slow
             }
             let error = TimeoutError::new("the TLS shutdown: the peer did not answer our goodbye");

@@ -1,13 +1,13 @@
 //! Half-close, for kinds that have two halves (X-27, X-28, P-12).
 
-use crate::kinds::{LARGE, each, each_duplex, finish};
+use crate::kinds::{LARGE, each, each_with_halves, finish};
 use crate::support::*;
 use eventloop::TestLoop;
 use tulipa_transports::testing::{LifeCycleLog, ProtocolCall};
 
 #[test]
 fn x27_p12_our_end_is_sent_after_the_data_and_the_other_direction_goes_on() {
-    each_duplex(|kind| {
+    each_with_halves(|kind| {
         let event_loop = TestLoop::new();
         let right = Hooks::new().keep_open();
         let (pair, left, right) = kind.recorded(&event_loop, Hooks::new(), right);
@@ -30,7 +30,7 @@ fn x27_p12_our_end_is_sent_after_the_data_and_the_other_direction_goes_on() {
 
 #[test]
 fn x28_both_ends_at_once_end_the_connection() {
-    each_duplex(|kind| {
+    each_with_halves(|kind| {
         let event_loop = TestLoop::new();
         let keep = || Hooks::new().keep_open();
         let (pair, left, right) = kind.recorded(&event_loop, keep(), keep());
@@ -48,7 +48,7 @@ fn x28_both_ends_at_once_end_the_connection() {
 
 #[test]
 fn p12_x3_the_default_answer_sends_the_rest_then_closes() {
-    each_duplex(|kind| {
+    each_with_halves(|kind| {
         let event_loop = TestLoop::new();
         let (pair, left, right) = kind.recorded(&event_loop, Hooks::new(), Hooks::new());
         let data = pattern(LARGE);
@@ -67,7 +67,7 @@ fn x27_x11_an_end_that_comes_while_reading_is_paused_waits() {
         let (pair, left, right) = kind.recorded(&event_loop, Hooks::new(), Hooks::new());
         pair.right.pause_reading();
         pair.left.write(b"tulip");
-        pair.left.write_eof();
+        kind.end_output(&*pair.left);
         for _ in 0..20 {
             event_loop.run_ready_now();
         }

@@ -18,6 +18,8 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     /// Whether both ends read and write; else the left one writes and the right one reads.
     pub(crate) duplex: bool,
+    /// Whether one direction can be ended alone. Else its end is a goodbye, which is answered.
+    pub(crate) half_close: bool,
     connect: Connect,
 }
 
@@ -31,18 +33,23 @@ pub(crate) struct Pair {
 }
 
 const KINDS: &[Kind] = &[
-    Kind { name: "TCP", duplex: true, connect: tcp },
-    Kind { name: "Unix", duplex: true, connect: unix },
-    Kind { name: "pipe", duplex: false, connect: pipe },
-    Kind { name: "memory", duplex: true, connect: memory },
-    Kind { name: "memory with trouble", duplex: true, connect: memory_with_trouble },
-    Kind { name: "memory, in wrappers", duplex: true, connect: in_wrappers },
-    Kind { name: "memory with trouble, logged", duplex: true, connect: logged },
-    Kind { name: "TCP behind a proxy", duplex: true, connect: behind_a_proxy },
+    Kind { name: "TCP", duplex: true, half_close: true, connect: tcp },
+    Kind { name: "Unix", duplex: true, half_close: true, connect: unix },
+    Kind { name: "pipe", duplex: false, half_close: true, connect: pipe },
+    Kind { name: "memory", duplex: true, half_close: true, connect: memory },
+    Kind {
+        name: "memory with trouble",
+        duplex: true,
+        half_close: true,
+        connect: memory_with_trouble,
+    },
+    Kind { name: "memory, in wrappers", duplex: true, half_close: true, connect: in_wrappers },
+    Kind { name: "memory with trouble, logged", duplex: true, half_close: true, connect: logged },
+    Kind { name: "TCP behind a proxy", duplex: true, half_close: true, connect: behind_a_proxy },
     #[cfg(feature = "tls")]
-    Kind { name: "TLS", duplex: true, connect: tls::in_memory },
+    Kind { name: "TLS", duplex: true, half_close: false, connect: tls::in_memory },
     #[cfg(feature = "tls")]
-    Kind { name: "TLS with trouble", duplex: true, connect: tls::with_trouble },
+    Kind { name: "TLS with trouble", duplex: true, half_close: false, connect: tls::with_trouble },
 ];
 
 /// More than any kind holds between its ends.
@@ -70,7 +77,25 @@ pub(crate) fn each_duplex(test: impl Fn(&Kind)) {
     });
 }
 
+/// As [`each_duplex`], for those that can end one direction alone.
+pub(crate) fn each_with_halves(test: impl Fn(&Kind)) {
+    each_duplex(|kind| {
+        if kind.half_close {
+            test(kind);
+        }
+    });
+}
+
 impl Kind {
+    /// Ends what `transport` sends: alone, if that is possible.
+    pub(crate) fn end_output(&self, transport: &dyn Transport) {
+        assert_eq!(transport.can_write_eof() || !self.duplex, self.half_close || !self.duplex);
+        match self.half_close {
+            true => transport.write_eof(),
+            false => transport.close(),
+        }
+    }
+
     pub(crate) fn connect(
         &self,
         event_loop: &TestLoop,

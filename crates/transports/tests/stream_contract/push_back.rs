@@ -140,7 +140,7 @@ fn x3_p12_what_is_given_back_to_a_transport_that_closes_or_at_the_end_is_dropped
         });
         let (pair, left, right) = kind.recorded(&event_loop, Hooks::new(), at_the_end);
         pair.left.write(b"tulip");
-        pair.left.write_eof();
+        kind.end_output(&*pair.left);
         run_until(&event_loop, || right.calls().contains(&ProtocolCall::EofReceived));
         event_loop.run_ready_now();
         pair.right.push_back(b"later".to_vec());

@@ -198,8 +198,17 @@ fn run(kind: &Kind, steps: &[(bool, Step)]) {
     }
     pair.left.resume_reading();
     pair.right.resume_reading();
-    pair.left.write_eof();
-    pair.right.write_eof();
+    // One that cannot end one direction alone must not end before it has read all.
+    run_until(&event_loop, || {
+        streams.iter_mut().for_each(Stream::look_at_file);
+        let all = |stream: &Stream| {
+            stream.sending.is_none() && stream.taken.len() == stream.received.borrow().len()
+        };
+        let ends = left.is_lost() || right.is_lost() || pair.left.is_closing();
+        kind.half_close || ends || pair.right.is_closing() || streams.iter().all(all)
+    });
+    kind.end_output(&*pair.left);
+    kind.end_output(&*pair.right);
     run_until(&event_loop, || left.is_lost() && right.is_lost());
     for stream in &mut streams {
         stream.look_at_file();

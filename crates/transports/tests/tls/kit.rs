@@ -7,6 +7,11 @@ use std::sync::OnceLock;
 use tulipa_transports::testing::{
     LifeCycleLog, MemoryOptions, MemoryPair, MemoryTlsLoop, MemoryTlsPair,
 };
+use tulipa_transports::tls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tulipa_transports::tls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tulipa_transports::tls::rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use tulipa_transports::tls::{CertifiedKey, Roots, TlsClientConfig, TlsRole, TlsServerConfig};
 use tulipa_transports::{NetworkLoop, Transport};
 
@@ -55,6 +60,14 @@ impl Recorded {
     }
 }
 
+/// Runs `batches` batches of callbacks.
+pub(crate) fn run_batches(event_loop: &TestLoop, batches: usize) {
+    for _ in 0..batches {
+        event_loop.stop();
+        event_loop.run_forever().unwrap();
+    }
+}
+
 /// The loop holds nothing any more.
 pub(crate) fn check_empty(event_loop: &TestLoop) {
     event_loop.run_until_idle();
@@ -85,4 +98,57 @@ pub(crate) fn connect(
     let right = event_loop.run_until_complete(&recorded.pair.right).unwrap();
     event_loop.run_ready_now();
     (recorded, left, right)
+}
+
+/// A client that trusts nobody the others know, and a server that nobody trusts.
+pub(crate) fn strangers() -> (TlsClientConfig, TlsServerConfig) {
+    let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+    let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let roots = Roots::none().pem(&chain).unwrap();
+    let client = TlsClientConfig::builder().roots(roots).build().unwrap();
+    (client, TlsServerConfig::new(CertifiedKey::from_pem(chain, key).unwrap()).unwrap())
+}
+
+/// A client whose verifier panics.
+pub(crate) fn panicking() -> TlsClientConfig {
+    let verifier = std::sync::Arc::new(Panics);
+    TlsClientConfig::builder().dangerous_verifier(verifier).build().unwrap()
+}
+
+#[derive(Debug)]
+struct Panics;
+
+impl ServerCertVerifier for Panics {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        panic!("a verifier");
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        unreachable!("it panicked before");
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        unreachable!("it panicked before");
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::ED25519]
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::http::{Connection, Limits, Next};
-use crate::mail::{Mail, Session, Settings, StoreLimits};
+use crate::mail::{Line, Mail, Session, Settings, StoreLimits};
 
 /// A store with these mails, received by SMTP as they would be, a second apart.
 fn store_of(mails: &[(&str, &str, &str)]) -> Store {
@@ -14,13 +14,16 @@ fn store_of(mails: &[(&str, &str, &str)]) -> Store {
     for (sender, recipient, content) in mails {
         let content = content.replace('\n', "\r\n");
         let lines = format!(
-            "EHLO me\r\nMAIL FROM:<{sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n{content}\r\n.\r\n"
+            "EHLO me\r\nMAIL FROM:<{sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n{content}\r\n."
         );
         let mut session = Session::new(Rc::new(Settings::default()));
-        let _ = session.receive(lines.as_bytes(), &mut Vec::new(), |mail: Mail| {
-            seconds += 1;
-            store.add(mail, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-        });
+        for line in lines.split("\r\n") {
+            let line = Line::Whole(line.as_bytes());
+            let _ = session.receive(line, &mut Vec::new(), |mail: Mail| {
+                seconds += 1;
+                store.add(mail, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+            });
+        }
     }
     store
 }

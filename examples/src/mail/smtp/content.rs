@@ -3,9 +3,8 @@
 //! What is wrong with a mail is remembered until its end, since only there can it be said; from then on
 //! nothing of it is kept.
 
-use super::super::line::Line;
-use super::Settings;
 use super::reply::Reply;
+use super::{Line, Settings};
 use crate::work;
 
 /// A mail on its way in.

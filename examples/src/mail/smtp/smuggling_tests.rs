@@ -3,33 +3,35 @@
 use super::tests::feed_whole;
 use super::*;
 
+/// What is no end of a mail, though some servers take it for one.
+pub(in crate::mail) const ENDS: [&str; 19] = [
+    "\n.\n",
+    "\n.\r\n",
+    "\r\n.\n",
+    "\r.\r",
+    "\r.\r\n",
+    "\r\n.\r",
+    "\n.\r",
+    "\r.\n",
+    "\r\n.\r\r\n",
+    "\r\r\n.\r\r\n",
+    "\r\n.\n\r\n",
+    "\r\n.\0\r\n",
+    "\r\n\0.\r\n",
+    "\r\n. \r\n",
+    "\r\n .\r\n",
+    "\n\n.\r\n",
+    "\r\n\r.\r\n",
+    "\r\n\n.\r\n",
+    "\n\r.\n\r",
+];
+
 const BEGIN: &str = "EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
 
 #[test]
 fn r15_only_cr_lf_dot_cr_lf_ends_a_mail() {
     let smuggled = "MAIL FROM:<evil@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nsmuggled\r\n.\r\n";
-    let ends = [
-        "\n.\n",
-        "\n.\r\n",
-        "\r\n.\n",
-        "\r.\r",
-        "\r.\r\n",
-        "\r\n.\r",
-        "\n.\r",
-        "\r.\n",
-        "\r\n.\r\r\n",
-        "\r\r\n.\r\r\n",
-        "\r\n.\n\r\n",
-        "\r\n.\0\r\n",
-        "\r\n\0.\r\n",
-        "\r\n. \r\n",
-        "\r\n .\r\n",
-        "\n\n.\r\n",
-        "\r\n\r.\r\n",
-        "\r\n\n.\r\n",
-        "\n\r.\n\r",
-    ];
-    for end in ends {
+    for end in ENDS {
         // The smuggled commands must be taken for text, whatever becomes of the whole.
         let input = format!("{BEGIN}text{end}{smuggled}");
         let outcome = feed_whole(input.as_bytes());

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::work::counted;
+use tulipa::protocols::{LineHandler, LineMode, LineReceiver, LongLine};
+use tulipa::testing::RecordingTransport;
+use tulipa::{Bytes, Protocol, ReadTransport, Transport};
 
 /// What came of a session: replies (one string for all lines of each), mails, and whether it is over.
 #[derive(Debug, PartialEq)]
@@ -20,18 +23,58 @@ impl Outcome {
     }
 }
 
-/// Feeds `pieces` to a new session. Mails are numbered from 1.
-pub(super) fn feed(settings: &Settings, pieces: &[&[u8]]) -> Outcome {
-    let mut session = Session::new(Rc::new(settings.clone()));
-    let mut output = Vec::new();
-    let mut mails = Vec::new();
-    let mut next = Next::Continue;
-    for piece in pieces {
-        next = session.receive(piece, &mut output, |mail| {
+/// A session that is fed lines, as a client's connection does it.
+struct Fed {
+    session: Session,
+    output: Vec<u8>,
+    mails: Vec<Mail>,
+}
+
+impl Fed {
+    fn new(settings: &Settings) -> LineReceiver<Self> {
+        let session = Session::new(Rc::new(settings.clone()));
+        LineReceiver::new(Self { session, output: Vec::new(), mails: Vec::new() })
+    }
+
+    fn receive(&mut self, transport: &dyn Transport, line: Line<'_>) {
+        let mails = &mut self.mails;
+        let next = self.session.receive(line, &mut self.output, |mail| {
             mails.push(mail);
             Ok(mails.len() as u64)
         });
+        if next == Next::Close {
+            transport.close();
+        }
     }
+}
+
+impl LineHandler for Fed {
+    fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> LineMode {
+        self.receive(transport, Line::Whole(line));
+        LineMode::Lines
+    }
+
+    fn line_too_long(&mut self, transport: &dyn Transport) -> LongLine {
+        self.receive(transport, Line::TooLong);
+        LongLine::Skip
+    }
+
+    fn max_length(&self) -> Bytes {
+        Bytes(self.session.line_limit())
+    }
+}
+
+/// Feeds `pieces` to a new session. Mails are numbered from 1.
+pub(super) fn feed(settings: &Settings, pieces: &[&[u8]]) -> Outcome {
+    let mut receiver = Fed::new(settings);
+    let transport = RecordingTransport::new();
+    for piece in pieces {
+        if transport.can_deliver() {
+            receiver.data_received(&transport, piece);
+        }
+    }
+    let Fed { session, output, mails } = receiver.into_handler();
+    let next = session.next();
     let output = String::from_utf8(output).unwrap();
     let mut replies = Vec::new();
     let mut reply = String::new();
@@ -285,8 +328,11 @@ fn r4_too_many_bad_commands_end_the_session() {
 fn a_full_store_is_a_452_and_the_session_goes_on() {
     let mut session = Session::new(Rc::default());
     let mut output = Vec::new();
-    let lines = b"HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\n.\r\nMAIL FROM:<a@b>\r\n";
-    assert_eq!(session.receive(lines, &mut output, |_| Err(NotKept::NoRoom)), Next::Continue);
+    for line in "HELO a|MAIL FROM:<a@b>|RCPT TO:<a@b>|DATA|.|MAIL FROM:<a@b>".split('|') {
+        let line = Line::Whole(line.as_bytes());
+        let next = session.receive(line, &mut output, |_| Err(NotKept::NoRoom));
+        assert_eq!(next, Next::Continue);
+    }
     let output = String::from_utf8(output).unwrap();
     assert!(output.ends_with("452 4.3.1 no room for this mail\r\n250 2.1.0 sender taken\r\n"));
 }
@@ -297,15 +343,19 @@ fn r14_a_session_ends_with_421_and_lets_a_mail_finish() {
     let mut session = Session::new(Rc::default());
     assert_eq!(session.shut_down(&mut output), Next::Close);
     assert_eq!(session.shut_down(&mut output), Next::Close);
-    assert_eq!(session.receive(b"NOOP\r\n", &mut output, |_| Ok(1)), Next::Close);
+    let noop = Line::Whole(b"NOOP");
+    assert_eq!(session.receive(noop, &mut output, |_| Ok(1)), Next::Close);
     assert_eq!(output, b"421 4.3.2 localhost is shutting down\r\n");
 
     let mut output = Vec::new();
     let mut session = Session::new(Rc::default());
-    let lines = b"HELO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\nx";
-    assert_eq!(session.receive(lines, &mut output, |_| Ok(1)), Next::Continue);
+    for line in "HELO a|MAIL FROM:<a@b>|RCPT TO:<a@b>|DATA|x".split('|') {
+        let line = Line::Whole(line.as_bytes());
+        assert_eq!(session.receive(line, &mut output, |_| Ok(1)), Next::Continue);
+    }
     assert_eq!(session.shut_down(&mut output), Next::Continue);
-    assert_eq!(session.receive(b"\r\n.\r\nNOOP\r\n", &mut output, |_| Ok(1)), Next::Close);
+    assert_eq!(session.receive(Line::Whole(b"."), &mut output, |_| Ok(1)), Next::Close);
+    assert_eq!(session.receive(noop, &mut output, |_| Ok(1)), Next::Close);
     let output = String::from_utf8(output).unwrap();
     assert!(output.contains("caught as message 1\r\n421 4.3.2 "), "{output}");
     assert!(output.ends_with("down\r\n"));

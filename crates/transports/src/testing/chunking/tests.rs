@@ -1,7 +1,7 @@
 //! The check finds each kind of mistake, makes it small, and does not blame those who make none.
 
 use super::*;
-use crate::{Buffered, BufferedProtocol, Bytes, Eof, Transport, TransportExt};
+use crate::{Buffered, BufferedProtocol, Bytes, Eof, Protocol, Transport, TransportExt};
 use futures::{Exception, SchedulerExt};
 use std::collections::VecDeque;
 

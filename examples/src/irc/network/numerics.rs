@@ -1,0 +1,34 @@
+//! The numbers of replies and errors (RFC 2812, section 5).
+
+pub(super) const WELCOME: u16 = 1;
+pub(super) const YOUR_HOST: u16 = 2;
+pub(super) const CREATED: u16 = 3;
+pub(super) const MY_INFO: u16 = 4;
+pub(super) const SUPPORTED: u16 = 5;
+pub(super) const USER_MODE: u16 = 221;
+pub(super) const END_OF_WHO: u16 = 315;
+pub(super) const CHANNEL_MODE: u16 = 324;
+pub(super) const NO_TOPIC: u16 = 331;
+pub(super) const TOPIC: u16 = 332;
+pub(super) const WHO: u16 = 352;
+pub(super) const NAMES: u16 = 353;
+pub(super) const END_OF_NAMES: u16 = 366;
+pub(super) const NO_SUCH_NICK: u16 = 401;
+pub(super) const NO_SUCH_CHANNEL: u16 = 403;
+pub(super) const CANNOT_SEND: u16 = 404;
+pub(super) const TOO_MANY_CHANNELS: u16 = 405;
+pub(super) const NO_ORIGIN: u16 = 409;
+pub(super) const NO_RECIPIENT: u16 = 411;
+pub(super) const NO_TEXT: u16 = 412;
+pub(super) const INPUT_TOO_LONG: u16 = 417;
+pub(super) const UNKNOWN_COMMAND: u16 = 421;
+pub(super) const NO_MOTD: u16 = 422;
+pub(super) const NO_NICK_GIVEN: u16 = 431;
+pub(super) const BAD_NICK: u16 = 432;
+pub(super) const NICK_IN_USE: u16 = 433;
+pub(super) const NOT_ON_CHANNEL: u16 = 442;
+pub(super) const NOT_REGISTERED: u16 = 451;
+pub(super) const NEED_MORE_PARAMS: u16 = 461;
+pub(super) const ALREADY_REGISTERED: u16 = 462;
+pub(super) const CHANNEL_IS_FULL: u16 = 471;
+pub(super) const BAD_CHANNEL: u16 = 476;
