@@ -6,7 +6,7 @@
 use super::SharedFactory;
 use super::shared_factory::{BoxedFactory, boxed_factory};
 use crate::{Address, BufferedProtocol, Bytes, Eof, IntoProtocol, Protocol, Transport};
-use futures::{Exception, catch};
+use futures::Exception;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
@@ -57,14 +57,6 @@ pub struct ConnectionLimits {
     ipv6_prefix: u8,
     overflow: Option<(usize, Rc<SharedFactory<BoxedFactory>>)>,
     counts: Rc<Counts>,
-}
-
-/// A protocol factory of any kind.
-type Factory = Box<dyn FnMut() -> Made>;
-
-/// Wraps `factory`; a panic in it becomes an error (P-23).
-fn boxed_factory<T: IntoProtocol>(mut factory: impl FnMut() -> T + 'static) -> Factory {
-    Box::new(move || catch(|| factory().into_protocol()).flatten())
 }
 
 /// The connections that there are.
