@@ -164,6 +164,8 @@ pub(super) struct Shared<W> {
     /// The protocol inside was told to pause writing, and not to resume.
     paused: Cell<bool>,
     life: Cell<Life>,
+    /// How often the transport was upgraded: the wrapper goes on over the new one.
+    generation: Cell<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +193,7 @@ impl<W: ProtocolWrapper> Wrapped<W> {
             running: Cell::new(false),
             paused: Cell::new(false),
             life: Cell::new(Life::Open),
+            generation: Cell::new(0),
         };
         Self { inner, shared: Rc::new(shared) }
     }
@@ -263,6 +266,16 @@ impl<W: ProtocolWrapper> Shared<W> {
     /// Whether there is a wrapper to be asked.
     pub(super) fn is_gone(&self) -> bool {
         self.life.get() == Life::Gone
+    }
+
+    pub(super) fn generation(&self) -> u32 {
+        self.generation.get()
+    }
+
+    /// From now on there is another transport.
+    #[cfg(feature = "tls")]
+    pub(super) fn begin_generation(&self) {
+        self.generation.set(self.generation.get() + 1);
     }
 
     /// Whether another protocol follows the one inside.
