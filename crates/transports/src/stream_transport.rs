@@ -16,7 +16,7 @@ mod calls;
 mod descriptors;
 mod file;
 mod handle;
-#[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "tls"), path = "stream_transport/not_layered.rs")]
 mod layered;
 mod rare;
 mod reading;

@@ -35,7 +35,7 @@ impl Default for CommonOptions {
             deadline: Duration::from_secs(30),
             limits: OutputLimits::default(),
             stream_limit: DEFAULT_LIMIT,
-            encryption: ClientEncryption::default(),
+            encryption: Default::default(),
         }
     }
 }

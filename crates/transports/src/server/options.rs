@@ -37,7 +37,7 @@ impl Default for CommonOptions {
             shed: None,
             limits: OutputLimits { linger: ACCEPTED_LINGER, ..OutputLimits::default() },
             stream_limit: DEFAULT_LIMIT,
-            encryption: ServerEncryption::default(),
+            encryption: Default::default(),
         }
     }
 }

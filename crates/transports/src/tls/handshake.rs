@@ -42,17 +42,18 @@ impl Handshake {
     }
 
     /// Begins it: `unread` came from the peer already.
-    pub(super) fn begin(mut self: Box<Self>, connection: &Rc<TlsConnection>, unread: &[u8]) {
+    pub(super) fn begin(connection: &Rc<TlsConnection>, unread: &[u8]) {
         let backend = connection.backend();
+        let Some(mut handshake) = backend.handshake.take() else { return };
         let limit = backend.limits.handshake;
         let weak = Rc::downgrade(connection);
-        self.deadline = Some(connection.event_loop().call_later(limit, move || {
+        handshake.deadline = Some(connection.event_loop().call_later(limit, move || {
             if let Some(connection) = weak.upgrade() {
                 let error = TlsError::too_slow(limit);
                 Self::fail(&connection, connection.backend().error(error));
             }
         }));
-        if let Some(opened) = &self.opened {
+        if let Some(opened) = &handshake.opened {
             let weak = Rc::downgrade(connection);
             opened.add_done_callback(move |opened| {
                 if opened.cancelled()
@@ -62,7 +63,7 @@ impl Handshake {
                 }
             });
         }
-        backend.handshake.set(Some(self));
+        backend.handshake.set(Some(handshake));
         backend.with_session(|session| {
             session.begin();
             session.receive(unread);

@@ -109,7 +109,7 @@ impl TlsLayer {
         opening: Opening,
         session: TlsSession,
         limits: TlsLimits,
-    ) -> io::Result<(Self, Box<Handshake>)> {
+    ) -> io::Result<Self> {
         let backend = TlsBackend::new(below.transport.clone(), session, limits);
         let limits = Some(below.limits.clone());
         let connection = StreamTransport::attach(below.owner.clone(), backend, limits)?;
@@ -117,7 +117,8 @@ impl TlsLayer {
         below.transport.set_upper(UpperLink(weak));
         let Opening { protocol, opened, on_failure, .. } = opening;
         let handshake = Handshake::new(protocol, opened, on_failure);
-        Ok((Self { stage: Stage::Above(connection) }, handshake))
+        connection.backend().handshake.set(Some(handshake));
+        Ok(Self { stage: Stage::Above(connection) })
     }
 
     pub(super) fn connection(&self) -> Option<&Rc<TlsConnection>> {
@@ -136,9 +137,9 @@ impl TlsLayer {
             Ok(below) => below,
             Err(error) => return Err(Self::refuse(opening, error)),
         };
-        let (layer, handshake) = Self::over(&below, opening, session, limits)?;
+        let layer = Self::over(&below, opening, session, limits)?;
         if let Some(connection) = layer.connection() {
-            handshake.begin(connection, &below.unread);
+            Handshake::begin(connection, &below.unread);
         }
         let before = std::mem::replace(self, layer);
         drop(before); // it has given away all that it had

@@ -1,6 +1,6 @@
 //! [`StartTls`]: an open connection becomes an encrypted one (STARTTLS, proxies, TLS inside TLS).
 
-use super::handshake::Later;
+use super::handshake::{Handshake, Later};
 use super::{Opening, TlsError, TlsLayer, TlsRole};
 use crate::Transport;
 use crate::tls::backend::TlsBackend;
@@ -99,11 +99,10 @@ fn begin<T: Transport + ?Sized>(
     let below = transport.go_below(limits.shutdown)?;
     let protocol = Later::Resume(None);
     let opening = Opening { role, protocol, opened: Some(opened), on_failure: None };
-    let (layer, handshake) = TlsLayer::over(&below, opening, session, limits)?;
+    let layer = TlsLayer::over(&below, opening, session, limits)?;
     let Some(connection) = layer.connection().cloned() else { return Ok(()) };
-    // Before the layer takes the protocol over, for which the handshake has a place.
-    handshake.begin(&connection, &unread);
     below.transport.set_boxed_protocol(Box::new(layer));
+    Handshake::begin(&connection, &unread);
     if !unread.is_empty() {
         // What they cause comes in a turn of its own: a method of the protocol may be running.
         let event_loop = below.owner.shared.event_loop();

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 use tulipa_transports::testing::{MemoryOptions, MemoryTlsLoop, ProtocolCall};
 use tulipa_transports::tls::Truncation;
-use tulipa_transports::{Bytes, Eof, Transport, WriteRefusal, WriteState};
+use tulipa_transports::{Bytes, Eof, WriteRefusal, WriteState};
 
 #[test]
 fn x47_x49_a_close_sends_all_says_goodbye_and_delivers_nothing_more() {

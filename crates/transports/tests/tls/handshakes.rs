@@ -6,8 +6,8 @@ use eventloop::TestLoop;
 use std::io::ErrorKind;
 use std::time::Duration;
 use tulipa_transports::testing::{MemoryLoop, MemoryOptions, MemoryTlsLoop, ProtocolCall};
-use tulipa_transports::tls::TlsError;
-use tulipa_transports::{Bytes, Transport, WriteRefusal, WriteState};
+use tulipa_transports::tls::{Early, StartTls, TlsError};
+use tulipa_transports::{Bytes, WriteRefusal, WriteState};
 
 #[test]
 fn x44_x53_the_protocol_is_told_when_the_handshake_is_done() {
@@ -187,24 +187,18 @@ fn x44_what_comes_along_with_the_last_of_the_handshake_is_delivered_after_connec
 #[test]
 fn x44_garbage_in_place_of_a_handshake_is_an_error_at_once() {
     let event_loop = TestLoop::new();
-    let (right, right_log) = Hooks::new().recorded();
     let garbage = Hooks::new().made(|transport| {
         transport.write(b"GET / HTTP/1.1\r\nhost: tulip.example\r\n\r\n");
     });
-    let role = as_server();
-    let upgraded = Hooks::new().made(|_| {});
-    drop(right);
-    let pair = event_loop.memory_pair(garbage, upgraded, MemoryOptions::default());
+    let (right, right_log) = Hooks::new().made(|transport| transport.pause_reading()).recorded();
+    let pair = event_loop.memory_pair(garbage, right, MemoryOptions::default());
     event_loop.run_ready_now();
-    let opened = tulipa_transports::tls::StartTls::start_tls(
-        &*pair.right,
-        role,
-        tulipa_transports::tls::Early::Feed,
-        Vec::new(),
-    );
-    pair.left.write(b"more of it");
+    let opened = pair.right.start_tls(as_server(), Early::Refuse, Vec::new());
+    let before = event_loop.time();
     let error = event_loop.run_until_complete(&opened).err().unwrap();
     assert_eq!(error.io_kind(), Some(ErrorKind::InvalidData), "{error}");
-    assert!(!right_log.is_made());
+    assert_eq!(event_loop.time(), before);
     check_empty(&event_loop);
+    right_log.check_ended();
+    assert!(right_log.lost_reason().flatten().is_some());
 }
