@@ -35,9 +35,12 @@ pub struct TrafficLog {
     show: Bytes,
     most: Bytes,
     level: Level,
-    sink: Option<Rc<dyn Fn(&str)>>,
+    sink: Option<Sink>,
     connections: Rc<Cell<u64>>,
 }
+
+/// What takes the events in place of the log.
+type Sink = Rc<dyn Fn(&str)>;
 
 impl Default for TrafficLog {
     fn default() -> Self {

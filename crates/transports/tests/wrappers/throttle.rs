@@ -157,7 +157,7 @@ fn w7_connections_share_a_bandwidth_evenly() {
     let pairs: Vec<_> = (0..5)
         .map(|_| {
             let (right, received) = counting();
-            (pair(&event_loop, made_by(throttle.wrap(|| Hooks::new())), right), received)
+            (pair(&event_loop, made_by(throttle.wrap(Hooks::new)), right), received)
         })
         .collect();
     event_loop.run_ready_now();
