@@ -308,6 +308,12 @@ impl Protocol for LimitedConnection {
         }
     }
 
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        if let Some(inner) = self.inner() {
+            inner.handshake_completed(transport);
+        }
+    }
+
     fn memory_held(&self) -> Bytes {
         match &self.state {
             State::Open(inner) => Bytes(size_of_val(&**inner) + inner.memory_held().0),
