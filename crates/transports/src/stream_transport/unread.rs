@@ -96,7 +96,12 @@ impl<B: Backend> StreamTransport<B> {
             let machine = self.machine.borrow();
             machine.may_read() && !machine.has_unread()
         };
-        may_read && self.if_rare(|rare| rare.successor.is_some().then_some(())).is_none()
+        may_read && !self.has_successor()
+    }
+
+    /// Whether another protocol takes over when the method that is running returns.
+    pub(super) fn has_successor(&self) -> bool {
+        self.if_rare(|rare| rare.successor.is_some().then_some(())).is_some()
     }
 
     /// See [`ReadTransport::take_pushed_back`](crate::ReadTransport::take_pushed_back).

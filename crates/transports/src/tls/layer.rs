@@ -6,7 +6,7 @@
 use super::backend::{TlsBackend, TlsConnection};
 use super::handshake::{Handshake, Later, OnFailure};
 use super::session::TlsSession;
-use super::{TlsClientConfig, TlsError, TlsLimits, TlsServerConfig, server_name};
+use super::{Early, TlsClientConfig, TlsError, TlsLimits, TlsServerConfig, server_name};
 use crate::limits::OutputLimits;
 use crate::loop_shared::Owner;
 use crate::stream_transport::{Opened, StreamTransport, Upper};
@@ -24,6 +24,8 @@ pub struct Below {
     pub(crate) owner: Rc<Owner>,
     /// What bounds the connection.
     pub(crate) limits: Rc<OutputLimits>,
+    /// Whether the protocol was told to pause writing.
+    pub(crate) paused: bool,
     /// What was pushed back.
     pub(crate) unread: Vec<u8>,
 }
@@ -89,6 +91,8 @@ impl Opening {
 /// The protocol below an encrypted connection.
 pub(crate) struct TlsLayer {
     stage: Stage,
+    /// What becomes of bytes that its predecessor gives back.
+    early: Early,
 }
 
 enum Stage {
@@ -100,7 +104,7 @@ enum Stage {
 impl TlsLayer {
     /// The protocol of a transport that will be encrypted from its beginning.
     pub(crate) fn new(opening: Opening) -> Self {
-        Self { stage: Stage::Waiting(Some(Box::new(opening))) }
+        Self { stage: Stage::Waiting(Some(Box::new(opening))), early: Early::Feed }
     }
 
     /// As [`new`](TlsLayer::new), over a transport that is there. The layer is to become its protocol.
@@ -118,13 +122,28 @@ impl TlsLayer {
         let Opening { protocol, opened, on_failure, .. } = opening;
         let handshake = Handshake::new(protocol, opened, on_failure);
         connection.backend().handshake.set(Some(handshake));
-        Ok(Self { stage: Stage::Above(connection) })
+        Ok(Self { stage: Stage::Above(connection), early: Early::Feed })
     }
 
     pub(super) fn connection(&self) -> Option<&Rc<TlsConnection>> {
         match &self.stage {
             Stage::Waiting(_) => None,
             Stage::Above(connection) => Some(connection),
+        }
+    }
+
+    /// What becomes of bytes that its predecessor gives back after it has asked for the layer: a framer
+    /// does, with the rest of what it was given, when its handler returns (N-55).
+    pub(super) fn early(mut self, early: Early) -> Self {
+        self.early = early;
+        self
+    }
+
+    fn refuse_early_bytes(connection: &Rc<TlsConnection>) {
+        let backend = connection.backend();
+        let early = backend.lower().take_pushed_back();
+        if !early.is_empty() {
+            Handshake::fail(connection, backend.error(TlsError::plain_text(early.len())));
         }
     }
 
@@ -223,7 +242,13 @@ impl Protocol for TlsLayer {
     fn take_over(&mut self, predecessor: Box<dyn Protocol>) -> Option<Box<dyn Protocol>> {
         match self.connection() {
             None => Some(predecessor),
-            Some(connection) => Handshake::resume_with(connection, predecessor),
+            Some(connection) => {
+                let left = Handshake::resume_with(connection, predecessor);
+                if self.early == Early::Refuse {
+                    Self::refuse_early_bytes(connection);
+                }
+                left
+            }
         }
     }
 }

@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 /// What becomes of bytes that came before the upgrade, and that nobody has taken: those that
 /// [`start_tls`](StartTls::start_tls) is given, and those that were
-/// [pushed back](crate::ReadTransport::push_back). There is no default, for the wrong choice is a hole: an
+/// [pushed back](crate::ReadTransport::push_back), also by the method that asks for the upgrade and after it
+/// has asked. There is no default, for the wrong choice is a hole: an
 /// attacker on the way can put bytes in front of the encrypted ones, and they must never be taken for
 /// bytes of the peer (N-55).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +34,9 @@ pub trait StartTls: Transport {
     /// called from inside one of its methods as soon as that returns, it is told nothing. This transport
     /// refuses all writes from now on, says that it is closing, and does nothing more. The new one has its
     /// limits and its budget.
+    ///
+    /// The new transport reads, also if this one was paused, and tells a protocol that was to pause writing
+    /// when it may go on.
     ///
     /// `unread` is what the protocol has received and not taken: what followed the command in the same
     /// piece, say. See [`Early`].
@@ -75,7 +79,7 @@ pub trait StartTls: Transport {
         let refused = early == Early::Refuse && !early_bytes.is_empty();
         let begun = match refused {
             true => Err(TlsError::plain_text(early_bytes.len()).into()),
-            false => begin(self, role, opened.clone(), early_bytes),
+            false => begin(self, role, opened.clone(), early, early_bytes),
         };
         if let Err(error) = begun {
             let exception = futures::Exception::from(error);
@@ -93,6 +97,7 @@ fn begin<T: Transport + ?Sized>(
     transport: &T,
     role: TlsRole,
     opened: Future<Rc<dyn Transport>>,
+    early: Early,
     unread: Vec<u8>,
 ) -> io::Result<()> {
     let (session, limits) = Opening::session(&role)?;
@@ -101,7 +106,10 @@ fn begin<T: Transport + ?Sized>(
     let opening = Opening { role, protocol, opened: Some(opened), on_failure: None };
     let layer = TlsLayer::over(&below, opening, session, limits)?;
     let Some(connection) = layer.connection().cloned() else { return Ok(()) };
-    below.transport.set_boxed_protocol(Box::new(layer));
+    if below.paused {
+        connection.begin_paused();
+    }
+    below.transport.set_boxed_protocol(Box::new(layer.early(early)));
     Handshake::begin(&connection, &unread);
     if !unread.is_empty() {
         // What they cause comes in a turn of its own: a method of the protocol may be running.

@@ -321,6 +321,12 @@ impl Protocol for Proxied {
         }
     }
 
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        if let Some(inner) = self.inner() {
+            inner.handshake_completed(transport);
+        }
+    }
+
     fn memory_held(&self) -> Bytes {
         match &self.state {
             State::Waiting(waiting) => Bytes(waiting.received.capacity()),

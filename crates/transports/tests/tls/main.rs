@@ -5,7 +5,9 @@
 #[allow(dead_code, reason = "shared with the tests of streams")]
 mod support;
 
+mod costs;
 mod endings;
 mod handshakes;
 mod kit;
+mod lines;
 mod upgrades;

@@ -388,3 +388,19 @@ fn x54_a_client_that_offers_protocols_needs_one_of_them() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     assert!(error.to_string().contains("no application protocol"), "{error}");
 }
+
+#[test]
+fn x47_garbage_in_place_of_the_peers_goodbye_ends_the_wait() {
+    for version in [TlsVersion::V1_2, TlsVersion::V1_3] {
+        let mut ends = pair(version, Truncation::IsError);
+        shake_hands(&mut ends);
+        let [left, right] = &mut ends;
+        left.goodbye();
+        right.write(100);
+        let last = right.wire.len() - 1;
+        right.wire[last] ^= 1;
+        transfer(right, left, usize::MAX);
+        assert!(left.session.peer_is_done());
+        assert_eq!(left.session.state(), TlsState::UnwrappedAgain);
+    }
+}
