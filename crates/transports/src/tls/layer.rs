@@ -198,12 +198,16 @@ impl Protocol for TlsLayer {
         }
     }
 
-    /// What came before may wait for its reader, so that the connection above decides when it ends.
-    fn eof_received(&mut self, _: &dyn Transport) -> Eof {
+    /// What came before may wait for its reader, so that the connection above decides when it ends, unless
+    /// the one below cannot wait.
+    fn eof_received(&mut self, transport: &dyn Transport) -> Eof {
         if let Some(connection) = self.connection() {
             TlsBackend::received_eof(connection);
         }
-        Eof::KeepOpen
+        match transport.can_write_eof() {
+            true => Eof::KeepOpen,
+            false => Eof::Close,
+        }
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, reason: Option<Exception>) {
