@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "shared with the tests of streams")]
 mod support;
 
+mod harness;
 mod lines;
 mod lines_cut;
 mod lines_reentrancy;
