@@ -32,6 +32,8 @@ pub(crate) struct StreamMachine {
     /// What is so or not, a bit for each [`Fact`].
     facts: u8,
     flow: Flow,
+    /// Whether the last send left something over: the next one waits for readiness.
+    blocked: bool,
     /// Why reading waits, although nobody asked for it: a bit for each [`Hold`].
     held: u8,
     file: FileState,
@@ -122,10 +124,8 @@ enum Fact {
     Unread = 2,
     /// The end is said to the peer, and answered, before it is one.
     SaysGoodbye = 4,
-    /// The last send left something over: the next one waits for readiness.
-    Blocked = 8,
     /// Sending waits for its bandwidth.
-    OutputHeld = 16,
+    OutputHeld = 8,
 }
 
 /// How a connection ended.
@@ -157,6 +157,7 @@ impl StreamMachine {
             phase: Phase::Open { input: Input::Flowing, writing: Writing::Open },
             facts: 0,
             flow: Flow::Open,
+            blocked: false,
             held: 0,
             file: FileState::None,
             below: 0,
@@ -260,10 +261,7 @@ impl StreamMachine {
         let reading = self.held == 0 && self.is_reading();
         let readable = self.is_made() && (reading || self.is_watching_reader());
         let waits = self.size() > 0 || self.file == FileState::Sending;
-        Interest {
-            readable,
-            writable: self.is(Fact::Blocked) && !self.is(Fact::OutputHeld) && waits,
-        }
+        Interest { readable, writable: self.blocked && !self.is(Fact::OutputHeld) && waits }
     }
 
     fn is_watching_reader(&self) -> bool {
@@ -393,7 +391,7 @@ impl StreamMachine {
 
     /// The system takes no more for now.
     pub(crate) fn block(&mut self) {
-        self.set(Fact::Blocked, true);
+        self.blocked = true;
     }
 
     /// Sends nothing until this is taken back.
@@ -408,12 +406,12 @@ impl StreamMachine {
 
     /// Whether what waits cannot be sent now, because of the system or of the bandwidth.
     fn waits_to_send(&self) -> bool {
-        self.is(Fact::Blocked) || self.is(Fact::OutputHeld)
+        self.blocked || self.is(Fact::OutputHeld)
     }
 
     /// The system may take more again.
     pub(crate) fn unblock(&mut self) {
-        self.set(Fact::Blocked, false);
+        self.blocked = false;
     }
 
     /// To be called after sending, whether all went out or not: looks at the marks, and ends what
@@ -423,7 +421,7 @@ impl StreamMachine {
         if self.size() > 0 {
             return None;
         }
-        self.set(Fact::Blocked, false);
+        self.blocked = false;
         self.finish_draining();
         self.output.take()
     }
@@ -580,6 +578,6 @@ impl StreamMachine {
     fn drop_output(&mut self) {
         self.output = None;
         self.file = FileState::None;
-        self.set(Fact::Blocked, false);
+        self.blocked = false;
     }
 }

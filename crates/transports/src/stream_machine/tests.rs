@@ -307,10 +307,10 @@ fn check(machine: &StreamMachine, model: &Model) {
         assert!(!matches!(owed, Some(Call::PauseWriting | Call::ResumeWriting)), "{owed:?}");
     }
     let marks = machine.limits().marks;
-    if machine.is(Fact::Blocked) && machine.size() > marks.high.0 {
+    if machine.blocked && machine.size() > marks.high.0 {
         assert!(matches!(machine.flow, Flow::PauseOwed | Flow::Paused), "the mark was missed");
     }
-    if machine.size() <= marks.low.0 && machine.is(Fact::Blocked) && !machine.is_over() {
+    if machine.size() <= marks.low.0 && machine.blocked && !machine.is_over() {
         assert!(matches!(machine.flow, Flow::Open | Flow::ResumeOwed), "still paused");
     }
 }
