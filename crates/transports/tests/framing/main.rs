@@ -6,6 +6,7 @@ mod support;
 
 mod chunking;
 mod file_sender;
+mod harness;
 mod lines;
 mod lines_cut;
 mod lines_reentrancy;
