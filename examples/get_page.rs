@@ -20,6 +20,9 @@ struct Arguments {
     /// How many seconds each may take.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     timeout: u64,
+    /// How often to try again, after a second, where nobody listens.
+    #[arg(long, default_value_t = 0)]
+    retries: u32,
 }
 
 fn main() -> Result<ExitCode, Exception> {
@@ -35,7 +38,7 @@ fn main() -> Result<ExitCode, Exception> {
         .urls
         .iter()
         .map(|url| {
-            let page = fetch_json(&event_loop, url, limit);
+            let page = fetch_json(&event_loop, url, limit, arguments.retries);
             let progress = progress.clone();
             page.add_done_callback(move |_| progress.inc(1));
             page

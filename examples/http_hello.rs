@@ -1,9 +1,11 @@
 //! Answers every HTTP request with the same text. Run it, then: curl -i http://127.0.0.1:8080/
 
 use clap::Parser;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
-use tulipa::ServerOptions;
 use tulipa::prelude::*;
+use tulipa::wrappers::{ConnectionLimits, ProxyProtocol, Throttle, TrafficLog, TrustedProxies};
+use tulipa::{Bytes, IntoProtocol, Protocol, ServerOptions};
 use tulipa_examples::http::{Limits, Reply, Request, Status};
 use tulipa_examples::http_protocol::HttpProtocol;
 use tulipa_examples::serving::{serve_until_signal, start_logging};
@@ -20,6 +22,43 @@ struct Arguments {
     /// Bytes of the answer.
     #[arg(long, default_value_t = 14, value_name = "BYTES")]
     size: usize,
+    /// Takes connections from these proxies only, by the PROXY protocol: addresses and networks, with commas
+    /// between them.
+    #[arg(long, value_name = "TRUSTED")]
+    proxy_protocol: Option<TrustedProxies>,
+    /// How many connections a client may have, told apart by their addresses.
+    #[arg(long, value_name = "COUNT")]
+    per_client: Option<usize>,
+    /// How many bytes a second are sent on a connection.
+    #[arg(long, value_name = "BYTES")]
+    rate: Option<NonZeroUsize>,
+    /// Logs what passes on each connection, to stderr.
+    #[arg(long)]
+    log_traffic: bool,
+}
+
+/// A factory with or without something around its protocols.
+type Factory = Box<dyn FnMut() -> Result<Option<Box<dyn Protocol>>, Exception>>;
+
+fn boxed<T: IntoProtocol>(mut factory: impl FnMut() -> T + 'static) -> Factory {
+    Box::new(move || factory().into_protocol())
+}
+
+/// What was asked for, around what `factory` makes.
+fn wrapped(mut factory: Factory, arguments: &Arguments) -> Factory {
+    if let Some(rate) = arguments.rate {
+        factory = boxed(Throttle::new().write(Bytes(rate.get())).wrap(factory));
+    }
+    if arguments.log_traffic {
+        factory = boxed(TrafficLog::new().to(|event| eprintln!("{event}")).wrap(factory));
+    }
+    if let Some(most) = arguments.per_client {
+        factory = boxed(ConnectionLimits::new().per_peer(most).wrap(factory));
+    }
+    if let Some(trusted) = &arguments.proxy_protocol {
+        factory = boxed(ProxyProtocol::new(trusted.clone()).wrap_factory(factory));
+    }
+    factory
 }
 
 fn main() -> Result<(), Exception> {
@@ -28,20 +67,20 @@ fn main() -> Result<(), Exception> {
     let body: Rc<[u8]> = b"Hello, world!\n".iter().copied().cycle().take(arguments.size).collect();
     let limits = Rc::new(Limits::default());
     let event_loop = EventLoop::new()?;
-    let serving = event_loop.create_server(
-        move || {
-            let body = body.clone();
-            HttpProtocol::new(limits.clone(), move |request: &Request<'_>, reply: Reply<'_>| {
-                match request.method() {
-                    "GET" | "HEAD" => {
-                        reply.send(Status::OK, &[("Content-Type", "text/plain")], &body);
-                    }
-                    _ => reply.send(Status::METHOD_NOT_ALLOWED, &[("Allow", "GET, HEAD")], b""),
+    let hello = move || {
+        let body = body.clone();
+        HttpProtocol::new(limits.clone(), move |request: &Request<'_>, reply: Reply<'_>| {
+            match request.method() {
+                "GET" | "HEAD" => {
+                    reply.send(Status::OK, &[("Content-Type", "text/plain")], &body);
                 }
-            })
-        },
-        ServerOptions::from((arguments.host, arguments.port)).backlog(4096),
-    );
+                _ => reply.send(Status::METHOD_NOT_ALLOWED, &[("Allow", "GET, HEAD")], b""),
+            }
+        })
+    };
+    let factory = wrapped(boxed(hello), &arguments);
+    let options = ServerOptions::from((arguments.host, arguments.port)).backlog(4096);
+    let serving = event_loop.create_server(factory, options);
     let server = event_loop.run_until_complete(&serving)?;
     serve_until_signal(&event_loop, &[("", server)])
 }

@@ -2,13 +2,14 @@
 //! and, in another terminal: cargo run --release --example metrics -- send --every 1
 
 use clap::{Args, Parser, Subcommand};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use tulipa::prelude::*;
-use tulipa::wrappers::{ConnectionLimits, ProxyProtocol, TrustedProxies};
+use tulipa::wrappers::{ConnectionLimits, ProxyProtocol, Throttle, TrustedProxies};
 use tulipa::{
-    Backoff, ClientEvent, ConnectOptions, FirstCall, Future, LoopingCall, OnFailure,
+    Backoff, Bytes, ClientEvent, ConnectOptions, FirstCall, Future, LoopingCall, OnFailure,
     ReconnectOptions, ReconnectingClient, Server, ServerOptions, current, select,
 };
 use tulipa_examples::metrics::{Agent, Collector, Framing, measure};
@@ -47,6 +48,12 @@ struct Collect {
     /// How many connections one address may have.
     #[arg(long, default_value_t = 20, value_name = "COUNT")]
     per_address: usize,
+    /// How many bytes a second are read from each agent.
+    #[arg(long, default_value = "65536", value_name = "BYTES")]
+    rate: NonZeroUsize,
+    /// After how many seconds a silent agent is disconnected.
+    #[arg(long, default_value_t = 300.0, value_name = "SECONDS", value_parser = seconds)]
+    silence: f64,
     /// Demands a PROXY header from everybody, with the agent's real address: for one that only proxies
     /// can reach.
     #[arg(long)]
@@ -100,7 +107,7 @@ fn main() -> ExitCode {
 
 fn collect(arguments: &Collect) -> Result<(), Exception> {
     let event_loop = EventLoop::new()?;
-    let collector = Collector::new(arguments.framing);
+    let collector = Collector::new(arguments.framing, Duration::from_secs_f64(arguments.silence));
     let server = event_loop.run_until_complete(&listen(&event_loop, arguments, &collector))?;
     let reported = collector.clone();
     let reports = LoopingCall::new(&**event_loop, OnFailure::GoOn, move |_| print(&reported));
@@ -118,7 +125,8 @@ fn listen(
     let options = ServerOptions::from((arguments.host.as_str(), arguments.port)).keep_alive(true);
     let collector = collector.clone();
     let limits = ConnectionLimits::new().per_peer(arguments.per_address);
-    let agents = limits.wrap(move || collector.accept());
+    let throttle = Throttle::new().read(Bytes(arguments.rate.get()));
+    let agents = limits.wrap(throttle.wrap(move || collector.accept()));
     match arguments.proxy_protocol {
         false => event_loop.create_server(agents, options),
         true => {

@@ -12,7 +12,7 @@ use tulipa::{
     signal,
 };
 use tulipa_examples::program::{Ending, run_program};
-use tulipa_examples::proxy::{Proxy, Traffic};
+use tulipa_examples::proxy::{Proxy, SendProxy, Traffic};
 use tulipa_examples::serving::{announce, start_logging};
 
 /// Passes TCP connections on to another address. SIGUSR1 prints what was passed on; SIGINT and SIGTERM
@@ -40,6 +40,9 @@ struct Arguments {
     /// Prints what was passed on, each time after so many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     report: Option<u64>,
+    /// Tells the target first from whom a connection comes, by the PROXY protocol.
+    #[arg(long, value_enum, value_name = "VERSION")]
+    send_proxy: Option<SendProxy>,
     /// How many seconds connections have to end after the first signal.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     drain: u64,
@@ -66,6 +69,7 @@ async fn serve(arguments: Arguments) -> Result<ExitCode, Exception> {
         target: arguments.target,
         connect_limit: Duration::from_secs(arguments.connect_timeout),
         idle_limit: Some(idle_limit).filter(|limit| !limit.is_zero()),
+        send_proxy: arguments.send_proxy,
         traffic: Traffic::default(),
     });
     let places = Semaphore::new(arguments.connections);

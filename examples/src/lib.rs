@@ -26,6 +26,8 @@ pub mod program;
 pub mod proxy;
 pub mod self_made;
 pub mod serving;
+#[cfg(test)]
+mod sessions_tests;
 pub mod shell;
 pub mod tail;
 mod work;

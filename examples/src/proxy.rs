@@ -11,10 +11,12 @@ mod traffic;
 
 pub use traffic::Traffic;
 
+use clap::ValueEnum;
 use std::cell::Cell;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::streams::{StreamReader, StreamWriter, open_connection};
+use tulipa::wrappers::ProxyHeader;
 use tulipa::{ConnectOptions, Timeout, TimeoutError, current, gather};
 
 /// Where to pass connections on to, and how long anything may take.
@@ -25,8 +27,30 @@ pub struct Proxy {
     pub connect_limit: Duration,
     /// After how long without a byte in either direction a connection is cut.
     pub idle_limit: Option<Duration>,
+    /// Whether the target is told first from whom a connection comes, and how.
+    pub send_proxy: Option<SendProxy>,
     /// What was passed on.
     pub traffic: Traffic,
+}
+
+/// The version of the PROXY protocol by which the target is told of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SendProxy {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+impl SendProxy {
+    /// What to send before anything else on behalf of `client`.
+    fn header(self, client: &StreamWriter) -> Result<Vec<u8>, Exception> {
+        let header = ProxyHeader::of(&client.extra_info());
+        Ok(match self {
+            SendProxy::V1 => header.to_v1(),
+            SendProxy::V2 => header.checksum(true).to_v2()?,
+        })
+    }
 }
 
 /// One side of what is passed on.
@@ -53,7 +77,12 @@ impl Proxy {
         let (host, port) = &self.target;
         let options = ConnectOptions::from((host.as_str(), *port)).deadline(self.connect_limit);
         match open_connection(options).await {
-            Ok(target) => relay(client, target, self.idle_limit, &self.traffic).await,
+            Ok(target) => {
+                if let Some(version) = self.send_proxy {
+                    target.1.write(&version.header(&client.1)?);
+                }
+                relay(client, target, self.idle_limit, &self.traffic).await
+            }
             Err(error) => {
                 reset(&client.1);
                 Err(error)

@@ -321,7 +321,8 @@ impl Runner {
     /// Ends everything in good order, and closes the loop (T-86). Idempotent; harmless if no loop was
     /// made.
     ///
-    /// All tasks are cancelled, and the loop runs until they have ended; those that are made meanwhile
+    /// First what is [to be done before a shutdown](crate::SystemEvent::Shutdown) is done (W-37). Then all
+    /// tasks are cancelled, and the loop runs until they have ended; those that are made meanwhile
     /// are cancelled in further rounds (T-87). What does not end in time is aborted. Then the default
     /// executor is shut down within its own time, and the loop is closed. What fails meanwhile goes to
     /// the exception handler: each task with an exception that is no cancellation, and each that had

@@ -1,7 +1,7 @@
 //! [`CallResult`]: what a function may give that is called again and again, or later.
 
-use crate::combinators::ensure_future_on;
-use crate::{Exception, Future, Scheduler, SchedulerExt, TaskBuilder};
+use crate::combinators::Given;
+use crate::{Exception, Future, InvalidStateError, Scheduler, SchedulerExt, TaskBuilder};
 use std::future::IntoFuture;
 use std::panic::Location;
 
@@ -95,10 +95,17 @@ where
     T: 'static,
     A: IntoFuture<Output = Result<T, Exception>, IntoFuture: 'static>,
 {
-    fn into_outcome(self, scheduler: &dyn Scheduler, _: &'static Location) -> Outcome {
-        match ensure_future_on(scheduler, self) {
-            Ok(future) => Outcome::Pending(without_value(future)),
-            Err(error) => Outcome::Done(Err(error.into())),
+    fn into_outcome(self, scheduler: &dyn Scheduler, location: &'static Location) -> Outcome {
+        match Given::new(self) {
+            Given::Future(future) if future.scheduler_id() != scheduler.id() => {
+                let error = "the future that was returned belongs to another event loop";
+                Outcome::Done(Err(InvalidStateError::new(error).into()))
+            }
+            Given::Future(future) => Outcome::Pending(without_value(future)),
+            Given::Coroutine(coroutine) => {
+                let task = TaskBuilder::new().created_at(location);
+                Outcome::Pending(without_value(task.create_task(scheduler, coroutine).into()))
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ mod wait_for;
 
 pub use as_completed::{AsCompleted, Ticket, Tickets, as_completed};
 pub use as_future::AsFuture;
+pub(crate) use ensure_future::Given;
 pub use ensure_future::{ensure_future, ensure_future_on};
 pub use gather::{gather, gather_results};
 pub use join::{JoinParts, join, join_all};

@@ -225,7 +225,8 @@ pub enum Eof {
     /// The transport closes itself: it sends what is left, then `connection_lost(None)`.
     #[default]
     Close,
-    /// Writing goes on, until the protocol closes or ends its own direction too. With nothing
+    /// Writing goes on, until the protocol closes or ends its own direction too; not over TLS,
+    /// which closes in any case. With nothing
     /// to read and nothing to send nothing is watched either: that the peer is gone altogether shows
     /// at the next write, so a protocol that waits here should have a deadline.
     KeepOpen,

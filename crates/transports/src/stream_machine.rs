@@ -34,8 +34,6 @@ pub(crate) struct StreamMachine {
     flow: Flow,
     /// Whether the last send left something over: the next one waits for readiness.
     blocked: bool,
-    /// Whether sending waits for its bandwidth.
-    output_held: bool,
     /// Why reading waits, although nobody asked for it: a bit for each [`Hold`].
     held: u8,
     file: FileState,
@@ -126,6 +124,8 @@ enum Fact {
     Unread = 2,
     /// The end is said to the peer, and answered, before it is one.
     SaysGoodbye = 4,
+    /// Sending waits for its bandwidth.
+    OutputHeld = 8,
 }
 
 /// How a connection ended.
@@ -158,7 +158,6 @@ impl StreamMachine {
             facts: 0,
             flow: Flow::Open,
             blocked: false,
-            output_held: false,
             held: 0,
             file: FileState::None,
             below: 0,
@@ -262,7 +261,7 @@ impl StreamMachine {
         let reading = self.held == 0 && self.is_reading();
         let readable = self.is_made() && (reading || self.is_watching_reader());
         let waits = self.size() > 0 || self.file == FileState::Sending;
-        Interest { readable, writable: self.blocked && !self.output_held && waits }
+        Interest { readable, writable: self.blocked && !self.is(Fact::OutputHeld) && waits }
     }
 
     fn is_watching_reader(&self) -> bool {
@@ -397,7 +396,7 @@ impl StreamMachine {
 
     /// Sends nothing until this is taken back.
     pub(crate) fn hold_output(&mut self, held: bool) {
-        self.output_held = held;
+        self.set(Fact::OutputHeld, held);
     }
 
     /// What was collected has to wait: looks at the marks.
@@ -407,7 +406,7 @@ impl StreamMachine {
 
     /// Whether what waits cannot be sent now, because of the system or of the bandwidth.
     fn waits_to_send(&self) -> bool {
-        self.blocked || self.output_held
+        self.blocked || self.is(Fact::OutputHeld)
     }
 
     /// The system may take more again.

@@ -226,7 +226,8 @@ impl<B: Backend> StreamTransport<B> {
             let mut machine = self.machine.borrow_mut();
             let call = machine.owed_call().is_some() || machine.is_salvaging();
             let owed = call || machine.may_deliver_unread();
-            (machine.interest(), owed, machine.is_draining(), machine.unread_is_lost())
+            let draining = machine.is_draining() || machine.is_parting();
+            (machine.interest(), owed, draining, machine.unread_is_lost())
         };
         if lost {
             self.drop_unread();

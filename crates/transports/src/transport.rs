@@ -23,7 +23,8 @@ pub trait BaseTransport {
     fn is_closing(&self) -> bool;
 
     /// Closes it: reads no more from this moment, sends what was written, then calls
-    /// `connection_lost(None)`. Idempotent, also mixed with `abort`.
+    /// `connection_lost(None)`. Idempotent, also mixed with `abort`. Over TLS it says goodbye
+    /// besides, and waits a limited time for the peer's.
     ///
     /// A peer that does not read can hold this up for as long as the linger limit allows.
     fn close(&self);
@@ -191,6 +192,11 @@ pub trait WriteTransport: BaseTransport {
     /// goes on. Idempotent; does nothing on a closing transport.
     ///
     /// When the peer has ended its direction too, the transport closes by itself.
+    ///
+    /// Over TLS neither direction can be ended alone: it does nothing but log a warning, and [`close`]
+    /// says goodbye.
+    ///
+    /// [`close`]: BaseTransport::close
     fn write_eof(&self);
 
     /// Whether [`write_eof`](WriteTransport::write_eof) is possible.
@@ -318,7 +324,10 @@ pub trait TransportExt: Transport {
     fn send_line(&self, line: &[u8]) -> WriteState {
         match memchr::memchr2(b'\r', b'\n', line) {
             None => self.writelines(&[line, b"\r\n"]),
-            Some(_) => WriteState::Refused(WriteRefusal::NotALine),
+            Some(_) => {
+                log::debug!(target: "tulipa", "a line with a line end in it was not sent");
+                WriteState::Refused(WriteRefusal::NotALine)
+            }
         }
     }
 

@@ -1,15 +1,18 @@
 //! Fetching with bare futures and callbacks: what a protocol is told, and what happens when.
 
 use super::{LARGEST, PageTooLarge, Response, Url};
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::protocols::{Terminator, TerminatorHandler, TerminatorReceiver};
-use tulipa::{Bytes, Future, TimeoutError};
+use tulipa::{Bytes, Future, TimeoutError, defer_later};
 
 /// The largest head of a response, and what ends it.
 const LARGEST_HEAD: Bytes = Bytes::kib(64);
 const END_OF_HEAD: &str = "\r\n\r\n";
+/// How long to wait before another attempt.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Fetches a page: a future of its body. It fails if the page is not there within `limit`; cancelling
 /// it ends the connection.
@@ -116,14 +119,33 @@ impl TerminatorHandler for Fetching {
     }
 }
 
-/// Fetches a page and decodes it as JSON; as [`fetch`] otherwise.
+/// Fetches a page as [`fetch`] does. Where nobody listens, it tries again a second later, `retries` times.
+fn fetch_patiently(
+    event_loop: &Rc<dyn AbstractEventLoop>,
+    url: &Url,
+    limit: Duration,
+    retries: u32,
+) -> Future<Vec<u8>> {
+    let (event_loop, url) = (event_loop.clone(), url.clone());
+    fetch(&*event_loop.clone(), &url, limit).or_else(move |error| {
+        if retries == 0 || error.io_kind() != Some(ErrorKind::ConnectionRefused) {
+            return defer_later(&*event_loop, Duration::ZERO, move || Err(error));
+        }
+        defer_later(&*event_loop.clone(), PAUSE, || Ok(()))
+            .then(move |()| fetch_patiently(&event_loop, &url, limit, retries - 1))
+    })
+}
+
+/// Fetches a page and decodes it as JSON; each attempt as [`fetch`] otherwise. Where nobody listens, it
+/// tries again a second later, `retries` times.
 pub fn fetch_json(
     event_loop: &Rc<dyn AbstractEventLoop>,
     url: &Url,
     limit: Duration,
+    retries: u32,
 ) -> Future<serde_json::Value> {
     let decoded_loop = event_loop.clone();
-    fetch(&**event_loop, url, limit).then(move |page| {
+    fetch_patiently(event_loop, url, limit, retries).then(move |page| {
         let decoded = decoded_loop.create_future();
         let outcome = serde_json::from_slice(&page).map_err(Exception::from);
         decoded.set_outcome(outcome).expect("a new future is pending");

@@ -204,7 +204,7 @@ impl LineHandler for Smtp {
     fn handshake_completed(&mut self, transport: &dyn Transport) {
         self.session.handshake_completed();
         self.output = Vec::new();
-        self.is_paused = false;
+        self.review_reading(transport);
         // What was armed knows the transport before.
         self.start_idle_timeout(transport);
     }

@@ -86,7 +86,7 @@ impl Agent {
     /// The protocol of a connection with a collector. `accepted` is called when that answers.
     pub fn connect(self: &Rc<Self>, accepted: impl FnMut() + 'static) -> Box<dyn Protocol> {
         let link = AgentLink { agent: self.clone(), accepted: Box::new(accepted) };
-        self.framing.receiver(link)
+        self.framing.receiver(link, None)
     }
 
     /// Sends what was not sent on this connection, until it has too much.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 use std::rc::Rc;
+use std::time::Duration;
 use tulipa::protocols::{FramingError, StringHandler};
 use tulipa::{Address, Exception, Protocol, Transport};
 
@@ -19,6 +20,7 @@ const MOST_SAMPLES: usize = 1000;
 /// What agents have sent since the last report.
 pub struct Collector {
     framing: Framing,
+    silence: Duration,
     agents: RefCell<BTreeMap<String, Known>>,
 }
 
@@ -46,15 +48,15 @@ impl fmt::Display for Summary {
 }
 
 impl Collector {
-    /// One that nothing was sent to yet.
-    pub fn new(framing: Framing) -> Rc<Self> {
-        Rc::new(Self { framing, agents: RefCell::default() })
+    /// One that nothing was sent to yet. It misses nobody who is silent for longer than `silence`.
+    pub fn new(framing: Framing, silence: Duration) -> Rc<Self> {
+        Rc::new(Self { framing, silence, agents: RefCell::default() })
     }
 
     /// A protocol for the connection of an agent.
     pub fn accept(self: &Rc<Self>) -> Box<dyn Protocol> {
         let link = CollectorLink { collector: self.clone(), agent: None, batch: Vec::new() };
-        self.framing.receiver(link)
+        self.framing.receiver(link, Some(self.silence))
     }
 
     /// What has come since the last report, a line for each metric of each agent.

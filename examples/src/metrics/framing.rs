@@ -1,11 +1,12 @@
 //! [`Framing`]: how agent and collector tell their strings apart; both have to use the same.
 
 use clap::ValueEnum;
+use std::time::Duration;
 use tulipa::protocols::{
     Int8String, Int8StringReceiver, Int16String, Int16StringReceiver, Int32String,
     Int32StringReceiver, Netstring, NetstringReceiver, StringFraming, StringHandler,
 };
-use tulipa::{Bytes, Protocol, Transport, WriteState};
+use tulipa::{Bytes, Protocol, TimeoutProtocol, Transport, WriteState};
 
 /// How strings are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,13 +29,24 @@ impl Framing {
     pub const ALL: [Framing; 4] =
         [Framing::Netstring, Framing::Int8, Framing::Int16, Framing::Int32];
 
-    /// A protocol that gives strings to `handler`.
-    pub fn receiver(self, handler: impl StringHandler) -> Box<dyn Protocol> {
+    /// A protocol that gives strings to `handler`; one whose peer is silent for longer than `silence` is
+    /// closed.
+    pub fn receiver(
+        self,
+        handler: impl StringHandler,
+        silence: Option<Duration>,
+    ) -> Box<dyn Protocol> {
         match self {
-            Framing::Netstring => Box::new(NetstringReceiver::new(handler).max_length(LONGEST)),
-            Framing::Int8 => Box::new(Int8StringReceiver::new(handler).max_length(LONGEST)),
-            Framing::Int16 => Box::new(Int16StringReceiver::new(handler).max_length(LONGEST)),
-            Framing::Int32 => Box::new(Int32StringReceiver::new(handler).max_length(LONGEST)),
+            Framing::Netstring => {
+                within(silence, NetstringReceiver::new(handler).max_length(LONGEST))
+            }
+            Framing::Int8 => within(silence, Int8StringReceiver::new(handler).max_length(LONGEST)),
+            Framing::Int16 => {
+                within(silence, Int16StringReceiver::new(handler).max_length(LONGEST))
+            }
+            Framing::Int32 => {
+                within(silence, Int32StringReceiver::new(handler).max_length(LONGEST))
+            }
         }
     }
 
@@ -54,5 +66,12 @@ impl Framing {
                 false
             }
         }
+    }
+}
+
+fn within(silence: Option<Duration>, protocol: impl Protocol) -> Box<dyn Protocol> {
+    match silence {
+        Some(silence) => Box::new(TimeoutProtocol::new(protocol, silence)),
+        None => Box::new(protocol),
     }
 }

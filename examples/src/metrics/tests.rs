@@ -3,8 +3,11 @@
 use super::*;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 use tulipa::testing::{Chunking, MemoryLoop, MemoryOptions, MemoryPair, Notes};
 use tulipa::{Bytes, Protocol, TestLoop, Transport};
+
+const SILENCE: Duration = Duration::from_secs(60);
 
 fn batch(values: &[f64]) -> Vec<Sample> {
     values.iter().map(|value| ("load1".to_owned(), *value)).collect()
@@ -104,7 +107,7 @@ fn w14_w15_w16_a_collector_counts_the_same_however_its_input_is_cut() {
                 ending,
             ];
             let check = Chunking::new(move |notes| {
-                let collector = Collector::new(framing);
+                let collector = Collector::new(framing, SILENCE);
                 Reporting { inner: collector.accept(), collector, notes }
             });
             check
@@ -127,7 +130,7 @@ fn what_was_measured_counts_once_however_often_the_connection_is_lost() {
     for framing in Framing::ALL {
         let event_loop = TestLoop::new();
         let agent = Agent::new(framing, "web1", 17);
-        let collector = Collector::new(framing);
+        let collector = Collector::new(framing, SILENCE);
         for round in 0..20 {
             agent.add(batch(&[f64::from(round), 1.0]));
             let pair = connect(&event_loop, &agent, &collector);
@@ -150,7 +153,7 @@ fn what_was_measured_counts_once_however_often_the_connection_is_lost() {
 #[test]
 fn an_agent_that_is_started_anew_counts_anew() {
     let event_loop = TestLoop::new();
-    let collector = Collector::new(Framing::Int8);
+    let collector = Collector::new(Framing::Int8, SILENCE);
     for session in [5, 6] {
         let agent = Agent::new(Framing::Int8, "web1", session);
         agent.add(batch(&[2.0]));
@@ -169,7 +172,7 @@ fn an_agent_without_a_collector_keeps_the_latest() {
     (0..1200).for_each(|value| agent.add(batch(&[f64::from(value)])));
     assert_eq!(agent.waiting(), 1000);
     let event_loop = TestLoop::new();
-    let collector = Collector::new(Framing::Int32);
+    let collector = Collector::new(Framing::Int32, SILENCE);
     let pair = connect(&event_loop, &agent, &collector);
     event_loop.run_until_idle();
     assert_eq!(collector.report(), ["web1 (local) load1 n=1000 min=200 mean=699.5000 max=1199"]);
@@ -200,4 +203,19 @@ fn an_agent_gives_up_a_collector_that_speaks_of_something_else() {
         assert!(pair.left.is_closing() && !accepted.get());
         assert_eq!(agent.waiting(), 1);
     }
+}
+
+#[test]
+fn a_silent_agent_is_not_missed() {
+    let event_loop = TestLoop::new();
+    let (agent, collector) =
+        (Agent::new(Framing::Int16, "web1", 1), Collector::new(Framing::Int16, SILENCE));
+    let pair = connect(&event_loop, &agent, &collector);
+    event_loop.advance(SILENCE / 2);
+    agent.add(batch(&[1.0]));
+    event_loop.advance(SILENCE * 9 / 10);
+    assert!(!pair.right.is_closing());
+    event_loop.advance(SILENCE);
+    assert!(pair.right.is_closing());
+    event_loop.run_until_idle();
 }

@@ -7,7 +7,7 @@ use futures::{
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
-use tulipa_tests::{Host, Trace, on_drop};
+use tulipa_tests::{Host, MiniHost, Trace, on_drop};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -150,6 +150,35 @@ pub(crate) fn w20_a_shared_future_keeps_its_value(host: &dyn Host) {
     host.run_until_idle();
     assert!(over.result().is_ok());
     assert_eq!(shared.take().unwrap(), "kept");
+}
+
+pub(crate) fn w20_a_future_of_another_loop_is_a_failure(host: &dyn Host) {
+    let other = MiniHost::new();
+    let foreign = other.scheduler().create_future::<()>();
+    let scheduler = host.scheduler();
+    let call = LoopingCall::new(&*scheduler, OnFailure::Stop, move |_| foreign.clone());
+    let over = call.start(SECOND, FirstCall::Now).unwrap();
+    let error = over.result().unwrap_err().to_string();
+    assert_eq!(error, "the future that was returned belongs to another event loop");
+    drop(call);
+    other.close();
+}
+
+pub(crate) fn w20_a_coroutine_counts_as_made_where_its_looping_call_was(host: &dyn Host) {
+    let (scheduler, trace) = (host.scheduler(), Trace::new());
+    let notes = trace.clone();
+    let line = line!() + 1;
+    let call = LoopingCall::new(&*scheduler, OnFailure::Stop, move |call| {
+        let (notes, call) = (notes.clone(), call.clone());
+        async move {
+            let place = futures::current_task().unwrap().created_at();
+            notes.note(format!("{}:{}", place.file().rsplit('/').next().unwrap(), place.line()));
+            Ok(call.stop()?)
+        }
+    });
+    call.start(SECOND, FirstCall::Now).unwrap();
+    host.run_until_idle();
+    assert_eq!(trace.take(), [format!("looping_call.rs:{line}")]);
 }
 
 pub(crate) fn w20_cancelling_stops_it_and_the_call_under_way(host: &dyn Host) {
@@ -300,7 +329,10 @@ pub(crate) fn w24_it_goes_on_after_a_failure_if_that_was_said(host: &dyn Host) {
         count.set(count.get() + 1);
         match count.get() {
             1 => Err(Exception::msg("the first")),
-            2 => Ok(fail()),
+            2 => {
+                fail();
+                Ok(())
+            }
             _ => Ok(call.stop()?),
         }
     });

@@ -19,6 +19,8 @@ tulipa_tests::on_every_host! {
         w19_or_moves_the_grid_if_that_is_wanted,
         w20_the_next_call_waits_for_the_future_of_the_last,
         w20_a_shared_future_keeps_its_value,
+        w20_a_future_of_another_loop_is_a_failure,
+        w20_a_coroutine_counts_as_made_where_its_looping_call_was,
         w20_cancelling_stops_it_and_the_call_under_way,
         w20_w21_it_ends_when_the_call_under_way_has_ended,
         w21_starting_twice_or_stopping_twice_is_an_error,

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 use tulipa::prelude::*;
-use tulipa::{AbstractEventLoop, Future, TimerHandle, yield_now};
+use tulipa::testing::RecordingTransport;
+use tulipa::{AbstractEventLoop, Future, IdleTimeout, TimerHandle, yield_now};
 use tulipa_bench::{Random, Stopwatch, pin, report};
 
 const N: u64 = 1_000_000;
@@ -132,7 +133,38 @@ fn timers(event_loop: &Loop) -> Result<(), Exception> {
         handle.cancel();
     }
     report("timers cancel", N, watch.cpu());
-    Ok(())
+    put_off(event_loop)
+}
+
+/// What a message costs whose sender has a limit of silence: an idle time-out, and a timer that is moved.
+fn put_off(event_loop: &Loop) -> Result<(), Exception> {
+    struct Nobody;
+    impl Protocol for Nobody {
+        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    }
+    const LIMIT: Duration = Duration::from_secs(60);
+    let measured = event_loop.clone();
+    let done = event_loop.create_future();
+    let told = done.clone();
+    event_loop.call_soon(move || {
+        let timer = measured.call_later(LIMIT, || {});
+        let watch = Stopwatch::start();
+        for _ in 0..N {
+            black_box(&timer).reschedule(measured.time() + LIMIT);
+        }
+        report("timer moved", N, watch.cpu());
+        timer.cancel();
+
+        let mut idle = IdleTimeout::default();
+        idle.start(&RecordingTransport::new(), LIMIT, |_: &mut Nobody, _| {});
+        let watch = Stopwatch::start();
+        for _ in 0..N {
+            black_box(&idle).reset_timeout();
+        }
+        report("idle time-out put off", N, watch.cpu());
+        told.set_result(()).expect("it is set once");
+    });
+    event_loop.run_until_complete(&done)
 }
 
 fn futures(event_loop: &Loop) -> Result<(), Exception> {

@@ -166,7 +166,8 @@ impl LoopCore {
         wait: &impl Fn(Option<Duration>, &mut Vec<ReadyEvent>) -> Result<(), RunError>,
         events: &mut Vec<ReadyEvent>,
     ) -> Result<(), RunError> {
-        if limit == Some(Duration::ZERO) {
+        let is_due = self.next_due().is_some_and(|due| due <= self.clock.now());
+        if limit == Some(Duration::ZERO) || is_due {
             return Ok(());
         }
         if self.outside_sources() > 0 {

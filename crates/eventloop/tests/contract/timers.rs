@@ -138,6 +138,20 @@ fn h6_what_is_due_at_once_goes_by_deadline() {
 }
 
 #[test]
+fn h6_what_is_due_does_not_wait_for_news_from_outside_on_a_clock_that_steps() {
+    let event_loop = TestLoop::new();
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let reader = Rc::new(reader);
+    event_loop.add_reader(reader.clone(), || panic!("nothing was written")).unwrap();
+    let (done, begin) = (event_loop.create_future(), std::time::Instant::now());
+    let set = done.clone();
+    event_loop.call_later(Duration::ZERO, move || set.set_result(1).unwrap());
+    assert_eq!(event_loop.run_until_complete(&done).unwrap(), 1);
+    assert!(begin.elapsed() < 10 * SECOND);
+    assert!(event_loop.remove_reader(&reader).unwrap());
+}
+
+#[test]
 fn h7_l5_no_delay_is_too_long_and_the_clocks_end_never_comes() {
     for_each_loop(|event_loop| {
         let longest = event_loop.call_later(Duration::MAX, || panic!("it came"));
@@ -515,4 +529,29 @@ fn l47_a_clock_may_ask_the_loop() {
     event_loop.run_ready().unwrap();
     assert!(rang.get());
     clock.0.take();
+}
+
+#[test]
+fn w26_time_advances_step_by_step_and_what_a_call_adds_for_now_runs_at_its_time() {
+    let event_loop = TestLoop::new();
+    let trace = Trace::new();
+    for seconds in [3_u32, 1, 2] {
+        let (handle, notes) = (event_loop.handle(), trace.clone());
+        event_loop.call_later(SECOND * seconds, move || {
+            notes.note(format!("{seconds} at {}", handle.time()));
+            let (later, again) = (handle.clone(), notes.clone());
+            handle.call_later(Duration::ZERO, move || {
+                again.note(format!("more of {seconds} at {}", later.time()));
+            });
+        });
+    }
+    event_loop.advance(SECOND * 2);
+    assert_eq!(
+        trace.take(),
+        ["1 at 1.000000s", "more of 1 at 1.000000s", "2 at 2.000000s", "more of 2 at 2.000000s"]
+    );
+    event_loop.advance(Duration::from_millis(999));
+    assert!(trace.take().is_empty());
+    event_loop.advance(Duration::from_millis(1));
+    assert_eq!(trace.take(), ["3 at 3.000000s", "more of 3 at 3.000000s"]);
 }

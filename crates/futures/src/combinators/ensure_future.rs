@@ -58,7 +58,7 @@ where
 }
 
 /// Something to wait for, as it was given.
-pub(super) enum Given<T: 'static, F> {
+pub(crate) enum Given<T: 'static, F> {
     /// A future of a loop, perhaps a task.
     Future(Future<T>),
     /// Something that has to be polled.
@@ -70,7 +70,7 @@ where
     T: 'static,
     F: std::future::Future<Output = Result<T, Exception>> + 'static,
 {
-    pub(super) fn new(awaitable: impl IntoFuture<IntoFuture = F>) -> Self {
+    pub(crate) fn new(awaitable: impl IntoFuture<IntoFuture = F>) -> Self {
         let mut slot = Some(awaitable.into_future());
         let any: &mut dyn Any = &mut slot;
         if let Some(future) = any.downcast_mut::<Option<Future<T>>>().and_then(Option::take) {

@@ -112,7 +112,7 @@ impl Backoff {
         }
         self.retries = self.retries.saturating_add(1);
         let max = self.max.as_secs_f64();
-        let before = self.base.unwrap_or_else(|| self.initial.as_secs_f64());
+        let before = self.base.unwrap_or(self.initial.as_secs_f64());
         let base = (before * self.factor.max(1.0)).min(max);
         self.base = Some(base);
         let wait = match self.jitter {

@@ -179,6 +179,12 @@ impl<H: LineHandler> Protocol for LineReceiver<H> {
         self.handler.eof_received(transport, &unfinished)
     }
 
+    /// What is held came in clear, from whomever: it is forgotten.
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        drop(self.splitter.take_held());
+        self.handler.handshake_completed(transport);
+    }
+
     fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<Exception>) {
         self.handler.connection_lost(transport, reason);
     }
@@ -193,11 +199,6 @@ impl<H: LineHandler> Protocol for LineReceiver<H> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.handler.shutdown_requested(transport);
-    }
-
-    fn handshake_completed(&mut self, transport: &dyn Transport) {
-        drop(self.splitter.take_held()); // anybody may have sent it
-        self.handler.handshake_completed(transport);
     }
 
     fn memory_held(&self) -> Bytes {

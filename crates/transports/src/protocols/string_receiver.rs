@@ -89,7 +89,7 @@ pub trait StringHandler: 'static {
         transport.close();
     }
 
-    /// As [`Protocol::handshake_completed`]. The beginning of a string that was held is forgotten.
+    /// As [`Protocol::handshake_completed`]. A string that had begun before is forgotten.
     fn handshake_completed(&mut self, transport: &dyn Transport) {
         let _ = transport;
     }
@@ -258,8 +258,10 @@ impl<F: StringFraming, H: StringHandler> Protocol for StringReceiver<F, H> {
     }
 
     fn handshake_completed(&mut self, transport: &dyn Transport) {
-        self.begun = Vec::new(); // anybody may have sent it
+        // Somebody on the way may have sent the beginning of what the peer sends now.
+        self.begun = Vec::new();
         self.parts = None;
+        self.broken = false;
         self.handler.handshake_completed(transport);
     }
 

@@ -171,6 +171,13 @@ impl<H: TerminatorHandler> Protocol for TerminatorReceiver<H> {
         self.handler.eof_received(transport)
     }
 
+    /// What is held came in clear, from whomever: it is forgotten.
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        drop(self.cutter.take_held());
+        self.collected = 0;
+        self.handler.handshake_completed(transport);
+    }
+
     fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<Exception>) {
         self.handler.connection_lost(transport, reason);
     }
@@ -185,12 +192,6 @@ impl<H: TerminatorHandler> Protocol for TerminatorReceiver<H> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.handler.shutdown_requested(transport);
-    }
-
-    fn handshake_completed(&mut self, transport: &dyn Transport) {
-        drop(self.cutter.take_held()); // anybody may have sent it
-        self.collected = 0;
-        self.handler.handshake_completed(transport);
     }
 
     fn memory_held(&self) -> Bytes {

@@ -48,7 +48,10 @@ impl IdleTimeout {
     /// [reset](IdleTimeout::reset_timeout). The protocol must be a `P` then; if it is gone or was replaced,
     /// nothing happens. One that was started before is called off.
     ///
-    /// At that moment it is not armed any more; `expired` may start it again. If it panics, that is reported,
+    /// It finds the protocol by this transport. After `start_tls`, where there is another one, start it again:
+    /// in [`handshake_completed`](Protocol::handshake_completed).
+    ///
+    /// When it expires it is not armed any more; `expired` may start it again. If it panics, that is reported,
     /// and the connection aborted.
     pub fn start<P: Protocol>(
         &mut self,
@@ -306,6 +309,15 @@ impl<P: Protocol> Protocol for TimeoutProtocol<P> {
         self.inner.connection_lost(transport, reason);
     }
 
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        // It is another transport, by which the protocol is found now. What expired meanwhile found none.
+        self.arm(transport);
+        if self.is_off {
+            self.idle.set_timeout(None);
+        }
+        self.inner.handshake_completed(transport);
+    }
+
     fn pause_writing(&mut self, transport: &dyn Transport) {
         self.inner.pause_writing(transport);
     }
@@ -317,15 +329,6 @@ impl<P: Protocol> Protocol for TimeoutProtocol<P> {
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         self.inner.shutdown_requested(transport);
-    }
-
-    fn handshake_completed(&mut self, transport: &dyn Transport) {
-        // What was armed knows the transport before.
-        self.arm(transport);
-        if self.is_off {
-            self.idle.set_timeout(None);
-        }
-        self.inner.handshake_completed(transport);
     }
 
     fn memory_held(&self) -> Bytes {

@@ -55,6 +55,19 @@ impl StreamMachine {
         self.flow != Flow::Open || self.blocked || self.is_parting()
     }
 
+    /// Whether the protocol was told to pause writing, and not yet to go on.
+    #[cfg(feature = "tls")]
+    pub(crate) fn was_told_to_pause(&self) -> bool {
+        matches!(self.flow, Flow::Paused | Flow::ResumeOwed)
+    }
+
+    /// The protocol was told so before, by another transport: it is owed a word when it may go on.
+    #[cfg(feature = "tls")]
+    pub(crate) fn begin_paused(&mut self) {
+        self.flow = Flow::Paused;
+        self.review_flow();
+    }
+
     /// Whether bytes may still go both ways, which is needed for another protocol below them.
     #[cfg(feature = "tls")]
     pub(crate) fn is_open_both_ways(&self) -> bool {

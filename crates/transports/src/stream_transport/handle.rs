@@ -143,11 +143,9 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
     }
 
     fn push_back(&self, data: Vec<u8>) {
-        // A method that has asked for an upgrade, and goes on, still gives back what came before it.
-        let answers = |connection: &Rc<StreamTransport<B>>| {
-            self.is_of_layer || !connection.is(UPGRADED) || connection.is_being_replaced()
-        };
-        if let Some(connection) = self.known().filter(answers) {
+        // The method that has another layer put above may still give back what it was given.
+        let replaced = |connection: &Rc<StreamTransport<B>>| connection.has_successor();
+        if let Some(connection) = self.connection().or_else(|| self.known().filter(replaced)) {
             connection.push_back(data);
         }
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::backend::Backend;
 use crate::limits::OutputLimits;
-use crate::stream_machine::End;
+use crate::stream_machine::{End, Hold};
 use crate::tls::Below;
 use crate::{Bytes, Protocol, WriteBufferCap};
 use futures::Exception;
@@ -36,7 +36,13 @@ impl<B: Backend> StreamTransport<B> {
             return Err(io::Error::new(io::ErrorKind::NotConnected, message));
         }
         let limits = *self.machine.borrow().limits();
+        let is_followed = self.if_rare(|rare| rare.successor.as_ref().map(|_| ())).is_some();
+        // Of a protocol that was set just now: it was told nothing yet.
+        let paused = !is_followed && self.machine.borrow().was_told_to_pause();
         self.with_machine(|machine| {
+            // What they are for is looked at above from now on.
+            machine.release(Hold::Memory);
+            machine.release(Hold::Time);
             machine.set_limits(OutputLimits {
                 // The layer stops by itself, at the marks.
                 cap: WriteBufferCap { size: Bytes(usize::MAX), ..WriteBufferCap::default() },
@@ -49,7 +55,8 @@ impl<B: Backend> StreamTransport<B> {
         let unread = self.take_pushed_back();
         let transport = Rc::new(StreamHandle::of_layer(self));
         self.set(UPGRADED, true);
-        Ok(Below { transport, owner: self.owner.clone(), limits: Rc::new(limits), unread })
+        let (owner, limits) = (self.owner.clone(), Rc::new(limits));
+        Ok(Below { transport, owner, limits, paused, unread })
     }
 
     /// Says which transport is over this one.
@@ -83,6 +90,11 @@ impl<B: Backend> StreamTransport<B> {
         }
         self.resume_with(Some(protocol));
         None
+    }
+
+    /// The protocol was told to pause writing by the transport that it had before.
+    pub(crate) fn begin_paused(&self) {
+        self.with_machine(|machine| machine.begin_paused());
     }
 
     /// Has [`open`](StreamTransport::open) tell the protocol that it has another transport.

@@ -100,11 +100,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Whether another protocol takes over when the method that is running returns.
-    pub(super) fn is_being_replaced(&self) -> bool {
-        self.is(RUNNING) && self.has_successor()
-    }
-
-    fn has_successor(&self) -> bool {
+    pub(super) fn has_successor(&self) -> bool {
         self.if_rare(|rare| rare.successor.is_some().then_some(())).is_some()
     }
 

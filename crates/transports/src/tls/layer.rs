@@ -24,6 +24,8 @@ pub struct Below {
     pub(crate) owner: Rc<Owner>,
     /// What bounds the connection.
     pub(crate) limits: Rc<OutputLimits>,
+    /// Whether the protocol was told to pause writing.
+    pub(crate) paused: bool,
     /// What was pushed back.
     pub(crate) unread: Vec<u8>,
 }
@@ -89,7 +91,7 @@ impl Opening {
 /// The protocol below an encrypted connection.
 pub(crate) struct TlsLayer {
     stage: Stage,
-    /// What becomes of what the protocol before gave back after it had asked for this one.
+    /// What becomes of bytes that its predecessor gives back.
     early: Early,
 }
 
@@ -103,12 +105,6 @@ impl TlsLayer {
     /// The protocol of a transport that will be encrypted from its beginning.
     pub(crate) fn new(opening: Opening) -> Self {
         Self { stage: Stage::Waiting(Some(Box::new(opening))), early: Early::Feed }
-    }
-
-    /// Says what becomes of bytes that are given back when this is asked for already (N-55).
-    pub(super) fn early(mut self, early: Early) -> Self {
-        self.early = early;
-        self
     }
 
     /// As [`new`](TlsLayer::new), over a transport that is there. The layer is to become its protocol.
@@ -136,6 +132,21 @@ impl TlsLayer {
         }
     }
 
+    /// What becomes of bytes that its predecessor gives back after it has asked for the layer: a framer
+    /// does, with the rest of what it was given, when its handler returns (N-55).
+    pub(super) fn early(mut self, early: Early) -> Self {
+        self.early = early;
+        self
+    }
+
+    fn refuse_early_bytes(connection: &Rc<TlsConnection>) {
+        let backend = connection.backend();
+        let early = backend.lower().take_pushed_back();
+        if !early.is_empty() {
+            Handshake::fail(connection, backend.error(TlsError::plain_text(early.len())));
+        }
+    }
+
     fn begin(&mut self, transport: &dyn Transport, opening: Opening) -> io::Result<()> {
         let (session, limits) = match Opening::session(&opening.role) {
             Ok(made) => made,
@@ -152,19 +163,6 @@ impl TlsLayer {
         let before = std::mem::replace(self, layer);
         drop(before); // it has given away all that it had
         Ok(())
-    }
-
-    /// The method has returned in which the upgrade was asked for: what it gave back since was not to
-    /// come. What is to be fed comes as any other cipher text.
-    fn review_early(&self, connection: &Rc<TlsConnection>) {
-        if self.early == Early::Feed {
-            return;
-        }
-        let backend = connection.backend();
-        let early = backend.lower().take_pushed_back();
-        if !early.is_empty() {
-            Handshake::fail(connection, backend.error(TlsError::plain_text(early.len())));
-        }
     }
 
     /// There will be no connection.
@@ -200,12 +198,16 @@ impl Protocol for TlsLayer {
         }
     }
 
-    /// What came before may wait for its reader, so that the connection above decides when it ends.
-    fn eof_received(&mut self, _: &dyn Transport) -> Eof {
+    /// What came before may wait for its reader, so that the connection above decides when it ends, unless
+    /// the one below cannot wait.
+    fn eof_received(&mut self, transport: &dyn Transport) -> Eof {
         if let Some(connection) = self.connection() {
             TlsBackend::received_eof(connection);
         }
-        Eof::KeepOpen
+        match transport.can_write_eof() {
+            true => Eof::KeepOpen,
+            false => Eof::Close,
+        }
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, reason: Option<Exception>) {
@@ -246,7 +248,9 @@ impl Protocol for TlsLayer {
             None => Some(predecessor),
             Some(connection) => {
                 let left = Handshake::resume_with(connection, predecessor);
-                self.review_early(connection);
+                if self.early == Early::Refuse {
+                    Self::refuse_early_bytes(connection);
+                }
                 left
             }
         }

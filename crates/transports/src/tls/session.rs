@@ -19,6 +19,7 @@ use crate::stream_machine::Output;
 use rustls::Connection;
 use std::io::{self, IoSlice, Read, Write};
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The life of a session, in this order; an error leads to the end from anywhere.
@@ -144,6 +145,7 @@ impl TlsSession {
                 break;
             }
             let step = match self.connection.read_tls(&mut rest) {
+                Ok(_) if self.state >= TlsState::Shutdown => self.process_after_goodbye(),
                 Ok(_) => self.connection.process_new_packets(),
                 // It holds a whole record, and cannot make sense of it.
                 Err(_) => Err(rustls::Error::PeerSentOversizedRecord),
@@ -164,6 +166,15 @@ impl TlsSession {
             }
         }
         cipher.len() - rest.len()
+    }
+
+    /// A fault that comes after our goodbye would be answered by an alert, which the library asserts not to
+    /// send after a goodbye, where such assertions are on. The peer's fault is not to be our panic.
+    fn process_after_goodbye(&mut self) -> Result<rustls::IoState, rustls::Error> {
+        let process = || self.connection.process_new_packets();
+        let processed = catch_unwind(AssertUnwindSafe(process));
+        processed
+            .unwrap_or_else(|_| Err(rustls::Error::General("a fault after our goodbye".into())))
     }
 
     fn feed_waiting(&mut self) {

@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 /// What becomes of bytes that came before the upgrade, and that nobody has taken: those that
 /// [`start_tls`](StartTls::start_tls) is given, and those that were
-/// [pushed back](crate::ReadTransport::push_back). There is no default, for the wrong choice is a hole: an
+/// [pushed back](crate::ReadTransport::push_back), also by the method that asks for the upgrade and after it
+/// has asked. There is no default, for the wrong choice is a hole: an
 /// attacker on the way can put bytes in front of the encrypted ones, and they must never be taken for
 /// bytes of the peer (N-55).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,9 +35,11 @@ pub trait StartTls: Transport {
     /// refuses all writes from now on, says that it is closing, and does nothing more. The new one has its
     /// limits and its budget.
     ///
+    /// The new transport reads, also if this one was paused, and tells a protocol that was to pause writing
+    /// when it may go on.
+    ///
     /// `unread` is what the protocol has received and not taken: what followed the command in the same
-    /// piece, say. So is what it has pushed back, before this or until its method returns, as a
-    /// [`LineReceiver`](crate::protocols::LineReceiver) does. See [`Early`].
+    /// piece, say. See [`Early`].
     ///
     /// Cancelling the future, and a handshake that fails, end the connection.
     ///
@@ -103,6 +106,9 @@ fn begin<T: Transport + ?Sized>(
     let opening = Opening { role, protocol, opened: Some(opened), on_failure: None };
     let layer = TlsLayer::over(&below, opening, session, limits)?;
     let Some(connection) = layer.connection().cloned() else { return Ok(()) };
+    if below.paused {
+        connection.begin_paused();
+    }
     below.transport.set_boxed_protocol(Box::new(layer.early(early)));
     Handshake::begin(&connection, &unread);
     if !unread.is_empty() {

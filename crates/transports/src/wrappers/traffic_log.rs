@@ -35,9 +35,12 @@ pub struct TrafficLog {
     show: Bytes,
     most: Bytes,
     level: Level,
-    sink: Option<Rc<dyn Fn(&str)>>,
+    sink: Option<Sink>,
     connections: Rc<Cell<u64>>,
 }
+
+/// What takes the events in place of the log.
+type Sink = Rc<dyn Fn(&str)>;
 
 impl Default for TrafficLog {
     fn default() -> Self {
@@ -213,6 +216,10 @@ impl ProtocolWrapper for LoggedTraffic {
 
     fn eof_received(&self, _lower: &dyn Transport) {
         self.event(format_args!("end of file received"), &[]);
+    }
+
+    fn handshake_completed(&self, _lower: &dyn Transport) {
+        self.event(format_args!("encrypted from here on"), &[]);
     }
 
     fn connection_lost(&self, _lower: &dyn Transport, reason: Option<&Exception>) {

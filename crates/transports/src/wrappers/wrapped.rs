@@ -74,6 +74,11 @@ pub trait ProtocolWrapper: 'static {
         let _ = lower;
     }
 
+    /// From now on the connection is encrypted, and `lower` is its new transport.
+    fn handshake_completed(&self, lower: &dyn Transport) {
+        let _ = lower;
+    }
+
     /// The connection is gone.
     fn connection_lost(&self, lower: &dyn Transport, reason: Option<&Exception>) {
         let _ = (lower, reason);
@@ -159,6 +164,8 @@ pub(super) struct Shared<W> {
     /// The protocol inside was told to pause writing, and not to resume.
     paused: Cell<bool>,
     life: Cell<Life>,
+    /// How often the transport was upgraded: the wrapper goes on over the new one.
+    generation: Cell<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +193,7 @@ impl<W: ProtocolWrapper> Wrapped<W> {
             running: Cell::new(false),
             paused: Cell::new(false),
             life: Cell::new(Life::Open),
+            generation: Cell::new(0),
         };
         Self { inner, shared: Rc::new(shared) }
     }
@@ -219,7 +227,8 @@ impl<W: ProtocolWrapper> Wrapped<W> {
                 return drop(successor);
             }
             let before = std::mem::replace(&mut self.inner, successor);
-            drop(before);
+            let left = self.inner.take_over(before);
+            drop(left);
             if self.shared.paused.get() {
                 self.run(lower, |inner, transport| inner.pause_writing(transport)); // P-21
             }
@@ -259,6 +268,16 @@ impl<W: ProtocolWrapper> Shared<W> {
         self.life.get() == Life::Gone
     }
 
+    pub(super) fn generation(&self) -> u32 {
+        self.generation.get()
+    }
+
+    /// From now on there is another transport.
+    #[cfg(feature = "tls")]
+    pub(super) fn begin_generation(&self) {
+        self.generation.set(self.generation.get() + 1);
+    }
+
     /// Whether another protocol follows the one inside.
     pub(super) fn is_replaced(&self) -> bool {
         let successor = self.successor.take();
@@ -268,9 +287,11 @@ impl<W: ProtocolWrapper> Shared<W> {
     }
 
     /// Sets the protocol that follows the one inside.
-    pub(super) fn replace(self: &Rc<Self>, lower: &dyn Transport, protocol: Box<dyn Protocol>) {
-        let before = self.successor.replace(Some(protocol));
-        drop(before);
+    pub(super) fn replace(self: &Rc<Self>, lower: &dyn Transport, mut protocol: Box<dyn Protocol>) {
+        let before = self.successor.take();
+        let left = before.and_then(|before| protocol.take_over(before));
+        self.successor.set(Some(protocol));
+        drop(left);
         if self.running.get() {
             return;
         }
@@ -398,6 +419,7 @@ impl<W: ProtocolWrapper> Protocol for Wrapped<W> {
     }
 
     fn handshake_completed(&mut self, lower: &dyn Transport) {
+        self.shared.wrapper.handshake_completed(lower);
         self.call(lower, |inner, transport| inner.handshake_completed(transport));
     }
 

@@ -17,16 +17,23 @@ use std::rc::Rc;
 pub(super) struct WrappedTransport<L, W> {
     lower: L,
     shared: Rc<Shared<W>>,
+    /// Over which transport in turn it stands: one that was upgraded is the wrapper's no more.
+    generation: u32,
 }
 
 impl<L: Lower, W: ProtocolWrapper> WrappedTransport<L, W> {
     pub(super) fn new(lower: L, shared: Rc<Shared<W>>) -> Self {
-        Self { lower, shared }
+        let generation = shared.generation();
+        Self { lower, shared, generation }
     }
 
     /// The wrapper, as long as it stands in between.
     fn wrapper(&self) -> Option<&W> {
-        (!self.shared.is_gone()).then_some(&self.shared.wrapper)
+        self.is_current().then_some(&self.shared.wrapper)
+    }
+
+    fn is_current(&self) -> bool {
+        !self.shared.is_gone() && self.shared.generation() == self.generation
     }
 
     fn lower(&self) -> &dyn Transport {
@@ -67,15 +74,19 @@ impl<L: Lower, W: ProtocolWrapper> BaseTransport for WrappedTransport<L, W> {
         self.lower().wait_closed()
     }
 
+    fn lost_reason(&self) -> Option<Exception> {
+        self.lower().lost_reason()
+    }
+
     /// Also when the wrapper is gone: what it said stays true.
     fn extra_info(&self) -> ExtraInfo {
         self.shared.wrapper.extra_info(self.lower())
     }
 
     fn set_boxed_protocol(&self, protocol: Box<dyn Protocol>) {
-        match self.shared.is_gone() {
-            false => self.shared.replace(self.lower(), protocol),
-            true => self.lower().set_boxed_protocol(protocol),
+        match self.is_current() {
+            true => self.shared.replace(self.lower(), protocol),
+            false => self.lower().set_boxed_protocol(protocol),
         }
     }
 }
@@ -204,7 +215,8 @@ impl<L: Lower, W: ProtocolWrapper> WriteTransport for WrappedTransport<L, W> {
 impl<L: Lower, W: ProtocolWrapper> Transport for WrappedTransport<L, W> {
     fn handle(&self) -> Rc<dyn Transport> {
         let lower = self.lower().handle();
-        Rc::new(WrappedTransport::new(lower, self.shared.clone()))
+        let (shared, generation) = (self.shared.clone(), self.generation);
+        Rc::new(WrappedTransport { lower, shared, generation })
     }
 
     fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
@@ -215,9 +227,24 @@ impl<L: Lower, W: ProtocolWrapper> Transport for WrappedTransport<L, W> {
         &self,
         function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
     ) -> Result<(), ProtocolUnavailable> {
-        match self.shared.is_gone() {
-            false => self.shared.with_inner(self.lower(), function),
-            true => self.lower().with_boxed_protocol(function),
+        match self.is_current() {
+            true => self.shared.with_inner(self.lower(), function),
+            false => self.lower().with_boxed_protocol(function),
         }
+    }
+
+    /// The wrapper goes on above the new transport, with its protocol.
+    #[cfg(feature = "tls")]
+    fn go_below(&self, linger: std::time::Duration) -> io::Result<crate::tls::Below> {
+        let below = self.lower().go_below(linger)?;
+        if self.is_current() {
+            self.shared.begin_generation();
+        }
+        Ok(below)
+    }
+
+    #[cfg(feature = "tls")]
+    fn set_upper(&self, upper: crate::tls::UpperLink) {
+        self.lower().set_upper(upper);
     }
 }

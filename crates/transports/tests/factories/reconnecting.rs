@@ -421,12 +421,11 @@ proptest! {
         let event_loop = TestLoop::new();
         event_loop.set_exception_handler(Some(Rc::new(|_, _| {})));
         let place = Place::new(Refuse);
-        let mut random = fastrand_like(seed);
         let pauses: Slot<Vec<Duration>> = Slot::new();
         let (seen, under_way) = (pauses.clone(), Rc::new(Cell::new(0_i32)));
         let count = under_way.clone();
         let options = ReconnectOptions::from(doubling().jitter(Jitter::Normal(0.5)))
-            .random(move || random())
+            .random(fastrand_like(seed))
             .on_event(move |_, event| match event {
                 ClientEvent::Connecting => count.set(count.get() + 1),
                 ClientEvent::ConnectionFailed { retry_in, .. }

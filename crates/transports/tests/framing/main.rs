@@ -4,6 +4,9 @@
 #[allow(dead_code, reason = "shared with the tests of streams")]
 mod support;
 
+mod chunking;
+mod file_sender;
+mod harness;
 mod lines;
 mod lines_cut;
 mod lines_reentrancy;

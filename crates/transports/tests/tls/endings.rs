@@ -7,7 +7,9 @@ use std::io::ErrorKind;
 use std::time::Duration;
 use tulipa_transports::testing::{MemoryOptions, MemoryTlsLoop, ProtocolCall};
 use tulipa_transports::tls::Truncation;
-use tulipa_transports::{Bytes, Eof, WriteRefusal, WriteState};
+use tulipa_transports::{
+    Buffered, BufferedProtocol, Bytes, Eof, Transport, WriteRefusal, WriteState,
+};
 
 #[test]
 fn x47_x49_a_close_sends_all_says_goodbye_and_delivers_nothing_more() {
@@ -221,4 +223,37 @@ fn x47_a_server_that_comes_to_its_end_says_goodbye() {
     assert!(recorded.left.calls().contains(&ProtocolCall::ShutdownRequested));
     assert_eq!(recorded.right.lost_reason(), Some(None));
     recorded.finish(&event_loop);
+}
+
+/// Takes a few bytes at a time.
+struct Sips {
+    buffer: [u8; 64],
+    total: Slot<Vec<u8>>,
+}
+
+impl BufferedProtocol for Sips {
+    fn get_buffer(&mut self, _: &dyn Transport, _: Option<usize>) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    fn buffer_updated(&mut self, _: &dyn Transport, count: usize) {
+        self.total.update(|all| all.extend_from_slice(&self.buffer[..count]));
+    }
+}
+
+#[test]
+fn x26_x50_a_reader_that_takes_little_at_a_time_gets_all_of_it() {
+    let event_loop = TestLoop::new();
+    let (client, server) = configs();
+    let total: Slot<Vec<u8>> = Slot::new();
+    let right = Buffered(Sips { buffer: [0; 64], total: total.clone() });
+    let options = MemoryOptions::default().capacity(Bytes::mib(2));
+    let pair = event_loop.memory_tls_pair(Hooks::new(), (client, NAME), right, server, options);
+    let left = event_loop.run_until_complete(&pair.left).unwrap();
+    let data = pattern(3_000_000);
+    left.write(&data);
+    left.close();
+    event_loop.run_until_idle();
+    assert!(total.take() == data);
+    check_empty(&event_loop);
 }

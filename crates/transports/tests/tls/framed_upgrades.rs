@@ -1,11 +1,9 @@
-//! Upgrades with a framer or a wrapper between the transport and the code that asks for them: what came
-//! early is in the framer's hands then, and all of them are told (N-54, N-55).
+//! Upgrades with framers and wrappers between the transport and the user's code: all of them are told, and
+//! forget what they hold (N-54, N-55).
 
 use crate::kit::*;
 use crate::support::*;
 use eventloop::TestLoop;
-use futures::{Exception, Future};
-use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa_transports::protocols::{
@@ -17,23 +15,17 @@ use tulipa_transports::tls::{Early, StartTls};
 use tulipa_transports::wrappers::{ConnectionLimits, ProtocolWrapper, Wrapped};
 use tulipa_transports::{Protocol, TimeoutProtocol, Transport};
 
-type Upgrade = Slot<Option<Future<Rc<dyn Transport>>>>;
-
 /// Notes its lines; upgrades when it is told to, and notes that too.
-struct Lines {
-    early: Early,
-    said: Slot<Vec<u8>>,
-    upgrade: Upgrade,
-}
+struct Lines(Slot<Vec<u8>>);
 
 impl Lines {
-    fn new(early: Early) -> (Self, Slot<Vec<u8>>, Upgrade) {
-        let (said, upgrade) = (Slot::new(), Upgrade::new());
-        (Self { early, said: said.clone(), upgrade: upgrade.clone() }, said, upgrade)
+    fn new() -> (Self, Slot<Vec<u8>>) {
+        let said = Slot::new();
+        (Self(said.clone()), said)
     }
 
     fn note(&self, what: &[u8]) {
-        self.said.update(|said| said.extend_from_slice(&[what, b";"].concat()));
+        self.0.update(|said| said.extend_from_slice(&[what, b";"].concat()));
     }
 }
 
@@ -41,9 +33,7 @@ impl LineHandler for Lines {
     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> LineMode {
         self.note(line);
         if line == b"STARTTLS" {
-            // The receiver has the rest of what came.
-            let opened = transport.start_tls(as_server(), self.early, Vec::new());
-            self.upgrade.set(Some(opened));
+            drop(transport.start_tls(as_server(), Early::Refuse, Vec::new()));
         }
         LineMode::Lines
     }
@@ -62,10 +52,6 @@ fn pair(event_loop: &TestLoop, server: impl Protocol) -> (MemoryPair, [LifeCycle
     (pair, [left_log, right_log])
 }
 
-fn failure(upgrade: &Upgrade) -> Exception {
-    upgrade.get().expect("it began").result().err().expect("an error")
-}
-
 fn finish(event_loop: &TestLoop, logs: &[LifeCycleLog]) {
     event_loop.run_until_idle();
     logs.iter().for_each(LifeCycleLog::check_ended);
@@ -79,63 +65,6 @@ fn go_on(event_loop: &TestLoop, pair: &MemoryPair, plain: &[u8]) -> Rc<dyn Trans
     encrypted.write(plain);
     event_loop.run_ready_now();
     encrypted
-}
-
-#[test]
-fn n55_w9_lines_behind_the_command_refuse_the_upgrade() {
-    for behind in ["RCPT TO:<mallory@example.org>\r\n", "R", "\r\n", "STARTTLS\r\n"] {
-        let event_loop = TestLoop::new();
-        let (server, said, upgrade) = Lines::new(Early::Refuse);
-        let (pair, logs) = pair(&event_loop, LineReceiver::new(server));
-        pair.left.write(format!("EHLO\r\nSTARTTLS\r\n{behind}").as_bytes());
-        event_loop.run_ready_now();
-        assert_eq!(said.get(), b"EHLO;STARTTLS;", "{behind:?}");
-        let error = failure(&upgrade);
-        assert_eq!(error.io_kind(), Some(ErrorKind::InvalidData));
-        assert!(error.to_string().contains("not encrypted"), "{error}");
-        assert!(logs[1].lost_reason().flatten().is_some(), "it is over");
-        finish(&event_loop, &logs);
-    }
-}
-
-#[test]
-fn n55_w9_a_hello_behind_the_command_is_fed_or_refused() {
-    for early in [Early::Feed, Early::Refuse] {
-        let event_loop = TestLoop::new();
-        let (server, said, upgrade) = Lines::new(early);
-        let (pair, logs) = pair(&event_loop, LineReceiver::new(server));
-        // Both leave together.
-        pair.left.write(b"STARTTLS\r\n");
-        let opened = pair.left.start_tls(as_client(), Early::Refuse, Vec::new());
-        event_loop.run_ready_now();
-        if early == Early::Feed {
-            let encrypted = opened.result().unwrap();
-            encrypted.write(b"MAIL\r\n");
-            event_loop.run_ready_now();
-            assert_eq!(said.get(), b"STARTTLS;<encrypted>;MAIL;");
-            encrypted.close();
-        } else {
-            assert_eq!(said.get(), b"STARTTLS;");
-            drop((failure(&upgrade), opened.result().err().expect("it was cut")));
-        }
-        finish(&event_loop, &logs);
-    }
-}
-
-#[test]
-fn n54_n55_what_a_framer_holds_is_never_the_beginning_of_what_is_encrypted() {
-    let event_loop = TestLoop::new();
-    let (server, said, _) = Lines::new(Early::Refuse);
-    let (pair, logs) = pair(&event_loop, LineReceiver::new(server));
-    pair.left.write(b"EVIL");
-    event_loop.run_ready_now();
-    // From outside, by somebody who does not know of it.
-    let opened = pair.right.start_tls(as_server(), Early::Refuse, Vec::new());
-    let encrypted = go_on(&event_loop, &pair, b"NOOP\r\n");
-    assert_eq!(said.get(), b"<encrypted>;NOOP;");
-    drop(opened);
-    encrypted.close();
-    finish(&event_loop, &logs);
 }
 
 /// Notes what it is told.
@@ -190,7 +119,7 @@ impl ProtocolWrapper for Nothing {}
 #[test]
 fn n54_every_wrapper_passes_it_on_and_goes_on() {
     let event_loop = TestLoop::new();
-    let (server, said, _) = Lines::new(Early::Refuse);
+    let (server, said) = Lines::new();
     let limits = ConnectionLimits::new().total(1);
     let mut server = Some(server);
     let mut limited = limits.wrap(move || {
@@ -213,4 +142,20 @@ fn n54_every_wrapper_passes_it_on_and_goes_on() {
     drop(opened);
     finish(&event_loop, &logs);
     assert_eq!(limits.open(), 0);
+}
+
+#[test]
+fn n54_w25_a_time_out_that_expires_during_the_handshake_begins_anew() {
+    let event_loop = TestLoop::new();
+    let (server, said) = Lines::new();
+    let server = TimeoutProtocol::new(LineReceiver::new(server), Duration::from_secs(5));
+    let (pair, logs) = pair(&event_loop, server);
+    pair.left.write(b"STARTTLS\r\n");
+    event_loop.advance(Duration::from_secs(7)); // it takes its time
+    let encrypted = go_on(&event_loop, &pair, b"NOOP\r\n");
+    assert_eq!(said.get(), b"STARTTLS;<encrypted>;NOOP;");
+    event_loop.advance(Duration::from_secs(7));
+    event_loop.run_ready_now();
+    assert!(encrypted.is_closing());
+    finish(&event_loop, &logs);
 }

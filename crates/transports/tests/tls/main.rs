@@ -5,8 +5,10 @@
 #[allow(dead_code, reason = "shared with the tests of streams")]
 mod support;
 
+mod costs;
 mod endings;
 mod framed_upgrades;
 mod handshakes;
 mod kit;
+mod lines;
 mod upgrades;

@@ -6,13 +6,17 @@ use eventloop::TestLoop;
 use futures::{Exception, Future};
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::time::Duration;
 use tulipa_transports::testing::{
     LifeCycle, LifeCycleLog, MemoryLoop, MemoryOptions, ProtocolCall,
 };
 use tulipa_transports::tls::{Early, StartTls, TlsRole};
 use tulipa_transports::{
-    Bytes, NetworkLoop, Protocol, Transport, TransportExt, WriteRefusal, WriteState,
+    Bytes, NetworkLoop, Protocol, TimeoutProtocol, Transport, TransportExt, WriteRefusal,
+    WriteState,
 };
+
+type Upgrade = Slot<Option<Future<Rc<dyn Transport>>>>;
 
 const COMMAND: &[u8] = b"STARTTLS\r\n";
 const ANSWER: &[u8] = b"220 go ahead\r\n";
@@ -25,7 +29,7 @@ struct Session {
     awaits: &'static [u8],
     says: &'static [u8],
     received: Slot<Vec<u8>>,
-    upgrade: Slot<Option<Future<Rc<dyn Transport>>>>,
+    upgrade: Upgrade,
     /// Gives back what follows, in place of handing it over.
     pushes_back: bool,
 }
@@ -86,7 +90,7 @@ impl Protocol for Session {
 struct Upgraded {
     logs: [LifeCycleLog; 2],
     received: [Slot<Vec<u8>>; 2],
-    upgrades: [Slot<Option<Future<Rc<dyn Transport>>>>; 2],
+    upgrades: [Upgrade; 2],
     old: [Rc<dyn Transport>; 2],
 }
 
@@ -271,9 +275,8 @@ fn n56_an_upgrade_may_be_cancelled_and_the_connection_lost_at_every_point() {
             }
             event_loop.run_ready_now();
             for upgrade in upgrades {
-                match upgrade.get().map(|opened| opened.result()) {
-                    Some(Ok(transport)) => transport.abort(),
-                    Some(Err(_)) | None => {}
+                if let Some(Ok(transport)) = upgrade.get().map(|opened| opened.result()) {
+                    transport.abort();
                 }
             }
             pair.left.abort();
@@ -344,7 +347,7 @@ fn n54_p21_a_protocol_that_was_set_in_the_same_method_goes_on() {
     let event_loop = TestLoop::new();
     let log = LifeCycleLog::default();
     let (seen, upgrade) = (log.clone(), Slot::new());
-    let upgrading: Slot<Option<Future<Rc<dyn Transport>>>> = upgrade.clone();
+    let upgrading: Upgrade = upgrade.clone();
     let right = Hooks::new().data(move |transport, _| {
         let mut next = LifeCycle::with_log(Hooks::echo(), seen.clone());
         Protocol::connection_made(&mut next, transport); // for its own log
@@ -445,4 +448,95 @@ fn n54_l30_r6_a_loop_may_be_closed_during_an_upgrade() {
         assert!(pair.left.is_closing());
         assert!(!pair.left.write(b"late").is_taken());
     }
+}
+
+#[test]
+fn w25_n54_a_limit_of_silence_goes_on_after_the_upgrade() {
+    let event_loop = TestLoop::new();
+    let (client, server) = (Session::client(), Session::server());
+    let upgrades = [client.upgrade.clone(), server.upgrade.clone()];
+    let limited = TimeoutProtocol::new(server, Duration::from_secs(60));
+    let pair = event_loop.memory_pair(client, limited, MemoryOptions::default());
+    event_loop.advance(Duration::from_secs(50));
+    pair.left.write(COMMAND);
+    event_loop.run_ready_now();
+    let [client, server] = upgrades.map(|slot| slot.take().unwrap().result().unwrap());
+    event_loop.advance(Duration::from_secs(59));
+    assert!(!server.is_closing());
+    client.write(b"still here");
+    event_loop.advance(Duration::from_secs(59));
+    assert!(!server.is_closing());
+    event_loop.advance(Duration::from_secs(1));
+    assert!(server.is_closing());
+    check_empty(&event_loop);
+}
+
+#[test]
+fn n54_p6_a_protocol_that_was_told_to_pause_is_told_by_the_new_transport_to_go_on() {
+    let event_loop = TestLoop::new();
+    let left = LifeCycle::new(Hooks::new());
+    let received: Slot<usize> = Slot::new();
+    let (seen, server) = (received.clone(), Slot::new());
+    let upgrade: Upgrade = server.clone();
+    let right = Hooks::new().data(move |transport, data| {
+        let before = seen.get();
+        seen.set(before + data.len());
+        if before < 300_000 && before + data.len() >= 300_000 {
+            let unread = data[300_000 - before..].to_vec();
+            upgrade.set(Some(transport.start_tls(as_server(), Early::Feed, unread)));
+        }
+    });
+    let pair = event_loop.memory_pair(left.0, right, MemoryOptions::default());
+    event_loop.run_ready_now();
+    pair.right.pause_reading();
+    pair.left.write(&pattern(300_000));
+    event_loop.run_ready_now();
+    assert!(left.1.is_paused());
+    let client = pair.left.start_tls(as_client(), Early::Refuse, Vec::new());
+    pair.right.resume_reading();
+    let client = event_loop.run_until_complete(&client).unwrap();
+    event_loop.run_ready_now();
+    assert!(!left.1.is_paused());
+    let calls = left.1.calls();
+    let end = [ProtocolCall::HandshakeCompleted, ProtocolCall::ResumeWriting];
+    assert_eq!(calls[calls.len() - 2..], end);
+    client.close();
+    event_loop.run_until_idle();
+    assert!(server.get().unwrap().result().is_ok());
+    left.1.check_ended();
+    check_empty(&event_loop);
+}
+
+#[test]
+fn x5_x47_a_close_over_tls_lingers_no_longer_than_one_in_clear() {
+    use tulipa_transports::{ConnectOptions, ServerOptions};
+    let event_loop = TestLoop::new();
+    let (client, server) = configs();
+    let linger = std::time::Duration::from_secs(3);
+    let options = ServerOptions::from(("127.0.0.1", 0)).tls(server).linger(Some(linger));
+    let (right, log) = (Slot::new(), LifeCycleLog::default());
+    let (handle, seen) = (right.clone(), log.clone());
+    let factory = move || {
+        let handle = handle.clone();
+        let hooks = Hooks::new().made(move |transport| handle.set(Some(transport.handle())));
+        LifeCycle::with_log(hooks, seen.clone())
+    };
+    let server = event_loop.create_server(factory, options).result().unwrap();
+    let port = server.addresses()[0].port().unwrap();
+    let options = ConnectOptions::from(("127.0.0.1", port)).tls(client).server_name(NAME);
+    let left = event_loop.create_connection(Hooks::new, options);
+    let left = event_loop.run_until_complete(&left).unwrap();
+    run_until(&event_loop, || log.is_made());
+    left.pause_reading();
+    let right: Rc<dyn Transport> = right.take().unwrap();
+    right.write(b"tulip");
+    right.close();
+    event_loop.run_ready_now();
+    assert!(!log.is_lost(), "it waits for the goodbye");
+    event_loop.advance(linger);
+    run_until(&event_loop, || log.is_lost());
+    assert!(log.lost_reason().flatten().is_some());
+    left.abort();
+    server.close();
+    run_until(&event_loop, || event_loop.open_connections() == 0);
 }

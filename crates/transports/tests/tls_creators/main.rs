@@ -6,7 +6,9 @@
 mod authority;
 mod connections;
 mod cores;
+mod factories;
 mod failures;
+
 mod knowledge;
 mod servers;
 mod streams;

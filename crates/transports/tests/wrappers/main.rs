@@ -5,6 +5,12 @@
 #[allow(dead_code, reason = "shared with the tests of streams")]
 mod support;
 
+#[cfg(feature = "tls")]
+mod encrypted;
+#[cfg(feature = "tls")]
+#[path = "../tls/kit.rs"]
+#[allow(dead_code, reason = "shared with the tests of TLS")]
+mod kit;
 mod limits;
 mod proxied;
 mod throttle;

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use eventloop::TestLoop;
+use proptest::prelude::*;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa_transports::testing::{MemoryLoop, MemoryOptions, MemoryPair};
@@ -157,7 +158,7 @@ fn w7_connections_share_a_bandwidth_evenly() {
     let pairs: Vec<_> = (0..5)
         .map(|_| {
             let (right, received) = counting();
-            (pair(&event_loop, made_by(throttle.wrap(|| Hooks::new())), right), received)
+            (pair(&event_loop, made_by(throttle.wrap(Hooks::new)), right), received)
         })
         .collect();
     event_loop.run_ready_now();
@@ -305,4 +306,84 @@ fn w7_a_protocol_that_is_set_is_throttled_as_the_one_before() {
     assert!(received.get().abs_diff(30_000) <= 2000, "{}", received.get());
     pair.left.abort();
     event_loop.run_until_idle();
+}
+
+/// What somebody may do with a connection, on either side.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Write(bool, usize),
+    Pause(bool),
+    Resume(bool),
+    Wait(u64),
+    Rate(usize),
+    Eof(bool),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any::<bool>(), 1usize..30_000).prop_map(|(left, size)| Step::Write(left, size)),
+        1 => any::<bool>().prop_map(Step::Pause),
+        1 => any::<bool>().prop_map(Step::Resume),
+        2 => (0u64..500).prop_map(Step::Wait),
+        1 => (1000usize..1_000_000).prop_map(Step::Rate),
+        1 => any::<bool>().prop_map(Step::Eof),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    /// Whatever is done, every byte that was taken arrives once and in order, no faster than allowed, and
+    /// nothing is left.
+    #[test]
+    fn w7_p1_r2_a_bandwidth_loses_nothing_and_keeps_the_lives_whole(
+        seed in any::<u64>(), steps in proptest::collection::vec(any_step(), 1..40),
+    ) {
+        let event_loop = TestLoop::new();
+        let rate = Bandwidth::per_second(Bytes(50_000));
+        let (left, left_log) = Hooks::new().keep_open().recorded();
+        let (right, right_log) = Hooks::new().keep_open().recorded();
+        let options = MemoryOptions::default().capacity(Bytes(5000)).trouble(seed);
+        let pair = event_loop.memory_pair(left, right, options);
+        event_loop.run_ready_now();
+        let began = event_loop.time();
+        let slow = std::slice::from_ref(&rate);
+        pair.left.limit_bandwidth(slow, slow);
+        pair.right.limit_bandwidth(slow, &[]);
+        let mut sent = [Vec::new(), Vec::new()];
+        let mut fastest = 50_000;
+        for step in steps {
+            let end = |left| if left { &pair.left } else { &pair.right };
+            match step {
+                Step::Write(left, size) => {
+                    let data = pattern(size);
+                    if end(left).write(&data).is_taken() {
+                        sent[usize::from(left)].extend_from_slice(&data);
+                    }
+                }
+                Step::Pause(left) => end(left).pause_reading(),
+                Step::Resume(left) => end(left).resume_reading(),
+                Step::Wait(millis) => event_loop.advance(Duration::from_millis(millis)),
+                Step::Rate(bytes) => {
+                    fastest = fastest.max(bytes);
+                    rate.set_rate(Bytes(bytes));
+                }
+                Step::Eof(left) => end(left).write_eof(),
+            }
+        }
+        for end in [&pair.left, &pair.right] {
+            end.resume_reading();
+            end.write_eof();
+        }
+        event_loop.run_until_idle();
+        left_log.check_ended();
+        right_log.check_ended();
+        let checksum = |data: &[u8]| tulipa_transports::testing::LifeCycleLog::checksum_of(data);
+        prop_assert_eq!(right_log.checksum(), checksum(&sent[1]));
+        prop_assert_eq!(left_log.checksum(), checksum(&sent[0]));
+        // What the left end read and sent, and the right one read, all from one bandwidth.
+        let passed = 2 * sent[1].len() + sent[0].len();
+        let allowed = fastest as f64 * ((event_loop.time() - began).as_secs_f64() + 0.4);
+        prop_assert!(passed as f64 <= allowed + 1.0, "{passed} of {allowed}");
+        prop_assert_eq!(event_loop.stats().timers, 0);
+    }
 }

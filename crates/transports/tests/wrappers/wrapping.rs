@@ -134,7 +134,7 @@ fn received() -> (Hooks, Slot<Vec<u8>>) {
 #[test]
 fn w7_p21_x21_a_protocol_that_follows_while_writing_is_paused_is_told_so() {
     let event_loop = TestLoop::new();
-    let protocol = wrap(|| Noting::new(), || Hooks::new())().unwrap().unwrap();
+    let protocol = wrap(Noting::new, Hooks::new)().unwrap().unwrap();
     let pair = event_loop.memory_pair(protocol, Hooks::new(), MemoryOptions::default());
     event_loop.run_ready_now();
     let kept: Slot<Option<Rc<dyn Transport>>> = Slot::new();
@@ -325,7 +325,8 @@ fn w7_r8_a_panic_of_a_wrapper_ends_its_connection_only() {
 fn w7_wrappers_go_around_each_other_in_any_order() {
     let log = || TrafficLog::new().to(|_| {});
     let limits = ConnectionLimits::new().total(10);
-    let orders: [fn(&TrafficLog, &ConnectionLimits, Hooks) -> Box<dyn Protocol>; 3] = [
+    type Order = fn(&TrafficLog, &ConnectionLimits, Hooks) -> Box<dyn Protocol>;
+    let orders: [Order; 3] = [
         |log, limits, hooks| boxed(log.wrap(limits.wrap(once(hooks)))),
         |log, limits, hooks| boxed(limits.wrap(log.wrap(once(hooks)))),
         |log, limits, hooks| boxed(limits.wrap(log.wrap(limits.wrap(log.wrap(once(hooks)))))),

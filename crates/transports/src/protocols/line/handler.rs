@@ -55,6 +55,13 @@ pub trait LineHandler: 'static {
         Eof::Close
     }
 
+    /// As [`Protocol::handshake_completed`](crate::Protocol::handshake_completed): what was said before is
+    /// worth nothing. The receiver has forgotten what it held; what follows is what the method that asked
+    /// for TLS has answered.
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        let _ = transport;
+    }
+
     /// As [`Protocol::connection_lost`](crate::Protocol::connection_lost).
     fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<Exception>) {
         let _ = (transport, reason);
@@ -73,12 +80,6 @@ pub trait LineHandler: 'static {
     /// As [`Protocol::shutdown_requested`](crate::Protocol::shutdown_requested).
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         transport.close();
-    }
-
-    /// As [`Protocol::handshake_completed`](crate::Protocol::handshake_completed). The beginning
-    /// of a line that was held is forgotten.
-    fn handshake_completed(&mut self, transport: &dyn Transport) {
-        let _ = transport;
     }
 
     /// As [`Protocol::memory_held`](crate::Protocol::memory_held), without what the receiver holds.

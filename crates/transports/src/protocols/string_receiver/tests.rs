@@ -185,6 +185,17 @@ fn w15_the_end_within_a_string_is_told() {
     assert_eq!(notes.list(), ["'x'", "the end"]);
 }
 
+#[test]
+fn n54_w15_what_had_begun_before_a_handshake_is_forgotten() {
+    let (notes, transport) = (Notes::default(), RecordingTransport::new());
+    let mut receiver = Int16StringReceiver::new(noting(&notes));
+    receiver.data_received(&transport, b"\0\x05inj");
+    receiver.handshake_completed(&transport);
+    assert_eq!(receiver.memory_held(), Bytes(0));
+    receiver.data_received(&transport, b"\0\x05tulip");
+    assert_eq!(notes.list(), ["'tulip'"]);
+}
+
 /// Strings that make a handler do something.
 const COMMANDS: [&[u8]; 8] =
     [b"echo", b"pause", b"later", b"both", b"close", b"abort", b"lines", b"eof"];
@@ -307,7 +318,7 @@ fn model(input: &[u8], limit: usize) -> (Vec<Vec<u8>>, bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn w15_w16_any_bytes_give_what_a_plain_parser_finds(

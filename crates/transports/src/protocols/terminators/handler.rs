@@ -39,6 +39,13 @@ pub trait TerminatorHandler: 'static {
         Eof::Close
     }
 
+    /// As [`Protocol::handshake_completed`](crate::Protocol::handshake_completed): what was said before is
+    /// worth nothing. The receiver has forgotten what it held; what follows is what the method that asked
+    /// for TLS has answered.
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        let _ = transport;
+    }
+
     /// As [`Protocol::connection_lost`](crate::Protocol::connection_lost).
     fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<Exception>) {
         let _ = (transport, reason);
@@ -57,12 +64,6 @@ pub trait TerminatorHandler: 'static {
     /// As [`Protocol::shutdown_requested`](crate::Protocol::shutdown_requested).
     fn shutdown_requested(&mut self, transport: &dyn Transport) {
         transport.close();
-    }
-
-    /// As [`Protocol::handshake_completed`](crate::Protocol::handshake_completed). What was
-    /// held is forgotten; what was collected is for this to forget.
-    fn handshake_completed(&mut self, transport: &dyn Transport) {
-        let _ = transport;
     }
 
     /// As [`Protocol::memory_held`](crate::Protocol::memory_held): what was collected.

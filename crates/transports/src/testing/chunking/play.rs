@@ -19,6 +19,8 @@ pub struct ChunkingRun {
     before: Seen,
     /// At the end.
     after: Seen,
+    /// The peer could not send all, since the protocol had closed; so it may have lost what it had not read.
+    peer_was_cut: bool,
     most_held: usize,
     panic: Option<String>,
     leftovers: Vec<String>,
@@ -75,6 +77,7 @@ impl ChunkingRun {
 
     /// What is not the same in `other`, of which this is the same in one piece.
     pub(super) fn difference(&self, other: &ChunkingRun, lossy: bool) -> Option<String> {
+        let lossy = lossy || self.peer_was_cut || other.peer_was_cut;
         let before = self.before.difference(&other.before, lossy);
         let after = || self.after.difference(&other.after, lossy);
         before.or_else(|| after().map(|difference| format!("{difference}, at the end")))
@@ -121,7 +124,9 @@ impl Chunking {
         let stage = Stage::new(self, &event_loop, schedule);
         let mut begin = 0;
         for end in self.ends_of_pieces(schedule) {
-            stage.pair.right.write(&self.input[begin..end]);
+            if !stage.pair.left.is_closing() {
+                stage.pair.right.write(&self.input[begin..end]);
+            }
             let is_border = self.borders.contains(&end) || end == schedule.until();
             if !is_border {
                 stage.pass(schedule.cuts.get(&end));
@@ -217,6 +222,7 @@ impl<'a> Stage<'a> {
     /// Ends the input, then the connection if that is not done, and tells what was seen.
     fn end(self, check: &Chunking, schedule: &Schedule, sent: &[u8]) -> ChunkingRun {
         let before = self.seen();
+        let peer_was_cut = self.received.cut.get();
         match schedule.ending() {
             Ending::Eof => self.pair.right.write_eof(),
             Ending::Reset => self.pair.reset(),
@@ -241,6 +247,7 @@ impl<'a> Stage<'a> {
             ending: schedule.ending(),
             before,
             after: Seen { ended, closing, ..self.seen() },
+            peer_was_cut,
             most_held: self.most_held.get(),
             panic,
             leftovers,
@@ -253,6 +260,7 @@ impl<'a> Stage<'a> {
 struct Received {
     data: Rc<RefCell<Vec<u8>>>,
     ended: Rc<Cell<bool>>,
+    cut: Rc<Cell<bool>>,
 }
 
 /// Who sends the input and collects the replies.
@@ -269,7 +277,8 @@ impl Protocol for Peer {
     }
 
     /// A protocol that has closed does not take more input, and so the peer may learn of the end.
-    fn connection_lost(&mut self, _: &dyn Transport, _: Option<Exception>) {
+    fn connection_lost(&mut self, _: &dyn Transport, reason: Option<Exception>) {
+        self.0.cut.set(reason.is_some());
         self.0.ended.set(true);
     }
 }

@@ -375,6 +375,29 @@ fn x44_an_end_within_the_handshake_is_a_reset_even_where_a_cut_is_an_end() {
 }
 
 #[test]
+fn x44_r13_a_goodbye_or_an_oversized_record_in_place_of_a_hello_is_an_error() {
+    let goodbye = [21, 3, 3, 0, 2, 1, 0];
+    let oversized: Vec<u8> = [22, 3, 3, 0xff, 0xff].into_iter().chain([0; 70_000]).collect();
+    // A hello that says it has 16 MB: no more than 64 KiB of it are kept.
+    let hello = [22, 3, 3, 0x40, 0, 1, 0xff, 0xff, 0xff].into_iter().chain([0; 16_380]);
+    let huge: Vec<u8> = hello.cycle().take(300_000).collect();
+    for bytes in [&goodbye[..], &oversized, &huge] {
+        for cut in [1, 100, 1000, bytes.len()] {
+            if bytes.len() / cut > 10_000 {
+                continue; // it takes its time without optimisation
+            }
+            let mut session = server(Truncation::IsError);
+            session.begin();
+            bytes.chunks(cut).for_each(|some| session.receive(some));
+            assert!(session.held() < 70_000);
+            session.receive_eof();
+            assert!(session.failure().is_some());
+            assert_eq!(session.state(), TlsState::UnwrappedAgain);
+        }
+    }
+}
+
+#[test]
 fn x54_a_client_that_offers_protocols_needs_one_of_them() {
     let mut session = client(TlsVersion::V1_3, Truncation::IsError);
     session.needs_protocol = true;
@@ -387,4 +410,20 @@ fn x54_a_client_that_offers_protocols_needs_one_of_them() {
     let error = left.session.failure().expect("the server chose none");
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     assert!(error.to_string().contains("no application protocol"), "{error}");
+}
+
+#[test]
+fn x47_garbage_in_place_of_the_peers_goodbye_ends_the_wait() {
+    for version in [TlsVersion::V1_2, TlsVersion::V1_3] {
+        let mut ends = pair(version, Truncation::IsError);
+        shake_hands(&mut ends);
+        let [left, right] = &mut ends;
+        left.goodbye();
+        right.write(100);
+        let last = right.wire.len() - 1;
+        right.wire[last] ^= 1;
+        transfer(right, left, usize::MAX);
+        assert!(left.session.peer_is_done());
+        assert_eq!(left.session.state(), TlsState::UnwrappedAgain);
+    }
 }

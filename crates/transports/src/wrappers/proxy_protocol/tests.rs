@@ -28,7 +28,8 @@ const IPV4_BLOCK: [u8; 12] = [192, 0, 2, 7, 192, 0, 2, 1, 0xC3, 0xCB, 0x01, 0xBB
 #[test]
 fn w7_lines_of_version_1_are_read() {
     let longest = [b"PROXY UNKNOWN ".as_slice(), &[b'f'; 91], b"\r\n"].concat();
-    let cases: [(&[u8], Option<(&str, &str)>); 6] = [
+    type Addresses = Option<(&'static str, &'static str)>;
+    let cases: [(&[u8], Addresses); 6] = [
         (
             b"PROXY TCP4 192.0.2.7 192.0.2.1 50123 443\r\n",
             Some(("192.0.2.7:50123", "192.0.2.1:443")),

@@ -1,0 +1,155 @@
+//! Wrappers and TLS: a connection that is upgraded inside of wrappers keeps them, above the encryption; and
+//! they go around what is encrypted from the beginning (W-7, N-54).
+
+use crate::kit::*;
+use crate::support::*;
+use eventloop::TestLoop;
+use std::net::SocketAddr;
+use tulipa_transports::testing::{LifeCycle, MemoryLoop, MemoryOptions, ProtocolCall};
+use tulipa_transports::tls::{Early, StartTls, TlsRole};
+use tulipa_transports::wrappers::{
+    ConnectionLimits, ProxyHeader, ProxyProtocol, Throttle, TrafficLog, TrustedProxies,
+};
+use tulipa_transports::{Address, Bytes, Protocol, Transport, TransportExt};
+
+/// Speaks in clear until it is told to encrypt.
+struct Session {
+    role: TlsRole,
+    awaits: &'static [u8],
+    answers: &'static [u8],
+    heard: Slot<Vec<String>>,
+}
+
+impl Session {
+    fn note(&self, what: String, transport: &dyn Transport) {
+        let peer = transport.extra_info().peername.unwrap();
+        self.heard.update(|all| all.push(format!("{peer} {what}")));
+    }
+}
+
+impl Protocol for Session {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+        self.note(data.escape_ascii().to_string(), transport);
+        if data != self.awaits {
+            return;
+        }
+        transport.write(self.answers);
+        drop(transport.start_tls(self.role.clone(), Early::Refuse, Vec::new()));
+        // The old transport is over: it changes nothing any more.
+        assert!(transport.is_closing());
+        transport.set_protocol(Hooks::new());
+        transport.write(b"never in clear");
+        transport.close();
+    }
+
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        self.note("is encrypted".to_owned(), transport);
+        transport.write(b"secret");
+    }
+}
+
+#[test]
+fn w7_n54_an_upgrade_inside_of_wrappers_keeps_them_above_the_encryption() {
+    let event_loop = TestLoop::new();
+    let client: SocketAddr = "192.0.2.7:50123".parse().unwrap();
+    let service: SocketAddr = "192.0.2.1:25".parse().unwrap();
+    let (server_heard, client_heard): (Slot<Vec<String>>, Slot<Vec<String>>) =
+        (Slot::new(), Slot::new());
+    let logged: Slot<Vec<String>> = Slot::new();
+    let (heard, sink) = (server_heard.clone(), logged.clone());
+    let limits = ConnectionLimits::new().per_peer(1);
+    let log = TrafficLog::new().to(move |event| sink.update(|all| all.push(event.to_owned())));
+    let mut session =
+        Some(Session { role: as_server(), awaits: b"STARTTLS", answers: b"go", heard });
+    let (protocol, life) = LifeCycle::new(session.take().unwrap());
+    let mut protocol = Some(protocol);
+    let proxy = ProxyProtocol::new(TrustedProxies::none().unix(true));
+    let throttled = Throttle::new().read(Bytes::mib(1)).write(Bytes::mib(1));
+    let mut factory =
+        proxy.wrap_factory(limits.wrap(throttled.wrap(log.wrap(move || protocol.take()))));
+    let heard = client_heard.clone();
+    let connecting = Session { role: as_client(), awaits: b"go", answers: b"", heard };
+    let pair = event_loop.memory_pair(connecting, factory(), MemoryOptions::default());
+    pair.left.write(&ProxyHeader::new(client, service).to_v2().unwrap());
+    event_loop.advance(std::time::Duration::ZERO);
+    pair.left.write(b"STARTTLS");
+    event_loop.run_until_idle();
+
+    assert_eq!(
+        server_heard.take(),
+        ["192.0.2.7:50123 STARTTLS", "192.0.2.7:50123 is encrypted", "192.0.2.7:50123 secret",]
+    );
+    let heard = client_heard.take();
+    assert_eq!(heard, ["(unnamed) go", "(unnamed) is encrypted", "(unnamed) secret"]);
+    assert_eq!(limits.open_from(&Address::from(client)), 1);
+    let lines: Vec<String> = logged
+        .take()
+        .iter()
+        .filter_map(|event| {
+            Some(event.lines().next()?.strip_prefix("#1 192.0.2.7:50123 ")?.to_owned())
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "connected",
+            "received 8 bytes",
+            "written 2 bytes",
+            "encrypted from here on",
+            "written 6 bytes",
+            "received 6 bytes",
+        ]
+    );
+    pair.break_left_output();
+    pair.reset();
+    event_loop.run_until_idle();
+    assert_eq!(limits.open(), 0);
+    life.check_ended();
+    let upgrades =
+        life.calls().iter().filter(|call| **call == ProtocolCall::HandshakeCompleted).count();
+    assert_eq!(upgrades, 1);
+    check_empty(&event_loop);
+}
+
+#[test]
+fn w7_wrappers_go_around_what_is_encrypted_from_the_beginning() {
+    let event_loop = TestLoop::new();
+    let logged: Slot<Vec<String>> = Slot::new();
+    let sink = logged.clone();
+    let log = TrafficLog::new().to(move |event| sink.update(|all| all.push(event.to_owned())));
+    let limits = ConnectionLimits::new().total(1);
+    let throttle = Throttle::new().read(Bytes(100_000));
+    let received: Slot<usize> = Slot::new();
+    let count = received.clone();
+    let mut server = throttle.wrap(limits.wrap(log.wrap(move || {
+        let count = count.clone();
+        Hooks::new().data(move |_, data| count.update(|all| *all += data.len()))
+    })));
+    let (client_config, server_config) = configs();
+    let pair = {
+        use tulipa_transports::testing::MemoryTlsLoop;
+        let server = server().unwrap().unwrap();
+        let client = (client_config, NAME);
+        event_loop.memory_tls_pair(
+            Hooks::new(),
+            client,
+            server,
+            server_config,
+            MemoryOptions::default(),
+        )
+    };
+    let client = event_loop.run_until_complete(&pair.left).unwrap();
+    let server = event_loop.run_until_complete(&pair.right).unwrap();
+    assert_eq!(limits.open(), 1);
+    client.write(&pattern(300_000));
+    event_loop.advance(std::time::Duration::from_secs(1));
+    assert!(received.get().abs_diff(110_000) <= 20_000, "{}", received.get());
+    event_loop.advance(std::time::Duration::from_secs(3));
+    assert_eq!(received.get(), 300_000);
+    assert!(logged.take().iter().any(|event| event.contains("00 01 02 03 04")), "it is in clear");
+    client.close();
+    event_loop.run_until_idle();
+    assert!(server.is_closing());
+    assert_eq!(limits.open(), 0);
+    check_empty(&event_loop);
+}
