@@ -61,6 +61,9 @@ pub(crate) struct TlsBackend {
 
 /// With more than this that nobody reads, the transport below is paused.
 const MOST_HELD: usize = 256 * 1024;
+/// A peer that has taken less than this in the time that it has for its goodbye is not waited for. One that
+/// takes a byte now and then would hold the connection for days.
+const LEAST_PROGRESS: usize = 4096;
 /// More cipher text than this is handed over instead of copied.
 const WORTH_KEEPING: usize = 4096;
 
@@ -316,7 +319,7 @@ impl TlsBackend {
             let Some(connection) = weak.upgrade() else { return };
             let backend = connection.backend();
             let waiting = backend.waiting_below();
-            if (1..backend.goodbye_waits.get()).contains(&waiting) {
+            if waiting > 0 && waiting + LEAST_PROGRESS <= backend.goodbye_waits.get() {
                 return Self::limit_goodbye(&connection); // it is slow
             }
             let error = TimeoutError::new("the TLS shutdown: the peer did not answer our goodbye");
