@@ -66,6 +66,8 @@ const MOST_HELD: usize = 256 * 1024;
 const LEAST_PROGRESS: usize = 4096;
 /// More cipher text than this is handed over instead of copied.
 const WORTH_KEEPING: usize = 4096;
+/// An idle connection keeps no larger buffer than this for its next cipher text.
+const MOST_KEPT: usize = 1024;
 
 impl TlsBackend {
     pub(super) fn new(lower: Rc<dyn Transport>, session: TlsSession, limits: TlsLimits) -> Self {
@@ -254,8 +256,10 @@ impl TlsBackend {
             self.lower.write_vec(cipher)
         } else {
             let state = self.lower.write(&cipher);
-            cipher.clear();
-            self.cipher.set(cipher);
+            if cipher.capacity() <= MOST_KEPT {
+                cipher.clear();
+                self.cipher.set(cipher);
+            }
             state
         };
         if state == WriteState::OverHighMark {
