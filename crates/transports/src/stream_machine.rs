@@ -279,7 +279,7 @@ impl StreamMachine {
 
     /// Whether more waits than the high mark allows.
     pub(crate) fn is_over_high_mark(&self) -> bool {
-        self.size_with_below() > self.limits().marks.high.0
+        self.least_with_below() > self.limits().marks.high.0
     }
 
     /// Whether the hard limit is reached.
@@ -452,15 +452,17 @@ impl StreamMachine {
     }
 
     pub(crate) fn review_flow(&mut self) {
-        let (size, marks) = (self.size_with_below(), self.limits().marks);
-        if size <= marks.low.0 {
+        let marks = self.limits().marks;
+        let over_high = self.least_with_below() > marks.high.0;
+        let under_low = self.most_with_below() <= marks.low.0;
+        if under_low {
             self.release(Hold::Cap);
         }
         self.flow = match self.flow {
-            Flow::Open if size > marks.high.0 => Flow::PauseOwed,
-            Flow::ResumeOwed if size > marks.high.0 => Flow::Paused,
-            Flow::Paused if size <= marks.low.0 => Flow::ResumeOwed,
-            Flow::PauseOwed if size <= marks.low.0 => Flow::Open,
+            Flow::Open if over_high => Flow::PauseOwed,
+            Flow::ResumeOwed if over_high => Flow::Paused,
+            Flow::Paused if under_low => Flow::ResumeOwed,
+            Flow::PauseOwed if under_low => Flow::Open,
             unchanged => unchanged,
         };
     }

@@ -41,11 +41,18 @@ impl StreamMachine {
 
     /// So much waits in the layer below. The next look at the marks counts it.
     pub(crate) fn set_below(&mut self, size: usize) {
-        self.below = u8::try_from(size / 1024).unwrap_or(u8::MAX);
+        self.below = u8::try_from(size.div_ceil(1024)).unwrap_or(u8::MAX);
     }
 
-    /// What waits here and below.
-    pub(super) fn size_with_below(&self) -> usize {
+    /// What waits here and below, or up to a KiB less. That is for the high mark: nobody is told to pause
+    /// for less.
+    pub(super) fn least_with_below(&self) -> usize {
+        self.size() + usize::from(self.below.saturating_sub(1)) * 1024
+    }
+
+    /// What waits here and below, or up to a KiB more. That is for the low mark: nobody is told to go on
+    /// while more waits.
+    pub(super) fn most_with_below(&self) -> usize {
         self.size() + usize::from(self.below) * 1024
     }
 

@@ -53,9 +53,13 @@ impl<B: Backend> StreamTransport<B> {
                     false => {
                         self.run("connection_made", |p, transport| p.connection_made(transport))
                     }
-                    true => self.run("handshake_completed", |p, transport| {
-                        p.handshake_completed(transport);
-                    }),
+                    true => {
+                        // Less may wait below than when it was told to pause.
+                        self.with_machine(|machine| machine.review_flow());
+                        self.run("handshake_completed", |p, transport| {
+                            p.handshake_completed(transport);
+                        })
+                    }
                 };
                 self.report_opened(made.is_some());
             }

@@ -61,8 +61,13 @@ pub(crate) struct TlsBackend {
 
 /// With more than this that nobody reads, the transport below is paused.
 const MOST_HELD: usize = 256 * 1024;
+/// A peer that has taken less than this in the time that it has for its goodbye is not waited for. One that
+/// takes a byte now and then would hold the connection for days.
+const LEAST_PROGRESS: usize = 4096;
 /// More cipher text than this is handed over instead of copied.
 const WORTH_KEEPING: usize = 4096;
+/// An idle connection keeps no larger buffer than this for its next cipher text.
+const MOST_KEPT: usize = 1024;
 
 impl TlsBackend {
     pub(super) fn new(lower: Rc<dyn Transport>, session: TlsSession, limits: TlsLimits) -> Self {
@@ -251,8 +256,10 @@ impl TlsBackend {
             self.lower.write_vec(cipher)
         } else {
             let state = self.lower.write(&cipher);
-            cipher.clear();
-            self.cipher.set(cipher);
+            if cipher.capacity() <= MOST_KEPT {
+                cipher.clear();
+                self.cipher.set(cipher);
+            }
             state
         };
         if state == WriteState::OverHighMark {
@@ -316,7 +323,7 @@ impl TlsBackend {
             let Some(connection) = weak.upgrade() else { return };
             let backend = connection.backend();
             let waiting = backend.waiting_below();
-            if (1..backend.goodbye_waits.get()).contains(&waiting) {
+            if waiting > 0 && waiting + LEAST_PROGRESS <= backend.goodbye_waits.get() {
                 return Self::limit_goodbye(&connection); // it is slow
             }
             let error = TimeoutError::new("the TLS shutdown: the peer did not answer our goodbye");

@@ -211,16 +211,8 @@ impl Protocol for TlsLayer {
     }
 
     fn connection_lost(&mut self, _: &dyn Transport, reason: Option<Exception>) {
-        match &mut self.stage {
-            Stage::Above(connection) => TlsBackend::lower_lost(connection, reason),
-            Stage::Waiting(opening) => {
-                let Some(opening) = opening.take() else { return };
-                let lost = || io::Error::from(TlsError::closed_in_handshake()).into();
-                if let Some(opened) = opening.opened {
-                    // One that was called off waits no more.
-                    let _ = opened.set_exception(reason.unwrap_or_else(lost));
-                }
-            }
+        if let Some(connection) = self.connection() {
+            TlsBackend::lower_lost(connection, reason);
         }
     }
 
@@ -268,12 +260,20 @@ impl Upper for TlsConnection {
 }
 
 impl Drop for TlsLayer {
-    /// The loop was closed: nothing will be called, but handles still answer (L-30).
+    /// The transport below ended before it was told to anybody: its creator still waits. Or the loop was
+    /// closed: nothing will be called, but handles still answer (L-30).
     fn drop(&mut self) {
-        if let Some(connection) = self.connection()
-            && !connection.is_over()
-        {
-            connection.leave_word(None);
+        match &mut self.stage {
+            Stage::Above(connection) if !connection.is_over() => connection.leave_word(None),
+            Stage::Above(_) => {}
+            Stage::Waiting(opening) => {
+                let opened = opening.take().and_then(|opening| opening.opened);
+                if let Some(opened) = opened.filter(|opened| !opened.get_loop().is_closed()) {
+                    let error = io::Error::from(TlsError::closed_in_handshake());
+                    // One that was called off waits no more.
+                    let _ = opened.set_exception(error);
+                }
+            }
         }
     }
 }

@@ -184,8 +184,8 @@ impl TlsSession {
         let mut waiting = mem::take(&mut self.waiting);
         let taken = self.feed(waiting.unsent());
         waiting.sent(taken);
-        if !waiting.is_empty() || waiting.is_worth_keeping() {
-            self.waiting = waiting;
+        if !waiting.is_empty() {
+            self.waiting = waiting; // else its room is not kept: most sessions are idle
         }
     }
 

@@ -257,3 +257,24 @@ fn x26_x50_a_reader_that_takes_little_at_a_time_gets_all_of_it() {
     assert!(total.take() == data);
     check_empty(&event_loop);
 }
+
+#[test]
+fn x45_x47_a_peer_that_takes_a_byte_now_and_then_does_not_hold_a_close_for_ever() {
+    let event_loop = TestLoop::new();
+    let (recorded, left, right) = connect(&event_loop, Hooks::new(), Hooks::new());
+    right.pause_reading();
+    event_loop.run_ready_now();
+    left.write(&pattern(100_000));
+    left.close();
+    event_loop.run_ready_now();
+    let mut capacity = 64 * 1024;
+    for _ in 0..100 {
+        event_loop.advance(Duration::from_secs(9));
+        capacity += 1;
+        recorded.below().set_capacity(Bytes(capacity));
+        event_loop.run_ready_now();
+    }
+    assert!(recorded.left.is_lost());
+    right.abort();
+    recorded.finish(&event_loop);
+}

@@ -202,3 +202,16 @@ fn x44_garbage_in_place_of_a_handshake_is_an_error_at_once() {
     right_log.check_ended();
     assert!(right_log.lost_reason().flatten().is_some());
 }
+
+#[test]
+fn x44_n6_a_connection_that_is_cut_before_its_handshake_begins_is_an_error_for_its_creator() {
+    let event_loop = TestLoop::new();
+    let recorded = begin(&event_loop, Hooks::new(), Hooks::new(), MemoryOptions::default());
+    recorded.below().left.abort();
+    event_loop.run_until_idle();
+    for opened in [&recorded.pair.left, &recorded.pair.right] {
+        assert!(opened.done());
+        assert!(opened.result().is_err());
+    }
+    recorded.finish(&event_loop);
+}

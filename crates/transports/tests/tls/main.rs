@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "shared with the tests of streams")]
 mod support;
 
+mod below;
 mod costs;
 mod endings;
 mod framed_upgrades;

@@ -427,3 +427,17 @@ fn x47_garbage_in_place_of_the_peers_goodbye_ends_the_wait() {
         assert_eq!(left.session.state(), TlsState::UnwrappedAgain);
     }
 }
+
+#[test]
+fn r4_x26_a_session_that_was_busy_keeps_no_room_when_it_is_quiet_again() {
+    let mut ends = pair(TlsVersion::V1_3, Truncation::IsError);
+    shake_hands(&mut ends);
+    let [left, right] = &mut ends;
+    left.write(50_000);
+    left.write(50_000);
+    transfer(left, right, usize::MAX);
+    assert!(right.session.waiting.capacity() > 0);
+    right.read(200_000);
+    assert_eq!(right.received.len(), 100_000);
+    assert_eq!(right.session.waiting.capacity(), 0);
+}
