@@ -99,11 +99,14 @@ impl ServerEncryption {
         let server = owner.server.clone()?;
         let pending = Rc::new(PendingHandshake::of(server));
         let (failing, peer) = (pending.clone(), peer.clone());
+        let failed_with = peer.clone();
         let opening = Opening {
             role: TlsRole::Server { config },
             protocol: Later::Make(Box::new(move || Ok(pending.0.protocol_after_handshake(&peer)))),
             opened: None,
-            on_failure: Some(Box::new(move |exception| failing.0.handshake_failed(exception))),
+            on_failure: Some(Box::new(move |exception| {
+                failing.0.handshake_failed(&failed_with, exception);
+            })),
         };
         Some(Box::new(TlsLayer::new(opening)))
     }
