@@ -1,5 +1,6 @@
 //! [`TlsClientConfig`]: whom a client trusts, and how it speaks.
 
+use super::client_sessions::ClientSessions;
 use super::limits::{TlsLimits, limit_options};
 use super::{ReloadableCertificate, Roots, TlsConfigError, TlsVersion, provider};
 use rustls::ClientConfig;
@@ -131,7 +132,8 @@ impl TlsClientConfigBuilder {
     }
 
     /// Whether sessions are resumed, which saves a part of the handshake. On by default, for 256
-    /// servers.
+    /// servers. A session of a certificate that was [replaced](ReloadableCertificate) is not resumed, since
+    /// the server would take the client for the one it was.
     pub fn resumption(mut self, enabled: bool) -> Self {
         self.resumption = enabled;
         self
@@ -157,7 +159,12 @@ impl TlsClientConfigBuilder {
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let mut config = match self.certificate {
-            Some(certificate) => builder.with_client_cert_resolver(Arc::new(certificate)),
+            Some(certificate) => {
+                let sessions = ClientSessions::new(certificate.clone(), SESSIONS);
+                let mut config = builder.with_client_cert_resolver(Arc::new(certificate));
+                config.resumption = Resumption::store(Arc::new(sessions));
+                config
+            }
             None => builder.with_no_client_auth(),
         };
         let needs_protocol = self.alpn_required && !self.alpn.is_empty();
@@ -168,6 +175,9 @@ impl TlsClientConfigBuilder {
         Ok(TlsClientConfig { rustls: Arc::new(config), needs_protocol, limits })
     }
 }
+
+/// As many as the library keeps by itself.
+const SESSIONS: usize = 256;
 
 impl fmt::Debug for TlsClientConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
