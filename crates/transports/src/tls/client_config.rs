@@ -61,7 +61,9 @@ impl TlsClientConfig {
     }
 
     /// With the library's own configuration, for whatever cannot be set here. The limits are the
-    /// defaults; [`handshake_timeout`](TlsClientConfig::handshake_timeout) and its like change them.
+    /// defaults; [`handshake_timeout`](TlsClientConfig::handshake_timeout) and its like change them. If it
+    /// offers application protocols, one has to be agreed on, unless
+    /// [`alpn_required`](TlsClientConfig::alpn_required) says that none need be.
     pub fn from_rustls(config: Arc<ClientConfig>) -> Self {
         let needs_protocol = !config.alpn_protocols.is_empty();
         Self { rustls: config, needs_protocol, limits: TlsLimits::default() }
@@ -70,6 +72,14 @@ impl TlsClientConfig {
     /// The library's configuration.
     pub fn as_rustls(&self) -> &Arc<ClientConfig> {
         &self.rustls
+    }
+
+    /// Whether a server may leave the choice of an application protocol open; see
+    /// [`TlsClientConfigBuilder::alpn_required`].
+    #[must_use]
+    pub fn alpn_required(mut self, required: bool) -> Self {
+        self.needs_protocol = required && !self.rustls.alpn_protocols.is_empty();
+        self
     }
 
     limit_options!(#[must_use]);
