@@ -1,18 +1,20 @@
 //! Outgoing connections: resolve, try the addresses, make the protocol, wait for `connection_made`
 //! (N-5…N-15).
 
+mod accepted;
 mod attempt;
 mod connector;
 mod error;
 mod options;
 mod race;
 
+pub use accepted::AcceptedOptions;
 pub use error::ConnectError;
 pub use options::{ConnectOptions, UnixConnectOptions};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, SocketBackend};
 use crate::factory::Made;
-use crate::limits::{ACCEPTED_LINGER, OutputLimits};
+use crate::limits::OutputLimits;
 use crate::loop_shared::Owner;
 use crate::resolve::resolve;
 use crate::stream_transport::{Opened, StreamTransport};
@@ -105,13 +107,8 @@ fn over_socket(
     socket: StreamSocket,
     common: CommonOptions,
 ) -> Opened {
-    let owner = Owner::of(event_loop);
     let future: Opened = event_loop.create_future();
-    let limits = shared_limits(&common);
-    let attached = common.check().and_then(|()| {
-        let backend = socket.into_backend()?;
-        Ok(StreamTransport::attach(owner, backend, limits)?)
-    });
+    let attached = common.check().and_then(|()| attach(event_loop, socket, common.limits));
     match attached {
         Err(exception) => fail(&future, exception),
         Ok(connection) => common.encryption.give_protocol(&connection, factory, &future),
@@ -123,16 +120,31 @@ fn over_socket(
 pub(crate) fn over_accepted(
     event_loop: &dyn AbstractEventLoop,
     factory: FactoryOnce,
-    socket: StreamSocket,
+    options: AcceptedOptions,
 ) -> Opened {
-    let mut common = CommonOptions::default();
-    common.limits.linger = ACCEPTED_LINGER;
-    over_socket(event_loop, factory, socket, common)
+    let AcceptedOptions { socket, common } = options;
+    let future: Opened = event_loop.create_future();
+    let checked = common.limits.marks.check().map_err(Exception::from);
+    let checked = checked.and_then(|()| Ok(common.encryption.check()?));
+    match checked.and_then(|()| attach(event_loop, socket, common.limits)) {
+        Err(exception) => fail(&future, exception),
+        Ok(connection) => common.encryption.give_protocol(&connection, factory, &future),
+    }
+    future
+}
+
+fn attach(
+    event_loop: &dyn AbstractEventLoop,
+    socket: StreamSocket,
+    limits: OutputLimits,
+) -> Result<Rc<StreamTransport<SocketBackend>>, Exception> {
+    let backend = socket.into_backend()?;
+    Ok(StreamTransport::attach(Owner::of(event_loop), backend, shared(limits))?)
 }
 
 /// `None` for the limits that all share.
-fn shared_limits(common: &CommonOptions) -> Option<Rc<OutputLimits>> {
-    (common.limits != OutputLimits::default()).then(|| Rc::new(common.limits))
+fn shared(limits: OutputLimits) -> Option<Rc<OutputLimits>> {
+    (limits != OutputLimits::default()).then(|| Rc::new(limits))
 }
 
 /// The connection is there: makes its protocol (N-5). If there is none, nothing is left.

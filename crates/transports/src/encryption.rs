@@ -11,7 +11,8 @@ use crate::tls::{
     server_name,
 };
 use crate::{
-    Address, ConnectOptions, Protocol, ServerOptions, UnixConnectOptions, UnixServerOptions,
+    AcceptedOptions, Address, ConnectOptions, Protocol, ServerOptions, UnixConnectOptions,
+    UnixServerOptions,
 };
 use std::io;
 use std::net::IpAddr;
@@ -63,18 +64,29 @@ impl ClientEncryption {
         let (Some(config), Some(server_name)) = (&self.config, &self.server_name) else {
             return give_protocol(connection, factory, future);
         };
-        if future.cancelled() {
-            return connection.discard();
-        }
-        let peer = connection.backend().peer();
-        let opening = Opening {
-            role: TlsRole::Client { config: config.clone(), server_name: server_name.clone() },
-            protocol: Later::Make(Box::new(move || factory(&peer)?.ok_or_else(refused).map(Some))),
-            opened: Some(future.clone()),
-            on_failure: None,
-        };
-        connection.open(Box::new(TlsLayer::new(opening)), None);
+        let role = TlsRole::Client { config: config.clone(), server_name: server_name.clone() };
+        give_protocol_later(role, connection, factory, future);
     }
+}
+
+/// The connection is there: makes its protocol after the handshake.
+fn give_protocol_later<B: Backend>(
+    role: TlsRole,
+    connection: &Rc<StreamTransport<B>>,
+    factory: FactoryOnce,
+    future: &Opened,
+) {
+    if future.cancelled() {
+        return connection.discard();
+    }
+    let peer = connection.backend().peer();
+    let opening = Opening {
+        role,
+        protocol: Later::Make(Box::new(move || factory(&peer)?.ok_or_else(refused).map(Some))),
+        opened: Some(future.clone()),
+        on_failure: None,
+    };
+    connection.open(Box::new(TlsLayer::new(opening)), None);
 }
 
 /// That of connections that come to us.
@@ -92,6 +104,21 @@ impl ServerEncryption {
         Ok(())
     }
 
+    /// As [`ClientEncryption::give_protocol`], for a connection that has no server.
+    pub(crate) fn give_protocol<B: Backend>(
+        &self,
+        connection: &Rc<StreamTransport<B>>,
+        factory: FactoryOnce,
+        future: &Opened,
+    ) {
+        match self.config.clone() {
+            None => give_protocol(connection, factory, future),
+            Some(config) => {
+                give_protocol_later(TlsRole::Server { config }, connection, factory, future);
+            }
+        }
+    }
+
     /// What a connection of `owner`'s server begins with instead of a protocol, if it is to be encrypted:
     /// a layer that asks the server for one when the handshake has succeeded.
     pub(crate) fn layer(&self, owner: &Rc<Owner>, peer: &Address) -> Option<Box<dyn Protocol>> {
@@ -99,11 +126,14 @@ impl ServerEncryption {
         let server = owner.server.clone()?;
         let pending = Rc::new(PendingHandshake::of(server));
         let (failing, peer) = (pending.clone(), peer.clone());
+        let failed_with = peer.clone();
         let opening = Opening {
             role: TlsRole::Server { config },
             protocol: Later::Make(Box::new(move || Ok(pending.0.protocol_after_handshake(&peer)))),
             opened: None,
-            on_failure: Some(Box::new(move |exception| failing.0.handshake_failed(exception))),
+            on_failure: Some(Box::new(move |exception| {
+                failing.0.handshake_failed(&failed_with, exception);
+            })),
         };
         Some(Box::new(TlsLayer::new(opening)))
     }
@@ -188,4 +218,14 @@ impl ServerOptions {
 
 impl UnixServerOptions {
     server_options!();
+}
+
+impl AcceptedOptions {
+    /// Speaks TLS as a server. The future of the creator is done after the handshake, or fails with an
+    /// `io::Error` around a [`TlsError`](crate::tls::TlsError); only then is the protocol made.
+    #[must_use]
+    pub fn tls(mut self, config: TlsServerConfig) -> Self {
+        self.common.encryption.config = Some(config);
+        self
+    }
 }

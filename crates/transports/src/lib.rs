@@ -101,7 +101,7 @@ pub use accept_loop::AcceptLoop;
 pub use activation::{PassedSocket, PassedSocketError, listen_fds};
 pub use bandwidth::Bandwidth;
 pub use budget::{BudgetExceeded, BudgetPolicy, ConnectionBudget};
-pub use connect::{ConnectError, ConnectOptions, UnixConnectOptions};
+pub use connect::{AcceptedOptions, ConnectError, ConnectOptions, UnixConnectOptions};
 pub use cores::{
     Accepting, Core, CoreEnd, CoreError, CoreReport, Cores, CoresOptions, CoresReport,
     OnCoreFailure, serve_on_cores,

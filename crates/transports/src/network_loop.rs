@@ -7,9 +7,9 @@ use crate::loop_shared::LoopShared;
 use crate::pipes;
 use crate::server;
 use crate::{
-    Bytes, ConnectOptions, DatagramOptions, DatagramTransport, IntoDatagramProtocol, IntoProtocol,
-    PipeOptions, ReconnectOptions, ReconnectingClient, Server, ServerOptions, StreamSocket,
-    Transport, UnixConnectOptions, UnixServerOptions,
+    AcceptedOptions, Bytes, ConnectOptions, DatagramOptions, DatagramTransport,
+    IntoDatagramProtocol, IntoProtocol, PipeOptions, ReconnectOptions, ReconnectingClient, Server,
+    ServerOptions, Transport, UnixConnectOptions, UnixServerOptions,
 };
 use eventloop::AbstractEventLoop;
 use futures::Future;
@@ -195,12 +195,12 @@ pub trait NetworkLoop: AbstractEventLoop {
 
     /// A transport over a connection that something else accepted (N-32). From here on the transport
     /// owns the socket. Its defaults are those of a server's connections, the time limit for sending
-    /// the rest after a close included.
+    /// the rest after a close included; [`AcceptedOptions`] have others, and TLS.
     #[track_caller]
     fn connect_accepted_socket<T: IntoProtocol + 'static>(
         &self,
         factory: impl FnOnce() -> T + 'static,
-        socket: impl Into<StreamSocket>,
+        socket: impl Into<AcceptedOptions>,
     ) -> Future<Rc<dyn Transport>> {
         let event_loop = self.to_event_loop();
         let factory = boxed_factory_once(factory);

@@ -180,7 +180,7 @@ impl StreamMachine {
     }
 
     /// As [`new`](StreamMachine::new), for one whose end is said to the peer, who answers.
-    #[cfg(any(feature = "tls", test))]
+    #[cfg(feature = "tls")]
     pub(crate) fn saying_goodbye(limits: Option<Rc<OutputLimits>>) -> Self {
         Self { facts: Fact::SaysGoodbye as u8, ..Self::new(limits) }
     }

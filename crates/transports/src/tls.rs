@@ -8,6 +8,7 @@ mod backend;
 mod by_name;
 mod certified_key;
 mod client_config;
+mod client_sessions;
 mod config_error;
 mod connected;
 mod error;

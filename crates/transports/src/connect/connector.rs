@@ -7,7 +7,7 @@
 use super::attempt::{Attempt, begin};
 use super::options::{CommonOptions, Eyeballs};
 use super::race::{Race, interleave};
-use super::{ConnectError, FactoryOnce, Opened, shared_limits};
+use super::{ConnectError, FactoryOnce, Opened, shared};
 use crate::Address;
 use crate::backend::SocketBackend;
 use crate::loop_shared::Owner;
@@ -246,7 +246,7 @@ impl Connector {
     }
 
     fn attach(&self, backend: SocketBackend) -> io::Result<Rc<Connection>> {
-        StreamTransport::attach(self.owner.clone(), backend, shared_limits(&self.common))
+        StreamTransport::attach(self.owner.clone(), backend, shared(self.common.limits))
     }
 
     fn take_attempt(&self, number: usize) -> Option<UnderWay> {

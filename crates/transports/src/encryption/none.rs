@@ -39,6 +39,15 @@ impl ServerEncryption {
         Ok(())
     }
 
+    pub(crate) fn give_protocol<B: Backend>(
+        &self,
+        connection: &Rc<StreamTransport<B>>,
+        factory: FactoryOnce,
+        future: &Opened,
+    ) {
+        give_protocol(connection, factory, future);
+    }
+
     pub(crate) fn layer(&self, _: &Rc<Owner>, _: &Address) -> Option<Box<dyn Protocol>> {
         None
     }

@@ -177,7 +177,6 @@ impl ServerCore {
     }
 
     /// Whether it takes no more connections, for good.
-    #[cfg(feature = "tls")]
     pub(super) fn is_closed(&self) -> bool {
         self.state.get() == State::Closed
     }
@@ -254,6 +253,9 @@ impl ServerCore {
                 shed.fetch_add(1, Relaxed);
             }
             return self.count(|counts| counts.shed += 1);
+        }
+        if self.is_closed() {
+            return; // its factory may be there still, for those in their handshakes
         }
         let Some(mut consumer) = self.consumer.take() else { return };
         let protocol = match &mut consumer {

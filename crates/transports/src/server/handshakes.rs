@@ -15,7 +15,12 @@ impl ServerCore {
     /// It has asked, or never will.
     pub(crate) fn handshake_ended(&self) {
         self.handshakes.set(self.handshakes.get() - 1);
-        if self.handshakes.get() == 0 && self.is_closed() {
+        if self.handshakes.get() > 0 || !self.is_closed() {
+            return;
+        }
+        if self.event_loop().is_closed() {
+            self.loop_closed(); // nothing is called any more
+        } else {
             self.retire_kept_consumer();
         }
     }
@@ -32,8 +37,8 @@ impl ServerCore {
     }
 
     /// There is nobody else to be told.
-    pub(crate) fn handshake_failed(&self, exception: &Exception) {
+    pub(crate) fn handshake_failed(&self, peer: &Address, exception: &Exception) {
         self.count(|counts| counts.handshakes_failed += 1);
-        log::debug!(target: "tulipa", "{}: {exception:?}", self.describe());
+        log::debug!(target: "tulipa", "{}: connection with {peer}: {exception:?}", self.describe());
     }
 }

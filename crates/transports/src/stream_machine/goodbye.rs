@@ -32,7 +32,7 @@ impl StreamMachine {
     }
 
     /// It was answered.
-    #[cfg(any(feature = "tls", test))]
+    #[cfg(feature = "tls")]
     pub(crate) fn goodbye_answered(&mut self) {
         if self.phase == (Phase::Parting { said: true }) {
             self.phase = Phase::Ending(End::Orderly);

@@ -38,28 +38,28 @@ impl ByName {
         name: &str,
         certificate: ReloadableCertificate,
     ) -> Result<(), TlsConfigError> {
-        let lower = name.to_ascii_lowercase();
+        let lower = without_last_dot(name).to_ascii_lowercase();
         let (example, map, key) = match lower.strip_prefix("*.") {
             Some(parent) => (format!("any.{parent}"), &mut self.wildcards, parent),
             None => (lower.clone(), &mut self.exact, &lower[..]),
         };
-        let tried = "cannot choose the certificate by this name";
+        let tried = || format!("cannot choose the certificate by the name {name:?}");
         let example =
-            DnsName::try_from(example).map_err(|error| TlsConfigError::data(tried, error))?;
+            DnsName::try_from(example).map_err(|error| TlsConfigError::data(tried(), error))?;
         let current = certificate.current();
         current
             .inner
             .end_entity_cert()
             .and_then(ParsedCertificate::try_from)
             .and_then(|parsed| verify_server_name(&parsed, &ServerName::DnsName(example)))
-            .map_err(|error| TlsConfigError::data(tried, error))?;
+            .map_err(|error| TlsConfigError::data(tried(), error))?;
         map.insert(key.to_owned(), certificate);
         Ok(())
     }
 
     fn find(&self, name: Option<&str>) -> Option<&ReloadableCertificate> {
         let by_name = name.and_then(|name| {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            let name = without_last_dot(name).to_ascii_lowercase();
             self.exact.get(&name).or_else(|| {
                 let (_, parent) = name.split_once('.')?;
                 self.wildcards.get(parent)
@@ -73,4 +73,9 @@ impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<sign::CertifiedKey>> {
         Some(self.find(hello.server_name())?.current().inner)
     }
+}
+
+/// A name of the DNS with the dot of its root is the same one without it.
+fn without_last_dot(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }

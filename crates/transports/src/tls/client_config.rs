@@ -1,5 +1,6 @@
 //! [`TlsClientConfig`]: whom a client trusts, and how it speaks.
 
+use super::client_sessions::ClientSessions;
 use super::limits::{TlsLimits, limit_options};
 use super::{ReloadableCertificate, Roots, TlsConfigError, TlsVersion, provider};
 use rustls::ClientConfig;
@@ -60,7 +61,9 @@ impl TlsClientConfig {
     }
 
     /// With the library's own configuration, for whatever cannot be set here. The limits are the
-    /// defaults; [`handshake_timeout`](TlsClientConfig::handshake_timeout) and its like change them.
+    /// defaults; [`handshake_timeout`](TlsClientConfig::handshake_timeout) and its like change them. If it
+    /// offers application protocols, one has to be agreed on, unless
+    /// [`alpn_required`](TlsClientConfig::alpn_required) says that none need be.
     pub fn from_rustls(config: Arc<ClientConfig>) -> Self {
         let needs_protocol = !config.alpn_protocols.is_empty();
         Self { rustls: config, needs_protocol, limits: TlsLimits::default() }
@@ -69,6 +72,14 @@ impl TlsClientConfig {
     /// The library's configuration.
     pub fn as_rustls(&self) -> &Arc<ClientConfig> {
         &self.rustls
+    }
+
+    /// Whether a server may leave the choice of an application protocol open; see
+    /// [`TlsClientConfigBuilder::alpn_required`].
+    #[must_use]
+    pub fn alpn_required(mut self, required: bool) -> Self {
+        self.needs_protocol = required && !self.rustls.alpn_protocols.is_empty();
+        self
     }
 
     limit_options!(#[must_use]);
@@ -131,7 +142,8 @@ impl TlsClientConfigBuilder {
     }
 
     /// Whether sessions are resumed, which saves a part of the handshake. On by default, for 256
-    /// servers.
+    /// servers. A session of a certificate that was [replaced](ReloadableCertificate) is not resumed, since
+    /// the server would take the client for the one it was.
     pub fn resumption(mut self, enabled: bool) -> Self {
         self.resumption = enabled;
         self
@@ -157,7 +169,12 @@ impl TlsClientConfigBuilder {
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let mut config = match self.certificate {
-            Some(certificate) => builder.with_client_cert_resolver(Arc::new(certificate)),
+            Some(certificate) => {
+                let sessions = ClientSessions::new(certificate.clone(), SESSIONS);
+                let mut config = builder.with_client_cert_resolver(Arc::new(certificate));
+                config.resumption = Resumption::store(Arc::new(sessions));
+                config
+            }
             None => builder.with_no_client_auth(),
         };
         let needs_protocol = self.alpn_required && !self.alpn.is_empty();
@@ -168,6 +185,9 @@ impl TlsClientConfigBuilder {
         Ok(TlsClientConfig { rustls: Arc::new(config), needs_protocol, limits })
     }
 }
+
+/// As many as the library keeps by itself.
+const SESSIONS: usize = 256;
 
 impl fmt::Debug for TlsClientConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! [`TlsConfigError`]: a configuration that cannot be made.
 
 use rustls::pki_types::pem;
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// if what is in it is not what it should be, `InvalidInput` if a setting is wrong.
 #[derive(Debug)]
 pub struct TlsConfigError {
-    tried: &'static str,
+    tried: Cow<'static, str>,
     path: Option<PathBuf>,
     kind: io::ErrorKind,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -22,21 +23,22 @@ pub struct TlsConfigError {
 impl TlsConfigError {
     /// Something that was read is not what it should be.
     pub(super) fn data(
-        tried: &'static str,
+        tried: impl Into<Cow<'static, str>>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { tried, path: None, kind: io::ErrorKind::InvalidData, source: Some(source.into()) }
+        let (kind, source) = (io::ErrorKind::InvalidData, Some(source.into()));
+        Self { tried: tried.into(), path: None, kind, source }
     }
 
     /// A setting that is wrong: the whole message.
     pub(crate) fn setting(message: &'static str) -> Self {
-        Self { tried: message, path: None, kind: io::ErrorKind::InvalidInput, source: None }
+        Self { tried: message.into(), path: None, kind: io::ErrorKind::InvalidInput, source: None }
     }
 
     /// The settings are well one by one, and do not go together.
     pub(super) fn settings(source: rustls::Error) -> Self {
         Self {
-            tried: "cannot make the TLS configuration",
+            tried: "cannot make the TLS configuration".into(),
             path: None,
             kind: io::ErrorKind::InvalidInput,
             source: Some(source.into()),
@@ -49,7 +51,8 @@ impl TlsConfigError {
 
     pub(super) fn file(tried: &'static str, path: &Path, error: io::Error) -> Self {
         let kind = error.kind();
-        Self { tried, path: Some(path.to_owned()), kind, source: Some(error.into()) }
+        let (tried, path) = (tried.into(), Some(path.to_owned()));
+        Self { tried, path, kind, source: Some(error.into()) }
     }
 
     /// The same, of what a file has.
@@ -71,7 +74,7 @@ impl TlsConfigError {
 
 impl fmt::Display for TlsConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.tried)?;
+        f.write_str(&self.tried)?;
         match &self.path {
             Some(path) => write!(f, " in {}", path.display()),
             None => Ok(()),

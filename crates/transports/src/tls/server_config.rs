@@ -59,8 +59,12 @@ impl TlsServerConfig {
     }
 
     /// With the library's own configuration, for whatever cannot be set here. The limits are the
-    /// defaults; [`handshake_timeout`](TlsServerConfig::handshake_timeout) and its like change them.
-    pub fn from_rustls(config: Arc<ServerConfig>) -> Self {
+    /// defaults; [`handshake_timeout`](TlsServerConfig::handshake_timeout) and its like change them. Early
+    /// data is not taken, whatever `config` says: it can be sent again by anybody, and no protocol asks for it.
+    pub fn from_rustls(mut config: Arc<ServerConfig>) -> Self {
+        if config.max_early_data_size > 0 {
+            Arc::make_mut(&mut config).max_early_data_size = 0;
+        }
         Self { rustls: config, limits: TlsLimits::default() }
     }
 

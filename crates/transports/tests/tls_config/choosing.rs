@@ -55,6 +55,22 @@ fn x54_a_certificate_that_does_not_fit_its_name_is_refused_at_once() {
         let error = built.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{name}");
         assert!(error.source().is_some());
+        assert!(error.to_string().contains(&format!("{name:?}")), "{error}");
+    }
+}
+
+#[test]
+fn x54_a_dot_at_the_end_of_a_name_makes_no_difference() {
+    let authority = Authority::new("root");
+    let made = authority.good(&["example.org", "*.example.net"]);
+    let server = TlsServerConfig::builder()
+        .certificate_for("example.org.", made.certified_key())
+        .certificate_for("*.example.net.", made.certified_key())
+        .build()
+        .unwrap();
+    for name in ["example.org", "example.org.", "a.example.net", "a.example.net."] {
+        let both = handshake(&authority.client(), &server, name);
+        assert_eq!(shown(&both.expect(name)), made.chain, "{name}");
     }
 }
 

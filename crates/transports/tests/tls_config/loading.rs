@@ -5,8 +5,14 @@ use crate::handshake::{handshake, shown};
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::sync::Arc;
+use tulipa_transports::tls::rustls::pki_types::CertificateDer;
+use tulipa_transports::tls::rustls::pki_types::pem::PemObject;
+use tulipa_transports::tls::rustls::server::WebPkiClientVerifier;
+use tulipa_transports::tls::rustls::version::TLS12;
+use tulipa_transports::tls::rustls::{HandshakeKind, RootCertStore, ServerConfig};
 use tulipa_transports::tls::{
-    CertifiedKey, ReloadableCertificate, Roots, TlsConfigError, TlsServerConfig,
+    CertifiedKey, ReloadableCertificate, Roots, TlsClientConfig, TlsConfigError, TlsServerConfig,
 };
 
 /// The message with all of its causes.
@@ -135,4 +141,43 @@ fn x54_a_certificate_is_replaced_from_another_thread() {
     std::thread::spawn(move || certificate.set(replacement)).join().unwrap();
     let both = handshake(&authority.client(), &server, "example.org").unwrap();
     assert_eq!(shown(&both), new.chain);
+}
+
+#[test]
+fn x54_a_client_whose_certificate_was_replaced_is_not_taken_for_the_one_before() {
+    let authority = Authority::new("root");
+    let (old, new) = (authority.for_client("old"), authority.for_client("new"));
+    let certificate = ReloadableCertificate::from(old.certified_key());
+    let client = TlsClientConfig::builder()
+        .roots(authority.roots())
+        .certificate(certificate.clone())
+        .build()
+        .unwrap();
+    let own = authority.good(&["example.org"]).certified_key();
+    let newest = TlsServerConfig::builder()
+        .certificate(own.clone())
+        .require_client_certificates(authority.roots())
+        .build()
+        .unwrap();
+    let provider = newest.as_rustls().crypto_provider().clone();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+    let old_version = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS12])
+        .unwrap()
+        .with_client_cert_verifier(clients.build().unwrap())
+        .with_cert_resolver(Arc::new(ReloadableCertificate::from(own)));
+    for server in [newest, TlsServerConfig::from_rustls(Arc::new(old_version))] {
+        let who = || {
+            let (client, server) = handshake(&client, &server, "example.org").unwrap();
+            let shown = server.peer_certificates().unwrap()[0].to_vec();
+            (shown, client.handshake_kind() == Some(HandshakeKind::Resumed))
+        };
+        for made in [&old, &new] {
+            certificate.set(made.certified_key());
+            assert_eq!(who(), (made.chain[0].clone(), false));
+            assert_eq!(who(), (made.chain[0].clone(), true));
+        }
+    }
 }

@@ -6,10 +6,13 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 use tulipa_transports::TlsVersion;
-use tulipa_transports::tls::rustls::pki_types::CertificateDer;
 use tulipa_transports::tls::rustls::pki_types::pem::PemObject;
+use tulipa_transports::tls::rustls::pki_types::{CertificateDer, ServerName};
+use tulipa_transports::tls::rustls::server::ServerSessionMemoryCache;
 use tulipa_transports::tls::rustls::version::TLS12;
-use tulipa_transports::tls::rustls::{ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore};
+use tulipa_transports::tls::rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig,
+};
 use tulipa_transports::tls::{Roots, TlsClientConfig, TlsServerConfig};
 
 #[test]
@@ -103,4 +106,25 @@ fn x54_configurations_cross_threads_and_show_no_secrets() {
     {
         assert!(text.len() < 200, "{text}");
     }
+}
+
+/// What comes in the first flight of a session that is resumed can be sent again by anybody, and nobody would
+/// read it here: taken, it would be lost.
+#[test]
+fn x54_early_data_is_not_offered_whatever_the_librarys_configuration_says() {
+    let authority = Authority::new("root");
+    let certificate = authority.good(&["example.org"]).certified_key();
+    let without = TlsServerConfig::builder().certificate(certificate).resumption(false);
+    let mut early = ServerConfig::clone(without.build().unwrap().as_rustls());
+    early.session_storage = ServerSessionMemoryCache::new(8);
+    early.send_tls13_tickets = 2;
+    early.max_early_data_size = 1_000;
+    let server = TlsServerConfig::from_rustls(Arc::new(early));
+    let mut eager = ClientConfig::clone(authority.client().as_rustls());
+    eager.enable_early_data = true;
+    let client = TlsClientConfig::from_rustls(Arc::new(eager));
+    handshake(&client, &server, "example.org").unwrap();
+    let name = ServerName::try_from("example.org").unwrap();
+    let mut second = ClientConnection::new(client.as_rustls().clone(), name).unwrap();
+    assert!(second.early_data().is_none(), "the server takes none");
 }

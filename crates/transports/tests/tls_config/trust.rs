@@ -2,6 +2,7 @@
 
 use crate::authority::{Authority, Made};
 use crate::handshake::handshake;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +18,7 @@ use tulipa_transports::tls::rustls::server::ParsedCertificate;
 use tulipa_transports::tls::rustls::{
     CertificateError, DigitallySignedStruct, Error, Side, SignatureScheme,
 };
-use tulipa_transports::tls::{Roots, TlsClientConfig, TlsServerConfig};
+use tulipa_transports::tls::{CertifiedKey, Roots, TlsClientConfig, TlsServerConfig};
 
 fn serve(made: &Made) -> TlsServerConfig {
     TlsServerConfig::new(made.certified_key()).unwrap()
@@ -141,6 +142,28 @@ fn x54_the_platform_vouches_for_no_clients() {
     for roots in [Roots::platform(), Roots::none()] {
         let error = server().require_client_certificates(roots).build().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData));
+    }
+}
+
+#[test]
+fn x54_who_signed_its_own_certificate_is_believed_if_it_is_no_authority() {
+    for is_ca in [IsCa::ExplicitNoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.is_ca = is_ca;
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        let server = CertifiedKey::from_pem(&pem, key.serialize_pem()).unwrap();
+        let roots = Roots::none().pem(&pem).unwrap();
+        let client = TlsClientConfig::builder().roots(roots).build().unwrap();
+        let both = handshake(&client, &TlsServerConfig::new(server).unwrap(), "localhost");
+        match is_ca {
+            IsCa::Ca(_) => {
+                let (side, error) = both.unwrap_err();
+                assert_eq!(side, Side::Client);
+                assert!(error.to_string().contains("CaUsedAsEndEntity"), "{error}");
+            }
+            IsCa::NoCa | IsCa::ExplicitNoCa => assert!(both.is_ok()),
+        }
     }
 }
 

@@ -3,13 +3,16 @@
 use crate::support::*;
 use eventloop::TestLoop;
 use futures::Exception;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use tulipa_transports::testing::LifeCycleLog;
 use tulipa_transports::tls::TlsClientConfig;
-use tulipa_transports::{ConnectOptions, NetworkLoop, UnixConnectOptions, UnixServerOptions};
+use tulipa_transports::{
+    AcceptedOptions, ConnectOptions, NetworkLoop, StreamSocket, UnixConnectOptions,
+    UnixServerOptions,
+};
 
 #[test]
 fn x44_connection_made_comes_after_the_handshake_at_both_ends() {
@@ -182,6 +185,48 @@ fn n12_cancelling_in_the_handshake_leaves_nothing() {
     drop(config);
 }
 
+/// One iteration.
+fn step(event_loop: &TestLoop) {
+    event_loop.stop();
+    event_loop.run_forever().unwrap();
+}
+
+#[test]
+fn n12_l30_a_handshake_is_called_off_after_any_number_of_iterations() {
+    let (client, config) = configs();
+    let mut finished = false;
+    for steps in 0.. {
+        for closes in [false, true] {
+            let event_loop = TestLoop::new();
+            let (server, logs) = serve(&event_loop, &config, Hooks::echo);
+            let options = ConnectOptions::from(address(&server)).tls(client.clone());
+            let (protocol, log) = Hooks::new().recorded();
+            let connecting = event_loop.create_connection(move || protocol, options);
+            (0..steps).for_each(|_| step(&event_loop));
+            finished = connecting.done();
+            if closes {
+                let mut event_loop = event_loop;
+                event_loop.allow_leftovers();
+                drop(event_loop);
+                assert!(!log.is_lost(), "nothing is called any more");
+                continue;
+            }
+            match finished {
+                true => connecting.result().unwrap().abort(),
+                false => assert!(connecting.cancel()),
+            }
+            run_until(&event_loop, || event_loop.open_connections() == 0);
+            assert_eq!(server.connection_count(), 0, "after {steps}");
+            assert_eq!(log.is_made(), log.is_lost(), "after {steps}");
+            end(&event_loop, &server, &logs);
+        }
+        if finished {
+            break;
+        }
+        assert!(steps < 100, "it comes to an end");
+    }
+}
+
 #[test]
 fn x44_p23_a_factory_that_refuses_or_fails_after_the_handshake() {
     let event_loop = TestLoop::new();
@@ -202,4 +247,53 @@ fn x44_p23_a_factory_that_refuses_or_fails_after_the_handshake() {
     run_until(&event_loop, || event_loop.open_connections() == 0);
     logs.get().iter().for_each(LifeCycleLog::check);
     end(&event_loop, &server, &logs);
+}
+
+#[test]
+fn n32_x44_a_socket_that_was_accepted_elsewhere_speaks_tls_too() {
+    let event_loop = TestLoop::new();
+    let (client, server) = configs();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (accepted, server_log) = Hooks::echo().recorded();
+    let options = AcceptedOptions::from(ours).tls(server.clone());
+    let accepting = event_loop.connect_accepted_socket(move || accepted, options);
+    let heard: Slot<Vec<u8>> = Slot::new();
+    let hear = heard.clone();
+    let (connected, log) = Hooks::new()
+        .made(|transport| {
+            transport.write(b"tulip");
+        })
+        .data(move |_, data| hear.update(|all| all.extend_from_slice(data)))
+        .recorded();
+    let options = ConnectOptions::from(StreamSocket::from(theirs)).tls(client);
+    let options = options.server_name("localhost");
+    let connecting = event_loop.create_connection(move || connected, options);
+    let transport = event_loop.run_until_complete(&connecting).unwrap();
+    let served = event_loop.run_until_complete(&accepting).unwrap();
+    assert!(served.extra_info().tls.is_some());
+    run_until(&event_loop, || heard.get() == b"tulip");
+    transport.close();
+    event_loop.run_until_complete(&transport.wait_closed()).unwrap();
+    run_until(&event_loop, || event_loop.open_connections() == 0);
+    log.check_ended();
+    server_log.check_ended();
+
+    // What is no handshake is told to who waits, and costs nothing.
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let options = AcceptedOptions::from(ours).tls(server.clone());
+    let accepting = event_loop.connect_accepted_socket(Hooks::new, options);
+    theirs.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let error = failure(&event_loop, &accepting);
+    assert_eq!(error.io_kind(), Some(ErrorKind::InvalidData));
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let options = AcceptedOptions::from(ours).tls(server.clone());
+    let accepting = event_loop.connect_accepted_socket(Hooks::new, options);
+    event_loop.run_ready_now();
+    accepting.cancel();
+    run_until(&event_loop, || event_loop.open_connections() == 0);
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let options = AcceptedOptions::from(ours).tls(server.handshake_timeout(Duration::ZERO));
+    let accepting = event_loop.connect_accepted_socket(Hooks::new, options);
+    assert_eq!(failure(&event_loop, &accepting).io_kind(), Some(ErrorKind::InvalidInput));
+    assert_eq!(event_loop.open_connections(), 0);
 }

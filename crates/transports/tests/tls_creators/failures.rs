@@ -83,6 +83,12 @@ fn x54_application_protocols_that_do_not_match_fail_at_both_ends() {
     let (transport, _) = connect(&event_loop, &server, &offering(false), Hooks::new());
     assert_eq!(transport.extra_info().tls.unwrap().alpn, None);
     transport.abort();
+    let of_library = TlsClientConfig::from_rustls(offering(false).as_rustls().clone());
+    let strict = ConnectOptions::from(address(&server)).tls(of_library.clone());
+    let error = refusal(&event_loop, strict);
+    assert!(error.to_string().contains("no application protocol"), "{error}");
+    let lenient = of_library.alpn_required(false);
+    connect(&event_loop, &server, &lenient, Hooks::new()).0.abort();
     end(&event_loop, &server, &logs);
 }
 

@@ -3,9 +3,11 @@
 use crate::support::*;
 use eventloop::TestLoop;
 use futures::Exception;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use tulipa_transports::testing::ProtocolCall;
-use tulipa_transports::{ConnectOptions, NetworkLoop, ServerOptions};
+use tulipa_transports::{Address, ConnectOptions, Factory, NetworkLoop, ServerOptions};
 
 #[test]
 fn n24_a_connection_in_its_handshake_is_there_when_the_server_closes() {
@@ -201,4 +203,60 @@ fn l30_a_loop_that_closes_drops_handshakes_and_connections() {
     assert!(transport.extra_info().tls.is_some(), "it stays known");
     assert!(!log.is_lost(), "nothing is called any more");
     drop(silent);
+}
+
+#[test]
+fn n24_a_closed_server_takes_nothing_more_though_a_handshake_is_under_way() {
+    let event_loop = TestLoop::new();
+    let (_, config) = configs();
+    let (server, logs) = serve(&event_loop, &config, Hooks::echo);
+    let intake = server.intake();
+    let silent = plain(&server);
+    run_until(&event_loop, || server.connection_count() == 1);
+    server.close();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    intake.give(theirs).unwrap();
+    run_until(&event_loop, || intake.coming() == 0);
+    assert_eq!(server.connection_count(), 1, "it is closed, and its factory kept for one only");
+    ours.set_nonblocking(true).unwrap();
+    assert_eq!((&ours).read(&mut [0; 1]).unwrap(), 0, "it was closed at once");
+    drop(silent);
+    end(&event_loop, &server, &logs);
+}
+
+#[test]
+fn l30_w1_a_loop_that_closes_calls_no_factory_that_waits_for_a_handshake() {
+    struct Telling(Slot<Vec<&'static str>>);
+    impl Factory for Telling {
+        type Protocol = Option<Hooks>;
+        fn build_protocol(&mut self, _: &Address) -> Option<Hooks> {
+            None
+        }
+        fn stop_factory(&mut self) {
+            self.0.update(|told| told.push("stop"));
+        }
+    }
+    impl Drop for Telling {
+        fn drop(&mut self) {
+            self.0.update(|told| told.push("drop"));
+        }
+    }
+    let (_, config) = configs();
+    for closed_before in [false, true] {
+        let event_loop = TestLoop::new();
+        let told: Slot<Vec<&str>> = Slot::new();
+        let options = ServerOptions::from(("127.0.0.1", 0)).tls(config.clone());
+        let server = event_loop.create_server(Telling(told.clone()), options).result().unwrap();
+        let silent = plain(&server);
+        run_until(&event_loop, || server.connection_count() == 1);
+        if closed_before {
+            server.close();
+        }
+        assert!(told.get().is_empty());
+        let mut event_loop = event_loop;
+        event_loop.allow_leftovers();
+        drop(event_loop);
+        assert_eq!(told.get(), ["drop"], "closed before: {closed_before}");
+        drop(silent);
+    }
 }
