@@ -24,7 +24,14 @@ pub use string_receiver::{StringHandler, StringReceiver};
 pub use terminators::{Terminator, TerminatorHandler, TerminatorReceiver};
 pub use timeout::{IdleTimeout, TimeoutProtocol};
 
+use crate::Transport;
 use memchr::memmem;
+
+/// Gives back what is not to be delivered now: what is held, and the input that follows it.
+fn give_back(transport: &dyn Transport, mut held: Vec<u8>, input: &[u8]) {
+    held.extend_from_slice(input);
+    transport.push_back(held);
+}
 
 /// Where `needle` is. Most are short, and for those a search need not be prepared.
 pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

@@ -70,12 +70,14 @@ pub trait ReadTransport: BaseTransport {
     /// on; also to a protocol that was set meanwhile.
     ///
     /// So a protocol can stop in the middle of what it was given: after it has paused reading, or when
-    /// another one is to take over. One that goes on reading is given them in the next turn. What one
+    /// another one is to take over. One that goes on reading is given them in the next turn; so this is no
+    /// way to wait for more, since nothing new is read before they are consumed. A protocol that gives back
+    /// all that it is given a thousand times in a row, and does not pause, loses its connection. What one
     /// method gives back is in the order of its calls, and before what waits already. They may be cut
     /// anew. On a transport that is closing they are dropped, and so they are after the end of file was
     /// told.
     ///
-    /// They are not limited, since no more can come back than was delivered.
+    /// They are not limited: no more is held than was delivered, unless a protocol adds to it.
     ///
     /// # Examples
     /// ```

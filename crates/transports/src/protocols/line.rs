@@ -12,6 +12,7 @@ mod tests;
 pub use errors::LineTooLong;
 pub use handler::{LineHandler, LineMode, LongLine, RawData};
 
+use super::give_back;
 use crate::{Bytes, Eof, Protocol, Transport};
 use futures::Exception;
 use splitter::{Part, Splitter};
@@ -146,8 +147,14 @@ impl<H: LineHandler> LineReceiver<H> {
                 self.handler.line_piece_received(transport, piece, is_last);
             }
             Part::TooLong => match self.handler.line_too_long(transport) {
-                LongLine::Close => transport.close(),
-                LongLine::Fail => transport.abort_with(LineTooLong::new(Bytes(limit)).into()),
+                LongLine::Close => {
+                    self.splitter.skip(); // somebody may put the close off
+                    transport.close();
+                }
+                LongLine::Fail => {
+                    self.splitter.skip();
+                    transport.abort_with(LineTooLong::new(Bytes(limit)).into());
+                }
                 LongLine::Pieces => self.splitter.deliver_pieces(),
                 LongLine::Skip => self.splitter.skip(),
             },
@@ -165,9 +172,8 @@ impl<H: LineHandler> Protocol for LineReceiver<H> {
         let mut input = data;
         while self.deliver(transport, &mut input) {
             if !transport.can_deliver() {
-                if !input.is_empty() {
-                    transport.push_back(input.to_vec());
-                }
+                // Whoever takes over gets a line from its beginning.
+                give_back(transport, self.splitter.take_undelivered(), input);
                 break;
             }
         }

@@ -54,7 +54,8 @@ pub trait StringHandler: 'static {
     fn string_received(&mut self, transport: &dyn Transport, string: &[u8]);
 
     /// What the peer sends is no string, or is longer than allowed: nothing more is looked at, and what
-    /// comes is dropped. By default the connection is closed, which still sends what was written.
+    /// comes is dropped; but another protocol that is set now gets it all, with the beginning of the string
+    /// that is none. By default the connection is closed, which still sends what was written.
     ///
     /// At the end of file within a string it is called as well, before `eof_received`.
     #[doc(alias = "lengthLimitExceeded")]
@@ -175,7 +176,9 @@ impl<F: StringFraming, H: StringHandler> StringReceiver<F, H> {
         self.parts = None;
         let mut message = std::mem::take(&mut self.begun);
         let given = self.give(transport, parts, &message);
-        if message.capacity() <= KEPT {
+        if given.is_err() {
+            self.begun = message; // it may be for somebody else
+        } else if message.capacity() <= KEPT {
             message.clear();
             self.begun = message;
         }
@@ -196,10 +199,14 @@ impl<F: StringFraming, H: StringHandler> StringReceiver<F, H> {
         Ok(())
     }
 
-    fn break_off(&mut self, transport: &dyn Transport, error: FramingError) {
+    /// `message` is no string, and what follows it is looked at by another protocol, if at all.
+    fn break_off(&mut self, transport: &dyn Transport, error: FramingError, message: Vec<u8>) {
         self.broken = true;
         self.begun = Vec::new();
         self.handler.broken_peer(transport, error);
+        if !transport.can_deliver() {
+            transport.push_back(message);
+        }
     }
 }
 
@@ -223,9 +230,14 @@ impl<F: StringFraming, H: StringHandler> Protocol for StringReceiver<F, H> {
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
         let mut rest = data;
         while !rest.is_empty() && !self.broken {
+            let held = self.begun.len();
             match self.take_one(transport, rest) {
                 Ok(behind) => rest = behind,
-                Err(error) => return self.break_off(transport, error),
+                Err(error) => {
+                    self.begun.truncate(held);
+                    let message = [&self.begun, rest].concat();
+                    return self.break_off(transport, error, message);
+                }
             }
             if !rest.is_empty() && !transport.can_deliver() {
                 return transport.push_back(rest.to_vec());
@@ -236,7 +248,7 @@ impl<F: StringFraming, H: StringHandler> Protocol for StringReceiver<F, H> {
     fn eof_received(&mut self, transport: &dyn Transport) -> Eof {
         if !self.begun.is_empty() {
             let received = self.begun.len();
-            self.break_off(transport, FramingError::Truncated { received });
+            self.break_off(transport, FramingError::Truncated { received }, Vec::new());
         }
         self.handler.eof_received(transport)
     }

@@ -10,9 +10,13 @@ mod tests;
 
 pub use handler::{Terminator, TerminatorHandler};
 
+use super::give_back;
 use crate::{Bytes, Eof, Protocol, Transport};
 use cutter::{Cutter, Part};
 use futures::Exception;
+
+/// So often in a row a handler may await nothing. One that did so for ever would hang the loop.
+const MOST_IN_VAIN: u32 = 10_000;
 
 /// A protocol whose messages end in different ways, as asynchat's do: its handler collects data, and says
 /// after each terminator what ends the next data: for a head an empty line, then for the body its length.
@@ -147,13 +151,14 @@ impl<H: TerminatorHandler> Protocol for TerminatorReceiver<H> {
 
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
         let mut input = data;
+        let mut in_vain = 0;
         while self.deliver(transport, &mut input) {
             let awaits_nothing = self.terminator == Terminator::Count(0);
+            in_vain = if awaits_nothing { in_vain + 1 } else { 0 };
+            assert!(in_vain <= MOST_IN_VAIN, "found_terminator() answers Count(0) for ever");
             let goes_on = awaits_nothing && !transport.is_closing();
             if !goes_on && !transport.can_deliver() {
-                if !input.is_empty() {
-                    transport.push_back(input.to_vec());
-                }
+                give_back(transport, self.cutter.take_held(), input);
                 break;
             }
         }

@@ -172,3 +172,15 @@ fn x41_x42_a_machine_that_only_writes_watches_its_reader_until_it_closes() {
     machine.write_eof();
     assert_eq!(machine.next_call(), Some(Call::ConnectionLost(End::Orderly)));
 }
+
+#[test]
+fn x3_what_was_given_back_before_a_close_is_dropped_whatever_is_given_back_after_it() {
+    let mut machine = StreamMachine::new(None);
+    machine.next_call();
+    assert!(machine.take_back());
+    machine.push(b"reply", Box::default);
+    machine.close();
+    assert!(!machine.take_back(), "nothing is delivered any more");
+    assert!(machine.unread_is_lost(), "what was kept may be dropped, though the output drains");
+    assert!(!machine.unread_is_lost(), "and that is said once");
+}

@@ -19,7 +19,9 @@ impl StreamMachine {
             Phase::Draining { .. } | Phase::Parting { .. } => false,
             Phase::Ending(_) | Phase::Lost => false,
         };
-        self.set(Fact::Unread, kept);
+        if kept {
+            self.set(Fact::Unread, true); // else something may wait to be dropped
+        }
         kept
     }
 

@@ -91,6 +91,7 @@ impl<B: Backend> StreamTransport<B> {
             self.settle(Turn::Other);
             if again {
                 self.drop_consumed();
+                self.review_unread();
             }
             if again || self.machine.borrow().has_unread() {
                 more = true; // what was given back has turns of its own
@@ -176,7 +177,11 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     fn refuse_empty_buffer(self: &Rc<Self>) {
-        let error = InvalidStateError::new("get_buffer() returned an empty buffer");
+        self.fail_protocol(InvalidStateError::new("get_buffer() returned an empty buffer"));
+    }
+
+    /// What the protocol does makes no sense: its connection ends.
+    pub(super) fn fail_protocol(self: &Rc<Self>, error: InvalidStateError) {
         let exception = Exception::from(error);
         let mut name = "";
         self.run("type_name", |protocol, _| name = protocol.type_name());

@@ -5,8 +5,9 @@
 //! half its size, one that is consumed by one of twice. So a protocol that stops in the middle of what it
 //! is given, again and again, costs no more than what it consumes.
 
-use super::{RUNNING, StreamTransport};
+use super::{RUNNING, StreamTransport, Turn};
 use crate::backend::Backend;
+use futures::InvalidStateError;
 use std::rc::Rc;
 
 /// Bytes that were given back, in order.
@@ -20,14 +21,29 @@ pub(super) struct Unread {
     piece: usize,
     /// Whether something of it came back.
     came_back: bool,
+    /// So much waited before that was delivered.
+    waited: usize,
+    /// So often in a row it did not become less, and the protocol did not pause.
+    in_vain: u32,
 }
 
 const LARGEST_PIECE: usize = 64 * 1024;
 const SMALLEST_PIECE: usize = 256;
+/// So often a protocol may be given what it gives back, and give it back once more. For ever would be a
+/// loop that never sleeps, and a peer whose bytes are never read.
+const MOST_IN_VAIN: u32 = 1000;
 
 impl Default for Unread {
     fn default() -> Self {
-        Self { bytes: Vec::new(), start: 0, behind: 0, piece: LARGEST_PIECE, came_back: true }
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            behind: 0,
+            piece: LARGEST_PIECE,
+            came_back: true,
+            waited: 0,
+            in_vain: 0,
+        }
     }
 }
 
@@ -61,7 +77,8 @@ impl Unread {
             true => (self.piece / 2).max(SMALLEST_PIECE),
             false => (self.piece * 2).min(LARGEST_PIECE),
         };
-        let count = self.len().min(buffer.len()).min(self.piece);
+        self.waited = self.len();
+        let count = self.waited.min(buffer.len()).min(self.piece);
         buffer[..count].copy_from_slice(&self.bytes[self.start..][..count]);
         self.start += count;
         count
@@ -94,9 +111,15 @@ impl<B: Backend> StreamTransport<B> {
     pub(super) fn can_deliver(&self) -> bool {
         let may_read = {
             let machine = self.machine.borrow();
-            machine.may_read() && !machine.has_unread()
+            machine.may_read() && (self.is(RUNNING) || !machine.has_unread())
         };
-        may_read && !self.has_successor()
+        may_read && !self.has_successor() && !self.has_given_back()
+    }
+
+    /// Whether the method that is running has given something back. What waits besides comes after
+    /// all that it was given.
+    fn has_given_back(&self) -> bool {
+        self.if_rare(|rare| rare.unread.as_ref().map(|unread| unread.behind > 0)) == Some(true)
     }
 
     /// Whether another protocol takes over when the method that is running returns.
@@ -134,6 +157,28 @@ impl<B: Backend> StreamTransport<B> {
     pub(super) fn drop_consumed(&self) {
         let dropped = self.if_rare(|rare| rare.unread.take_if(|unread| unread.len() == 0));
         drop(dropped);
+    }
+
+    /// A piece was delivered, and the calls that this caused were made: ends what would go on for ever.
+    pub(super) fn review_unread(self: &Rc<Self>) {
+        let wanted = self.machine.borrow().may_deliver_unread();
+        let in_vain = self.if_rare(|rare| {
+            let unread = rare.unread.as_mut()?;
+            let less = unread.len() < unread.waited;
+            unread.in_vain = if wanted && !less { unread.in_vain + 1 } else { 0 };
+            Some(unread.in_vain)
+        });
+        if in_vain.unwrap_or(0) < MOST_IN_VAIN {
+            return;
+        }
+        if self.machine.borrow().is_salvaging() {
+            self.with_machine(|machine| machine.salvaged());
+        } else {
+            self.fail_protocol(InvalidStateError::new(
+                "the protocol gives back all that it is given, and does not pause reading",
+            ));
+        }
+        self.settle(Turn::Other);
     }
 
     /// Nothing will be delivered any more.

@@ -7,6 +7,7 @@ mod support;
 mod chunking;
 mod file_sender;
 mod harness;
+mod leaving;
 mod lines;
 mod lines_cut;
 mod lines_reentrancy;

@@ -256,3 +256,47 @@ fn p20_a_protocol_is_told_whether_it_may_go_on_with_the_rest() {
         }
     });
 }
+
+#[test]
+fn d16_p14_who_gives_everything_back_for_ever_loses_its_connection() {
+    each(|kind| {
+        let event_loop = TestLoop::new();
+        let errors = collect_errors(&event_loop);
+        let times = Slot::<usize>::new();
+        let gives_back = Hooks::new().data(move |transport, data| {
+            times.update(|times| *times += 1);
+            assert!(times.get() < 10_000, "it goes on");
+            transport.push_back(data.to_vec());
+        });
+        let (pair, left, right) = kind.recorded(&event_loop, Hooks::new(), gives_back);
+        pair.left.write(b"tulip");
+        run_until(&event_loop, || right.is_lost());
+        let reason = right.lost_reason().flatten().expect("a reason");
+        assert!(reason.contains("does not pause reading"), "{reason}");
+        assert_eq!(errors.take().len(), 1);
+        pair.end(&event_loop, [&left, &right]);
+    });
+}
+
+#[test]
+fn p20_who_pauses_may_give_everything_back_as_often_as_it_likes() {
+    each(|kind| {
+        let event_loop = TestLoop::new();
+        let times = Slot::<usize>::new();
+        let count = times.clone();
+        let waits = Hooks::new().data(move |transport, data| {
+            count.update(|times| *times += 1);
+            transport.pause_reading();
+            transport.push_back(data.to_vec());
+        });
+        let (pair, left, right) = kind.recorded(&event_loop, Hooks::new(), waits);
+        pair.left.write(b"tulip");
+        run_until(&event_loop, || times.get() > 0);
+        while times.get() < 3000 {
+            pair.right.resume_reading();
+            event_loop.run_ready_now();
+        }
+        assert!(!pair.right.is_closing());
+        pair.end(&event_loop, [&left, &right]);
+    });
+}

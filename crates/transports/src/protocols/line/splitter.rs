@@ -64,10 +64,15 @@ impl Splitter {
         self.line = State::Skipped;
     }
 
+    /// What is held, which comes again; what becomes of the line stays as it is.
+    pub(super) fn take_undelivered(&mut self) -> Vec<u8> {
+        self.drop_handed_out();
+        std::mem::take(&mut self.held)
+    }
+
     /// What is held of a line, which is forgotten.
     pub(super) fn take_held(&mut self) -> Vec<u8> {
-        self.drop_handed_out();
-        let held = std::mem::take(&mut self.held);
+        let held = self.take_undelivered();
         match std::mem::replace(&mut self.line, State::Whole) {
             State::Whole | State::Pieces => held,
             State::Skipped => Vec::new(),

@@ -77,7 +77,8 @@ pub trait TerminatorHandler: 'static {
 pub enum Terminator {
     /// These bytes, which are not empty.
     After(Cow<'static, [u8]>),
-    /// So many bytes of data. After zero nothing is awaited: `found_terminator` is called at once.
+    /// So many bytes of data. After zero nothing is awaited: `found_terminator` is called at once. It is a
+    /// panic to answer that more than ten thousand times in a row.
     Count(u64),
     /// Nothing: data are collected as they come, until the connection ends.
     Never,

@@ -289,3 +289,79 @@ fn w16_a_protocol_that_aborts_may_lose_replies() {
     assert!(text.contains(r#"its replies are b"" in one piece, b"tulip\n" here"#), "{text}");
     Chunking::new(aborting).input(FLOWERS).replies_may_be_lost().check();
 }
+
+#[test]
+fn w16_a_byte_that_is_lost_only_at_a_pause_is_found() {
+    // It pauses after each line, and forgets the first byte of the next one if that has come.
+    let losing = |notes: Notes| {
+        gathering(move |transport, seen| {
+            while let Some(line) = take_line(seen) {
+                notes.note(line.escape_ascii());
+                let handle = transport.handle();
+                transport.pause_reading();
+                drop(futures::current().call_soon(move || handle.resume_reading()));
+                if seen.len() == 1 {
+                    seen.clear();
+                }
+            }
+        })
+    };
+    let text = failure_of(Chunking::new(losing).input(FLOWERS));
+    assert!(text.contains("depends on how its input is cut"), "{text}");
+}
+
+#[test]
+fn w16_one_that_goes_on_after_its_own_close_is_found() {
+    // What lies behind the last line in the same piece is taken nonetheless.
+    let deaf = |notes: Notes| {
+        gathering(move |transport, seen| {
+            while let Some(line) = take_line(seen) {
+                notes.note(line.escape_ascii());
+                if line == b"rose\n" {
+                    transport.close();
+                }
+            }
+        })
+    };
+    let text = failure_of(Chunking::new(deaf).input(FLOWERS));
+    assert!(text.contains("in one piece, missing here"), "{text}");
+}
+
+#[test]
+fn w16_one_that_takes_a_silence_for_an_end_is_found() {
+    let impatient = |notes: Notes| {
+        let mut last = None;
+        gathering(move |transport, seen| {
+            let now = futures::current().time();
+            let silence = last.replace(now).map(|last| now.saturating_duration_since(last));
+            if silence > Some(Duration::from_millis(20)) {
+                seen.clear();
+            }
+            while let Some(line) = take_line(seen) {
+                notes.note(line.escape_ascii());
+                transport.write(&line);
+            }
+        })
+    };
+    let text = failure_of(Chunking::new(impatient).input(FLOWERS));
+    assert!(text.contains("later)"), "{text}");
+}
+
+#[test]
+fn w16_what_one_connection_leaves_to_the_next_is_found() {
+    // What was not finished when the connection was lost greets the next client.
+    let left = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let leaking = move |notes: Notes| {
+        let left = left.clone();
+        gathering(move |transport, seen| {
+            seen.splice(0..0, left.borrow_mut().drain(..));
+            while let Some(line) = take_line(seen) {
+                notes.note(line.escape_ascii());
+                transport.write(&line);
+            }
+            left.borrow_mut().append(seen);
+        })
+    };
+    let text = failure_of(Chunking::new(leaking).input(FLOWERS));
+    assert!(text.contains("depends on how its input is cut"), "{text}");
+}
