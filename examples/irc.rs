@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::protocols::LineReceiver;
-use tulipa::{Backoff, PipeOptions, ReconnectOptions, ServerOptions, current, select, timeout};
-use tulipa_examples::irc::{Client, IrcServer, Keyboard, Limits, Pace, ServerSettings};
+use tulipa::{
+    Backoff, PipeOptions, ReconnectOptions, ServerOptions, TokenBucket, current, select, timeout,
+};
+use tulipa_examples::irc::{Client, IrcServer, Keyboard, Limits, ServerSettings};
 use tulipa_examples::program::{Ending, run_program};
 use tulipa_examples::serving::{announce, start_logging};
 
@@ -38,7 +40,7 @@ struct Arguments {
     /// Server: how many users there may be.
     #[arg(long, default_value_t = 1000)]
     users: usize,
-    /// Server: how many of them from one address.
+    /// Server: how many of them from one address, or one network of IPv6.
     #[arg(long, default_value_t = 50)]
     users_per_address: usize,
     /// Server: how many lines of a channel are told to those who come.
@@ -82,12 +84,13 @@ fn main() -> ExitCode {
 const GOODBYE: Duration = Duration::from_secs(5);
 
 async fn serve(arguments: Arguments) -> Result<ExitCode, Exception> {
+    let pace = TokenBucket::new(1, Duration::from_secs_f64(1.0 / arguments.pace))?;
     let settings = ServerSettings {
         limits: Limits { history: arguments.history, ..Limits::default() },
         places: arguments.users,
         places_per_peer: arguments.users_per_address,
         silence: Duration::from_secs_f64(arguments.silence),
-        pace: Pace::new(Duration::from_secs_f64(1.0 / arguments.pace), 20),
+        pace: pace.burst(20),
         ..ServerSettings::default()
     };
     let factory = IrcServer::new(&*current(), settings);

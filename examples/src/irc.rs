@@ -9,7 +9,6 @@ mod input;
 mod message;
 mod names;
 mod network;
-mod pace;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -18,5 +17,4 @@ pub use client::{Client, ClientSession};
 pub use input::Keyboard;
 pub use message::Message;
 pub use network::{Limits, Network, Output, UserId};
-pub use pace::Pace;
 pub use server::{IrcServer, ServerSettings, Session};

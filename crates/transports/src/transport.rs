@@ -34,7 +34,8 @@ pub trait BaseTransport {
 
     /// Why the connection was lost: what [`Protocol::connection_lost`](crate::Protocol::connection_lost)
     /// was given. `None` while it is there, and after an orderly end. A handle that was taken before the
-    /// end knows it afterwards; some transports that are not ours never do.
+    /// end knows it afterwards, also one whose connection was encrypted meanwhile; some transports that
+    /// are not ours never do.
     fn lost_reason(&self) -> Option<Exception> {
         None
     }

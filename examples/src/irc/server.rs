@@ -2,7 +2,7 @@
 //! [`Network`].
 
 use super::message::text;
-use super::{Limits, Network, Output, Pace, UserId};
+use super::{Limits, Network, Output, UserId};
 use indexmap::IndexMap;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,8 +10,10 @@ use std::rc::Rc;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::protocols::{LineHandler, LineMode, LineReceiver, LongLine};
+use tulipa::wrappers::{ConnectionLimits, LimitedConnection};
 use tulipa::{
-    Address, Bytes, Factory, FirstCall, Instant, LoopingCall, OnFailure, TimerHandle, Transport,
+    Address, Bytes, Factory, FirstCall, Instant, LoopingCall, OnFailure, Protocol, TimerHandle,
+    TokenBucket, Transport,
 };
 
 /// How a server is run.
@@ -23,25 +25,26 @@ pub struct ServerSettings {
     pub limits: Limits,
     /// How many users there may be.
     pub places: usize,
-    /// How many of them from one address.
+    /// How many of them from one address, or one network of IPv6.
     pub places_per_peer: usize,
     /// After how much silence a user is asked whether it is there; after twice as much it is not.
     pub silence: Duration,
-    /// How fast users may talk.
-    pub pace: Pace,
+    /// How fast users may talk: a token for each line.
+    pub pace: TokenBucket,
     /// How much a user may be behind in reading before it is disconnected.
     pub send_queue: Bytes,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
+        let pace = TokenBucket::new(2, Duration::from_secs(1)).expect("two a second is a rate");
         Self {
             name: "irc.tulipa.example".to_owned(),
             limits: Limits::default(),
             places: 1000,
             places_per_peer: 50,
             silence: Duration::from_secs(60),
-            pace: Pace::new(Duration::from_millis(500), 20),
+            pace: pace.burst(20),
             send_queue: Bytes::kib(256),
         }
     }
@@ -51,7 +54,12 @@ impl Default for ServerSettings {
 pub struct IrcServer {
     hall: Rc<Hall>,
     patrol: LoopingCall,
+    places: ConnectionLimits,
+    connection: Box<dyn FnMut() -> LimitedConnection>,
 }
+
+/// So many at a time are told that there is no place.
+const OVERFLOW: usize = 50;
 
 impl IrcServer {
     /// Nobody is there yet.
@@ -62,23 +70,30 @@ impl IrcServer {
             settings,
             network: RefCell::new(network),
             links: RefCell::default(),
-            guests: RefCell::default(),
         });
         let patrolled = hall.clone();
         let patrol = LoopingCall::new(event_loop, OnFailure::GoOn, move |_| patrolled.patrol());
-        Self { hall, patrol }
+        let places = ConnectionLimits::new()
+            .total(hall.settings.places)
+            .per_peer(hall.settings.places_per_peer)
+            .overflow(OVERFLOW, || Full);
+        let entered = hall.clone();
+        // Clients end their lines with CR LF, people with LF.
+        let connection =
+            places.wrap(move || LineReceiver::new(Session::new(&entered)).delimiter(b"\n"));
+        Self { hall, patrol, places, connection: Box::new(connection) }
     }
 
     /// Whether nobody is there, not even on the way out.
     pub fn is_empty(&self) -> bool {
-        self.hall.guests.borrow().is_empty()
+        self.places.open() == 0
             && self.hall.links.borrow().is_empty()
             && self.hall.network.borrow().user_count() == 0
     }
 }
 
 impl Factory for IrcServer {
-    type Protocol = Option<LineReceiver<Session>>;
+    type Protocol = LimitedConnection;
 
     fn start_factory(&mut self) {
         let interval = self.hall.settings.silence / 4;
@@ -86,35 +101,13 @@ impl Factory for IrcServer {
         let _ = self.patrol.start(interval, FirstCall::AfterInterval);
     }
 
-    fn build_protocol(&mut self, peer: &Address) -> Option<LineReceiver<Session>> {
-        let host = host(peer);
-        let Some(place) = Place::take(&self.hall, &host) else {
-            log::info!("no place for one more from {host}");
-            return None;
-        };
-        let session = Session {
-            id: self.hall.network.borrow_mut().connect(host),
-            pace: self.hall.settings.pace.clone(),
-            quiet: None,
-            hall: self.hall.clone(),
-            _place: place,
-        };
-        // Clients end their lines with CR LF, people with LF.
-        Some(LineReceiver::new(session).delimiter(b"\n"))
+    fn build_protocol(&mut self, _peer: &Address) -> LimitedConnection {
+        (self.connection)()
     }
 
     fn stop_factory(&mut self) {
         // As above.
         let _ = self.patrol.stop();
-    }
-}
-
-/// What stands behind the `@`: an address that does not begin with a colon.
-fn host(peer: &Address) -> String {
-    match peer.as_ip().map(|peer| peer.ip().to_string()) {
-        Some(ip) if ip.starts_with(':') => format!("0{ip}"),
-        Some(ip) => ip,
-        None => "localhost".to_owned(),
     }
 }
 
@@ -125,8 +118,6 @@ struct Hall {
     network: RefCell<Network>,
     /// Whom to write to.
     links: RefCell<IndexMap<UserId, Link>>,
-    /// How many there are from each host.
-    guests: RefCell<IndexMap<String, usize>>,
 }
 
 struct Link {
@@ -196,74 +187,68 @@ impl Hall {
     }
 }
 
-/// A place for one guest, given back when this is dropped.
-struct Place {
-    hall: Rc<Hall>,
-    host: String,
-}
+/// Whoever there is no place for.
+struct Full;
 
-impl Place {
-    fn take(hall: &Rc<Hall>, host: &str) -> Option<Self> {
-        let mut guests = hall.guests.borrow_mut();
-        let all: usize = guests.values().sum();
-        let near = guests.get(host).copied().unwrap_or(0);
-        if all >= hall.settings.places || near >= hall.settings.places_per_peer {
-            return None;
-        }
-        guests.insert(host.to_owned(), near + 1);
-        Some(Self { hall: hall.clone(), host: host.to_owned() })
+impl Protocol for Full {
+    fn connection_made(&mut self, transport: &dyn Transport) {
+        transport.write(b"ERROR :Closing link: there is no place for one more\r\n");
+        transport.close();
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut guests = self.hall.guests.borrow_mut();
-        if let Some(near) = guests.get_mut(&self.host) {
-            *near -= 1;
-            if *near == 0 {
-                guests.swap_remove(&self.host);
-            }
-        }
-    }
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
 }
 
 /// A user's connection.
 pub struct Session {
     hall: Rc<Hall>,
     id: UserId,
-    pace: Pace,
+    pace: TokenBucket,
     /// Until when it is not listened to.
     quiet: Option<TimerHandle>,
-    _place: Place,
 }
 
 impl Session {
-    /// Whoever talks too fast is not listened to for a while: what it says waits with itself.
-    fn keep_the_pace(&mut self, transport: &dyn Transport, now: Instant) {
-        let Some(quiet) = self.pace.line(now) else { return };
-        transport.pause_reading();
-        let transport = transport.handle();
-        self.quiet =
-            Some(self.hall.event_loop.call_later(quiet, move || transport.resume_reading()));
+    /// Nobody yet.
+    fn new(hall: &Rc<Hall>) -> Self {
+        Self { hall: hall.clone(), id: 0, pace: hall.settings.pace.clone(), quiet: None }
+    }
+
+    /// It has said something, so it is there. Whoever talks too fast is not listened to for a while: what
+    /// it says waits with itself.
+    fn is_heard(&mut self, transport: &dyn Transport) {
+        let now = self.hall.event_loop.time();
+        if let Some(link) = self.hall.links.borrow_mut().get_mut(&self.id) {
+            (link.heard, link.is_asked) = (now, false);
+        }
+        // It is listened to only while there is a token for one more line.
+        let _ = self.pace.take(1, now);
+        match self.pace.take(1, now) {
+            Ok(()) => self.pace.give_back(1),
+            Err(next) => {
+                transport.pause_reading();
+                let transport = transport.handle();
+                let listen = move || transport.resume_reading();
+                self.quiet = Some(self.hall.event_loop.call_at(next, listen));
+            }
+        }
     }
 }
 
 impl LineHandler for Session {
     fn connection_made(&mut self, transport: &dyn Transport) {
         let now = self.hall.event_loop.time();
+        let host = host(transport.extra_info().peername.as_ref());
+        self.id = self.hall.network.borrow_mut().connect(host);
         let transport = transport.handle();
         let link = Link { transport, since: now, heard: now, is_asked: false };
         self.hall.links.borrow_mut().insert(self.id, link);
     }
 
     fn line_received(&mut self, transport: &dyn Transport, line: &[u8]) -> LineMode {
-        let now = self.hall.event_loop.time();
-        if let Some(link) = self.hall.links.borrow_mut().get_mut(&self.id) {
-            (link.heard, link.is_asked) = (now, false);
-        }
         let output = self.hall.network.borrow_mut().receive(self.id, &text(line));
         self.hall.carry_out(output);
-        self.keep_the_pace(transport, now);
+        self.is_heard(transport);
         LineMode::Lines
     }
 
@@ -271,9 +256,10 @@ impl LineHandler for Session {
         Bytes(511) // with the CR
     }
 
-    fn line_too_long(&mut self, _: &dyn Transport) -> LongLine {
+    fn line_too_long(&mut self, transport: &dyn Transport) -> LongLine {
         let output = self.hall.network.borrow_mut().receive_too_much(self.id);
         self.hall.carry_out(output);
+        self.is_heard(transport);
         LongLine::Skip
     }
 
@@ -294,9 +280,11 @@ impl LineHandler for Session {
     }
 }
 
-impl Drop for Session {
-    /// One that was never connected, because the loop had no place for it, is nobody.
-    fn drop(&mut self) {
-        self.hall.leave(self.id, "Connection closed");
+/// What stands behind the `@`: an address that does not begin with a colon.
+fn host(peer: Option<&Address>) -> String {
+    match peer.and_then(Address::as_ip).map(|peer| peer.ip().to_string()) {
+        Some(ip) if ip.starts_with(':') => format!("0{ip}"),
+        Some(ip) => ip,
+        None => "localhost".to_owned(),
     }
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 use std::cell::RefCell;
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa::prelude::*;
@@ -9,15 +11,16 @@ use tulipa::protocols::LineReceiver;
 use tulipa::testing::{MemoryLoop, MemoryOptions, MemoryPair};
 use tulipa::{
     Address, Backoff, Bytes, Eof, Factory, Jitter, Protocol, ReconnectOptions, ReconnectingClient,
-    TestLoop, Transport,
+    TestLoop, TokenBucket, Transport,
 };
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn from(ip: &str) -> Address {
-    Address::Ip((ip.parse::<std::net::IpAddr>().unwrap(), 4000).into())
+/// `count` lines come at once, one more each second.
+fn pace(count: u32) -> TokenBucket {
+    TokenBucket::new(1, secs(1)).unwrap().burst(count)
 }
 
 /// A server whose clients are in memory.
@@ -36,19 +39,19 @@ impl Place {
 
     /// Somebody connects, and says who it is.
     fn visit(&self, nick: &str) -> Visitor {
-        let visitor = self.connect("1.2.3.4", MemoryOptions::default()).unwrap();
+        let visitor = self.connect();
         self.say(&visitor, &format!("NICK {nick}\r\nUSER {nick} 0 * :x\r\nJOIN #t\r\n"));
         visitor.heard();
         visitor
     }
 
-    fn connect(&self, ip: &str, options: MemoryOptions) -> Option<Visitor> {
-        let session = self.server.borrow_mut().build_protocol(&from(ip))?;
+    fn connect(&self) -> Visitor {
+        let session = self.server.borrow_mut().build_protocol(&Address::Unnamed);
         let heard = Rc::new(RefCell::new(Vec::new()));
         let ear = Ear(heard.clone());
-        let pair = self.event_loop.memory_pair(session, ear, options);
+        let pair = self.event_loop.memory_pair(session, ear, MemoryOptions::default());
         self.event_loop.run_ready_now();
-        Some(Visitor { pair, heard })
+        Visitor { pair, heard }
     }
 
     fn say(&self, visitor: &Visitor, text: &str) {
@@ -101,17 +104,17 @@ fn who_is_silent_is_asked_and_then_missed() {
     assert_eq!(bob.heard(), "PING :irc.tulipa.example\r\n");
     place.say(&ann, "PONG :irc.tulipa.example\r\n");
     place.event_loop.advance(secs(60));
-    assert_eq!(bob.heard(), "ERROR :Closing link: 1.2.3.4 (Ping timeout: 120 seconds)\r\n");
+    assert_eq!(bob.heard(), "ERROR :Closing link: localhost (Ping timeout: 120 seconds)\r\n");
     assert!(bob.pair.right.is_closing());
     let heard = ann.heard();
-    assert!(heard.contains(":bob!bob@1.2.3.4 QUIT :Ping timeout: 120 seconds\r\n"), "{heard}");
+    assert!(heard.contains(":bob!bob@localhost QUIT :Ping timeout: 120 seconds\r\n"), "{heard}");
     place.end([ann, bob]);
 }
 
 #[test]
 fn who_does_not_say_who_it_is_has_to_go() {
     let place = Place::new(ServerSettings::default());
-    let nobody = place.connect("1.2.3.4", MemoryOptions::default()).unwrap();
+    let nobody = place.connect();
     for _ in 0..6 {
         place.event_loop.advance(secs(10));
         place.say(&nobody, "PING x\r\n");
@@ -123,7 +126,7 @@ fn who_does_not_say_who_it_is_has_to_go() {
 
 #[test]
 fn who_talks_too_fast_is_listened_to_at_the_pace() {
-    let settings = ServerSettings { pace: Pace::new(secs(1), 5), ..ServerSettings::default() };
+    let settings = ServerSettings { pace: pace(5), ..ServerSettings::default() };
     let place = Place::new(settings);
     let (ann, bob) = (place.visit("ann"), place.visit("bob"));
     place.event_loop.advance(secs(10));
@@ -145,11 +148,8 @@ fn who_talks_too_fast_is_listened_to_at_the_pace() {
 
 #[test]
 fn who_does_not_read_is_disconnected_and_holds_up_nobody() {
-    let settings = ServerSettings {
-        send_queue: Bytes::kib(8),
-        pace: Pace::new(Duration::ZERO, 1),
-        ..ServerSettings::default()
-    };
+    let settings =
+        ServerSettings { send_queue: Bytes::kib(8), pace: pace(1000), ..ServerSettings::default() };
     let place = Place::new(settings);
     let (ann, deaf) = (place.visit("ann"), place.visit("deaf"));
     deaf.pair.right.pause_reading();
@@ -158,27 +158,46 @@ fn who_does_not_read_is_disconnected_and_holds_up_nobody() {
     for _ in 0..40 {
         place.say(&ann, &format!("PRIVMSG #t :{}\r\n", "x".repeat(400)));
     }
-    assert!(ann.heard().contains(":deaf!deaf@1.2.3.4 QUIT :Send queue exceeded\r\n"));
+    assert!(ann.heard().contains(":deaf!deaf@localhost QUIT :Send queue exceeded\r\n"));
     deaf.pair.right.resume_reading();
     place.event_loop.run_ready_now();
     place.end([ann, deaf]);
 }
 
 #[test]
-fn one_address_has_so_many_places_and_no_more() {
-    let settings = ServerSettings { places: 3, places_per_peer: 2, ..ServerSettings::default() };
+fn who_finds_no_place_is_told() {
+    let settings = ServerSettings { places: 2, ..ServerSettings::default() };
     let place = Place::new(settings);
-    let connect = |ip| place.connect(ip, MemoryOptions::default());
-    let (one, two) = (connect("1.2.3.4").unwrap(), connect("1.2.3.4").unwrap());
-    assert!(connect("1.2.3.4").is_none());
-    let three = connect("::1").unwrap();
-    assert!(connect("5.6.7.8").is_none());
-    one.pair.right.abort();
+    let (ann, bob) = (place.visit("ann"), place.visit("bob"));
+    let third = place.connect();
+    assert_eq!(third.heard(), "ERROR :Closing link: there is no place for one more\r\n");
+    assert!(third.pair.right.is_closing());
+    bob.pair.right.abort();
     place.event_loop.run_ready_now();
-    let four = connect("5.6.7.8").unwrap();
-    place.say(&three, "NICK a\nUSER a 0 * :a\n");
-    assert!(three.heard().contains("Welcome, a!a@0::1"));
-    place.end([two, three, four]);
+    let fourth = place.visit("eve");
+    place.end([ann, third, fourth]);
+}
+
+#[test]
+fn one_address_has_so_many_places_and_no_more() {
+    let settings = ServerSettings { places_per_peer: 1, ..ServerSettings::default() };
+    let event_loop = EventLoop::new().unwrap();
+    let server = IrcServer::new(&**event_loop, settings);
+    let server = event_loop.create_server(server, ("127.0.0.1", 0)).result().unwrap();
+    let port = server.addresses()[0].port().unwrap();
+    let hear = |stream: TcpStream| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        let heard =
+            event_loop.run_in_executor(None, move || std::io::read_to_string(stream).unwrap());
+        event_loop.run_until_complete(&heard).unwrap()
+    };
+    let mut first = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    first.write_all(b"NICK a\nUSER a 0 * :a\n").unwrap();
+    let second = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    assert!(hear(second).contains("no place"));
+    assert!(hear(first).contains("Welcome, a!a@127.0.0.1"));
+    server.close();
+    event_loop.run_until_complete(&server.wait_closed()).unwrap();
 }
 
 #[test]
@@ -191,6 +210,22 @@ fn a_line_that_is_too_long_is_passed_over() {
         ":irc.tulipa.example 417 ann :Input line was too long\r\n\
          :irc.tulipa.example PONG irc.tulipa.example :x\r\n"
     );
+    place.end([ann]);
+}
+
+#[test]
+fn lines_that_are_too_long_keep_to_the_pace_as_well() {
+    let settings = ServerSettings { pace: pace(5), ..ServerSettings::default() };
+    let place = Place::new(settings);
+    let ann = place.visit("ann");
+    place.event_loop.advance(secs(10));
+    ann.heard();
+    place.say(&ann, &format!("{}\n", "x".repeat(600)).repeat(30));
+    assert_eq!(ann.heard().matches(" 417 ").count(), 5);
+    place.event_loop.advance(secs(10));
+    assert_eq!(ann.heard().matches(" 417 ").count(), 10);
+    place.event_loop.advance(secs(20));
+    assert_eq!(ann.heard().matches(" 417 ").count(), 15);
     place.end([ann]);
 }
 
@@ -228,7 +263,7 @@ impl Stubborn {
             (client.clone(), client.clone(), place.server.clone(), pairs.clone());
         let connect = move |connection: &ReconnectingClient| {
             let event_loop = connection.get_loop();
-            let session = server.borrow_mut().build_protocol(&from("5.5.5.5")).unwrap();
+            let session = server.borrow_mut().build_protocol(&Address::Unnamed);
             let ours = maker.session(connection);
             let pair = event_loop.memory_pair(session, ours, MemoryOptions::default());
             let future = event_loop.create_future();
@@ -281,7 +316,7 @@ fn a_client_comes_back_to_its_channels_and_keeps_its_name() {
     place.event_loop.advance(secs(2));
     bob.client.quit("done");
     place.event_loop.run_until_complete(&bob.connection.wait_closed()).unwrap();
-    assert!(bob.seen().contains(&"* Closing link: 5.5.5.5 (Quit: done)".to_owned()));
+    assert!(bob.seen().contains(&"* Closing link: localhost (Quit: done)".to_owned()));
     place.end([ann]);
 }
 

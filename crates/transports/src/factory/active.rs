@@ -1,10 +1,11 @@
-//! [`Active`]: the connectors and clients of a loop that are at work. The loop owns them, and lets them go
-//! when it closes: a future that will never be done does not keep them.
+//! [`Active`]: the connectors and clients of a loop. The loop owns those that are at work, knows those that
+//! may work again, and has them let go of everything when it closes: neither a future that will never be
+//! done keeps them, nor a factory that keeps its own connector.
 
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt};
 use indexmap::IndexMap;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// Something that the loop keeps while it is at work.
 pub(super) trait AtWork {
@@ -12,10 +13,31 @@ pub(super) trait AtWork {
     fn loop_closed(&self);
 }
 
-/// Those that are at work, by their address in memory.
 #[derive(Default)]
 struct Active {
+    /// Those that are at work, by their address in memory.
     kept: RefCell<IndexMap<usize, Rc<dyn AtWork>>>,
+    resting: RefCell<Resting>,
+}
+
+/// Those that do nothing, and may begin again.
+#[derive(Default)]
+struct Resting {
+    all: Vec<Weak<dyn AtWork>>,
+    /// At how many those that are gone are swept out: so each costs the same however many there are.
+    sweep_at: usize,
+}
+
+impl Resting {
+    fn add(&mut self, one: Weak<dyn AtWork>) {
+        self.all.push(one);
+        if self.all.len() > self.sweep_at {
+            self.all.sort_unstable_by_key(|one| one.as_ptr().addr());
+            self.all.dedup_by(|one, other| one.ptr_eq(other));
+            self.all.retain(|one| one.strong_count() > 0);
+            self.sweep_at = 2 * self.all.len() + 16;
+        }
+    }
 }
 
 /// Has the loop keep it, once however often this is called.
@@ -28,7 +50,15 @@ pub(super) fn keep<T: AtWork + 'static>(event_loop: &dyn AbstractEventLoop, kept
     drop(before);
 }
 
-/// Has the loop let it go.
+/// Has the loop let it go until it is kept again.
+pub(super) fn rest<T: AtWork + 'static>(event_loop: &dyn AbstractEventLoop, kept: &Rc<T>) {
+    let resting: Rc<dyn AtWork> = kept.clone();
+    let active = event_loop.local(Active::default);
+    active.resting.borrow_mut().add(Rc::downgrade(&resting));
+    release(event_loop, kept);
+}
+
+/// Has the loop let it go for good.
 pub(super) fn release<T: AtWork + 'static>(event_loop: &dyn AbstractEventLoop, kept: &Rc<T>) {
     let active = event_loop.local(Active::default);
     let released = active.kept.borrow_mut().swap_remove(&address(kept));
@@ -43,6 +73,11 @@ impl Drop for Active {
     fn drop(&mut self) {
         for (_, kept) in self.kept.take() {
             kept.loop_closed();
+        }
+        for resting in self.resting.take().all {
+            if let Some(resting) = resting.upgrade() {
+                resting.loop_closed();
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! them is ever called from inside another. The loop keeps the connector from `connect` until it is
 //! disconnected.
 
-use super::active::{AtWork, keep, release};
+use super::active::{AtWork, keep, rest};
 use super::dial::{Dial, Redial};
 use super::{AnyClientFactory, Made};
 use crate::stream_transport::Opened;
@@ -13,6 +13,7 @@ use eventloop::AbstractEventLoop;
 use futures::{
     CancelledError, Exception, ExceptionContext, InvalidStateError, SchedulerExt, catch,
 };
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
@@ -27,7 +28,9 @@ use std::rc::{Rc, Weak};
 ///       └─────────────────────────┴─ stop_connecting() ────┘
 /// ```
 ///
-/// It is a handle: clones name the same connector, and dropping all of them stops nothing.
+/// It is a handle: clones name the same connector, and dropping all of them stops nothing. A factory that
+/// keeps its own connector lives on when it is stopped, since it may connect again: until it lets the
+/// connector go, or the loop closes.
 #[derive(Clone)]
 pub struct Connector {
     core: Rc<Core>,
@@ -50,6 +53,7 @@ pub enum ConnectorState {
 pub struct ConnectorError {
     operation: &'static str,
     state: ConnectorState,
+    loop_is_closed: bool,
 }
 
 impl ConnectorError {
@@ -62,11 +66,12 @@ impl ConnectorError {
 impl fmt::Display for ConnectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            ConnectorState::Disconnected => "disconnected",
-            ConnectorState::Connecting => "connecting",
-            ConnectorState::Connected => "connected",
+            _ if self.loop_is_closed => "whose loop is closed",
+            ConnectorState::Disconnected => "that is disconnected",
+            ConnectorState::Connecting => "that is connecting",
+            ConnectorState::Connected => "that is connected",
         };
-        write!(f, "{} on a connector that is {state}", self.operation)
+        write!(f, "{} on a connector {state}", self.operation)
     }
 }
 
@@ -87,7 +92,11 @@ impl Connector {
             started: Cell::new(false),
         });
         let connector = Self { core };
-        connector.connect().expect("a new connector is disconnected");
+        if let Err(error) = connector.connect() {
+            // It is new, hence disconnected: the loop is closed (D19).
+            connector.core.report("a connector cannot begin", error.into());
+            connector.core.loop_closed();
+        }
         connector
     }
 
@@ -107,9 +116,13 @@ impl Connector {
     /// Begins to connect, in a turn of its own.
     ///
     /// # Errors
-    /// Unless it is disconnected.
+    /// Unless it is disconnected; always when its loop is closed.
     pub fn connect(&self) -> Result<(), ConnectorError> {
         self.core.check("connect()", ConnectorState::Disconnected)?;
+        if self.core.event_loop.is_closed() {
+            let state = self.core.state();
+            return Err(ConnectorError { operation: "connect()", state, loop_is_closed: true });
+        }
         *self.core.state.borrow_mut() = State::Queued;
         self.core.called_off.set(false);
         keep(&*self.core.event_loop, &self.core);
@@ -189,7 +202,7 @@ impl Core {
     fn check(&self, operation: &'static str, wanted: ConnectorState) -> Result<(), ConnectorError> {
         match self.state() {
             state if state == wanted => Ok(()),
-            state => Err(ConnectorError { operation, state }),
+            state => Err(ConnectorError { operation, state, loop_is_closed: false }),
         }
     }
 
@@ -259,7 +272,7 @@ impl Core {
         if self.state() != ConnectorState::Disconnected {
             return;
         }
-        release(&*self.event_loop, self);
+        rest(&*self.event_loop, self);
         if self.started.replace(false) {
             self.tell("stop_factory", |factory, _| factory.stop());
         }
@@ -272,10 +285,13 @@ impl Core {
     ) {
         let connector = Connector { core: self.clone() };
         if let Some(Err(exception)) = self.with_factory(|factory| function(factory, &connector)) {
-            let message = format!("{method}() of a client's factory panicked");
-            let context = ExceptionContext::with_exception(message, exception);
-            self.event_loop.call_exception_handler(context);
+            self.report(format!("{method}() of a client's factory panicked"), exception);
         }
+    }
+
+    fn report(&self, message: impl Into<Cow<'static, str>>, exception: Exception) {
+        let context = ExceptionContext::with_exception(message, exception);
+        self.event_loop.call_exception_handler(context);
     }
 
     /// `None` if it runs already, or when the loop is closed.

@@ -123,6 +123,9 @@ impl ReconnectingClient {
         });
         keep(&*core.event_loop, &core);
         core.pause(Duration::ZERO);
+        if core.event_loop.is_closed() {
+            core.loop_closed(); // which was reported: it cannot pause (D19)
+        }
         Self { core }
     }
 
@@ -381,11 +384,12 @@ impl Core {
 
     /// There is no connection: another attempt after a pause, or the end.
     fn go_on(self: &Rc<Self>, event: impl FnOnce(Option<Duration>) -> ClientEvent) {
-        let retry_in = self.next_delay();
+        drop(self.set_state(State::Pausing(None)));
+        let next = self.next_delay();
+        let retry_in = next.filter(|_| self.trying.get()); // chance may have ended it
         self.gave_up.set(retry_in.is_none() && self.trying.get());
-        match retry_in {
-            Some(delay) => self.pause(delay),
-            None => drop(self.set_state(State::Pausing(None))),
+        if let Some(delay) = retry_in {
+            self.pause(delay);
         }
         self.tell(event(retry_in));
         if retry_in.is_none() {
@@ -444,6 +448,7 @@ impl Core {
             let _ = future.set_outcome(self.how_it_ended());
         }
     }
+
     fn is_pausing(&self) -> bool {
         matches!(&*self.state.borrow(), State::Pausing(Some(_)))
     }

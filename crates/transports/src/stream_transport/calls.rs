@@ -252,6 +252,7 @@ impl<B: Backend> StreamTransport<B> {
         self.stop_watching_budget();
         self.stop_limiting();
         self.leave_waiting();
+        let upper = self.upper(); // our protocol owns it
         if end == End::Orderly && self.backend.may_discard_input() {
             self.discard_input();
         }
@@ -270,7 +271,7 @@ impl<B: Backend> StreamTransport<B> {
         if let Some(protocol) = self.protocol.take() {
             self.drop_protocol(protocol);
         }
-        self.leave_word(reason);
+        self.leave_word(self.told_reason(upper, reason));
         if let Some(server) = &self.owner.server
             && !B::IS_LAYER
         {

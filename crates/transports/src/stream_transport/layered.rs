@@ -17,6 +17,9 @@ use std::time::Duration;
 /// The transport over another one. Who closes the lower one from outside means this one.
 pub(crate) trait Upper {
     fn close(self: Rc<Self>);
+
+    /// What its protocol was told of the end, or will be.
+    fn lost_reason(&self) -> Option<Exception>;
 }
 
 /// Below the connection.
@@ -66,10 +69,33 @@ impl<B: Backend> StreamTransport<B> {
 
     /// Closes the connection, or the transport over it, which says goodbye first.
     pub(crate) fn close_all(self: &Rc<Self>) {
-        match self.if_rare(|rare| rare.upper.as_ref().and_then(Weak::upgrade)) {
+        match self.upper() {
             Some(upper) => upper.close(),
             None => self.close(),
         }
+    }
+
+    /// The transport over it, if there is one.
+    pub(super) fn upper(&self) -> Option<Rc<dyn Upper>> {
+        self.if_rare(|rare| rare.upper.as_ref().and_then(Weak::upgrade))
+    }
+
+    /// What the user's protocol was told of the end, which this connection calls `own`: if there is a
+    /// transport over it, that one tells the protocol.
+    pub(super) fn told_reason(
+        &self,
+        upper: Option<Rc<dyn Upper>>,
+        own: Option<Exception>,
+    ) -> Option<Exception> {
+        let told = upper.map_or(own, |upper| upper.lost_reason());
+        if B::IS_LAYER && told.is_some() {
+            self.rare(|rare| rare.reason.clone_from(&told)); // the one below will ask
+        }
+        told
+    }
+
+    pub(crate) fn kept_reason(&self) -> Option<Exception> {
+        self.if_rare(|rare| rare.reason.clone())
     }
 }
 

@@ -2,10 +2,19 @@
 
 use super::StreamTransport;
 use crate::backend::Backend;
+use futures::Exception;
 use std::rc::Rc;
 
 impl<B: Backend> StreamTransport<B> {
     pub(crate) fn close_all(self: &Rc<Self>) {
         self.close();
+    }
+
+    pub(super) fn upper(&self) -> Option<()> {
+        None
+    }
+
+    pub(super) fn told_reason(&self, _: Option<()>, own: Option<Exception>) -> Option<Exception> {
+        own
     }
 }

@@ -257,6 +257,10 @@ impl Upper for TlsConnection {
             self.close_all();
         }
     }
+
+    fn lost_reason(&self) -> Option<Exception> {
+        self.kept_reason()
+    }
 }
 
 impl Drop for TlsLayer {

@@ -328,3 +328,38 @@ fn w3_a_loop_that_closes_while_connecting_leaves_nothing() {
     assert_eq!((trace.len(), alive.strong_count()), (0, 0));
     assert_eq!(connector.state(), ConnectorState::Disconnected);
 }
+
+#[test]
+fn w3_a_factory_that_keeps_its_connector_goes_with_the_loop() {
+    let event_loop = EventLoop::new().unwrap();
+    let trace = Trace::new();
+    let own: Slot<Option<Connector>> = Slot::new();
+    let keep = own.clone();
+    let factory =
+        Noting::new(&trace).then("connecting", move |connector| keep.set(Some(connector.clone())));
+    drop(own);
+    let alive = Rc::downgrade(&factory.alive);
+    drop(event_loop.create_connector(factory, nobody()));
+    while !trace.has("stop") {
+        event_loop.run_once(None).unwrap();
+    }
+    event_loop.run_once(Some(std::time::Duration::ZERO)).unwrap();
+    assert_eq!(alive.strong_count(), 1); // it may connect again
+    drop(event_loop);
+    assert_eq!(alive.strong_count(), 0);
+}
+
+#[test]
+fn w3_on_a_closed_loop_a_connector_stays_disconnected() {
+    let event_loop = EventLoop::new().unwrap();
+    let trace = Trace::new();
+    let connector = event_loop.create_connector(Noting::new(&trace), nobody());
+    let handle = event_loop.to_event_loop();
+    drop(event_loop);
+    assert_eq!(connector.state(), ConnectorState::Disconnected);
+    let refused = connector.connect().map_err(|error| error.to_string());
+    assert_eq!(refused, Err("connect() on a connector whose loop is closed".to_owned()));
+    assert_eq!(connector.state(), ConnectorState::Disconnected);
+    let too_late = handle.create_connector(Noting::new(&trace), nobody());
+    assert_eq!((too_late.state(), trace.len()), (ConnectorState::Disconnected, 0));
+}

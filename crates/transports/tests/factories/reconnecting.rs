@@ -323,6 +323,31 @@ fn w4_w6_panics_are_reported_and_it_goes_on() {
 }
 
 #[test]
+fn w4_w6_chance_may_end_it() {
+    for answer in [Refuse, Accept] {
+        let event_loop = TestLoop::new();
+        let place = Place::new(answer);
+        let own: Slot<Option<ReconnectingClient>> = Slot::new();
+        let client = own.clone();
+        let options = ReconnectOptions::from(doubling().jitter(Jitter::Full)).random(move || {
+            let client = client.get().unwrap();
+            assert!(client.transport().is_none());
+            client.close();
+            0.9
+        });
+        let (client, trace) = start(&event_loop, &place, options);
+        own.set(Some(client.clone()));
+        event_loop.run_ready_now();
+        if answer == Accept {
+            place.hang_up();
+        }
+        event_loop.run_until_complete(&client.wait_closed()).unwrap();
+        assert_eq!(event_loop.time(), futures::Instant::ZERO);
+        assert!(trace.take().last().unwrap().ends_with(", the end"));
+    }
+}
+
+#[test]
 fn w4_w6_every_request_at_every_event() {
     type Ask = fn(&ReconnectingClient);
     let asks: [Ask; 7] = [
@@ -389,6 +414,24 @@ fn w6_a_loop_that_closes_leaves_nothing() {
         assert_eq!(Rc::strong_count(&alive), 1, "{answer:?}");
         assert!(!waits.done() && !client.is_trying());
     }
+}
+
+#[test]
+fn w6_on_a_closed_loop_a_client_has_ended() {
+    let event_loop = EventLoop::new().unwrap();
+    let handle = event_loop.to_event_loop();
+    drop(event_loop);
+    let alive = Rc::new(());
+    let (place, kept) = (Place::new(Accept), alive.clone());
+    let connect = move |client: &ReconnectingClient| {
+        let _ = &kept;
+        place.connect(&*client.get_loop())
+    };
+    let client = handle.create_reconnecting_client(connect, doubling());
+    assert_eq!((client.is_trying(), Rc::strong_count(&alive)), (false, 1));
+    assert!(client.when_connected().done() && client.wait_closed().done());
+    client.retry_now();
+    client.close();
 }
 
 /// What happens to a client, at random.

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa_transports::testing::{
-    LifeCycle, LifeCycleLog, MemoryLoop, MemoryOptions, ProtocolCall,
+    LifeCycle, LifeCycleLog, MemoryLoop, MemoryOptions, MemoryPair, ProtocolCall,
 };
 use tulipa_transports::tls::{Early, StartTls, TlsRole};
 use tulipa_transports::{
@@ -95,12 +95,20 @@ struct Upgraded {
 }
 
 fn begin_upgrade(event_loop: &TestLoop, left: Session, right: Session) -> Upgraded {
+    begin_upgrade_over(event_loop, left, right).0
+}
+
+fn begin_upgrade_over(
+    event_loop: &TestLoop,
+    left: Session,
+    right: Session,
+) -> (Upgraded, MemoryPair) {
     let received = [left.received.clone(), right.received.clone()];
     let upgrades = [left.upgrade.clone(), right.upgrade.clone()];
     let ((left, left_log), (right, right_log)) = (LifeCycle::new(left), LifeCycle::new(right));
     let pair = event_loop.memory_pair(left, right, MemoryOptions::default());
-    let old = [pair.left, pair.right];
-    Upgraded { logs: [left_log, right_log], received, upgrades, old }
+    let old = [pair.left.clone(), pair.right.clone()];
+    (Upgraded { logs: [left_log, right_log], received, upgrades, old }, pair)
 }
 
 impl Upgraded {
@@ -539,4 +547,31 @@ fn x5_x47_a_close_over_tls_lingers_no_longer_than_one_in_clear() {
     left.abort();
     server.close();
     run_until(&event_loop, || event_loop.open_connections() == 0);
+}
+
+#[test]
+fn n54_w2_the_old_transport_knows_why_the_connection_was_lost() {
+    type Cause = fn(&Upgraded, &MemoryPair);
+    let causes: [(&str, Cause); 5] = [
+        ("closed", |upgraded, _| upgraded.new_transport(0).close()),
+        ("aborted", |upgraded, _| upgraded.new_transport(0).abort_with(Exception::msg("enough"))),
+        ("closed by the peer", |upgraded, _| upgraded.new_transport(1).close()),
+        ("cut by the peer", |upgraded, _| upgraded.new_transport(1).abort()),
+        ("reset", |_, pair| pair.reset()),
+    ];
+    for (name, cause) in causes {
+        let event_loop = TestLoop::new();
+        let (upgraded, pair) =
+            begin_upgrade_over(&event_loop, Session::client(), Session::server());
+        event_loop.run_ready_now();
+        upgraded.old[0].write(COMMAND);
+        event_loop.run_ready_now();
+        let new = upgraded.new_transport(0);
+        cause(&upgraded, &pair);
+        upgraded.finish(&event_loop);
+        let told = upgraded.logs[0].lost_reason().expect("it was told");
+        for transport in [&new, &upgraded.old[0]] {
+            assert_eq!(transport.lost_reason().map(|reason| reason.to_string()), told, "{name}");
+        }
+    }
 }
