@@ -6,8 +6,8 @@
 
 use super::WrappedTransport;
 use crate::{
-    BufferedProtocol, Bytes, DescriptorsRefused, Eof, ExtraInfo, IntoProtocol, Protocol, SendFile,
-    Transport, WriteState,
+    BufferedProtocol, Bytes, DescriptorsRefused, Eof, ExtraInfo, Protocol, SendFile, Transport,
+    WriteState,
 };
 use futures::{Exception, Future};
 use std::any::Any;
@@ -134,14 +134,6 @@ pub trait ProtocolWrapper: 'static {
     fn extra_info(&self, lower: &dyn Transport) -> ExtraInfo {
         lower.extra_info()
     }
-}
-
-/// Puts a wrapper around each protocol that `factory` makes; `wrapper` makes one for each.
-pub fn wrap<W: ProtocolWrapper, T: IntoProtocol>(
-    mut wrapper: impl FnMut() -> W,
-    mut factory: impl FnMut() -> T,
-) -> impl FnMut() -> Result<Option<Wrapped<W>>, Exception> {
-    move || Ok(factory().into_protocol()?.map(|inner| Wrapped::around(wrapper(), inner)))
 }
 
 /// A protocol with a [`ProtocolWrapper`] around it. It is a protocol as any other.

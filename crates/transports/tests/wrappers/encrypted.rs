@@ -10,7 +10,7 @@ use tulipa_transports::tls::{Early, StartTls, TlsRole};
 use tulipa_transports::wrappers::{
     ConnectionLimits, ProxyHeader, ProxyProtocol, Throttle, TrafficLog, TrustedProxies,
 };
-use tulipa_transports::{Address, Bytes, Protocol, Transport, TransportExt};
+use tulipa_transports::{Address, Bytes, Factory, Protocol, Transport, TransportExt};
 
 /// Speaks in clear until it is told to encrypt.
 struct Session {
@@ -69,7 +69,11 @@ fn w7_n54_an_upgrade_inside_of_wrappers_keeps_them_above_the_encryption() {
         proxy.wrap_factory(limits.wrap(throttled.wrap(log.wrap(move || protocol.take()))));
     let heard = client_heard.clone();
     let connecting = Session { role: as_client(), awaits: b"go", answers: b"", heard };
-    let pair = event_loop.memory_pair(connecting, factory(), MemoryOptions::default());
+    let pair = event_loop.memory_pair(
+        connecting,
+        factory.build_protocol(&Address::Unnamed),
+        MemoryOptions::default(),
+    );
     pair.left.write(&ProxyHeader::new(client, service).to_v2().unwrap());
     event_loop.advance(std::time::Duration::ZERO);
     pair.left.write(b"STARTTLS");
@@ -128,7 +132,7 @@ fn w7_wrappers_go_around_what_is_encrypted_from_the_beginning() {
     let (client_config, server_config) = configs();
     let pair = {
         use tulipa_transports::testing::MemoryTlsLoop;
-        let server = server().unwrap().unwrap();
+        let server = server.build_protocol(&Address::Unnamed).unwrap().unwrap();
         let client = (client_config, NAME);
         event_loop.memory_tls_pair(
             Hooks::new(),

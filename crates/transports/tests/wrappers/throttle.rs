@@ -8,12 +8,12 @@ use std::time::Duration;
 use tulipa_transports::testing::{MemoryLoop, MemoryOptions, MemoryPair};
 use tulipa_transports::wrappers::Throttle;
 use tulipa_transports::{
-    Bandwidth, Buffered, BufferedProtocol, Bytes, Eof, IntoProtocol, Protocol, SendFile, Transport,
-    TransportExt, WriteState,
+    Address, Bandwidth, Buffered, BufferedProtocol, Bytes, Eof, Factory, IntoProtocol, Protocol,
+    SendFile, Transport, TransportExt, WriteState,
 };
 
-fn made_by<T: IntoProtocol>(mut factory: impl FnMut() -> T) -> Wrapped {
-    Wrapped(factory().into_protocol().unwrap().unwrap())
+fn made_by(mut factory: impl Factory) -> Wrapped {
+    Wrapped(factory.build_protocol(&Address::Unnamed).into_protocol().unwrap().unwrap())
 }
 
 /// A boxed protocol as one, with what these tests need of it.

@@ -10,8 +10,8 @@ use tulipa_transports::testing::{
 };
 use tulipa_transports::wrappers::{ConnectionLimits, ProtocolWrapper, TrafficLog, Wrapped, wrap};
 use tulipa_transports::{
-    Buffered, BufferedProtocol, Bytes, IntoProtocol, Protocol, ProtocolUnavailable, Transport,
-    TransportExt, WriteState,
+    Address, Buffered, BufferedProtocol, Bytes, Factory, IntoProtocol, Protocol,
+    ProtocolUnavailable, Transport, TransportExt, WriteState,
 };
 
 /// Notes what passes.
@@ -134,7 +134,7 @@ fn received() -> (Hooks, Slot<Vec<u8>>) {
 #[test]
 fn w7_p21_x21_a_protocol_that_follows_while_writing_is_paused_is_told_so() {
     let event_loop = TestLoop::new();
-    let protocol = wrap(Noting::new, Hooks::new)().unwrap().unwrap();
+    let protocol = Boxed(boxed(wrap(Noting::new, Hooks::new)));
     let pair = event_loop.memory_pair(protocol, Hooks::new(), MemoryOptions::default());
     event_loop.run_ready_now();
     let kept: Slot<Option<Rc<dyn Transport>>> = Slot::new();
@@ -266,7 +266,7 @@ fn w7_p20_a_wrapper_may_do_anything_in_its_hooks() {
             let (hooks, log) = Hooks::new().recorded();
             let protocol = Wrapped::new(Noting::new(), Wrapped::new(Acting(action, hook), hooks));
             let limits = ConnectionLimits::new();
-            let protocol = limits.wrap(once(protocol))();
+            let protocol = limits.wrap(once(protocol)).build_protocol(&Address::Unnamed);
             let options = MemoryOptions::default();
             let pair = event_loop.memory_pair(protocol, Hooks::new(), options);
             event_loop.run_ready_now();
@@ -288,7 +288,7 @@ fn w7_p20_a_wrapper_may_do_anything_in_its_hooks() {
     }
 }
 
-fn once<P>(protocol: P) -> impl FnMut() -> Option<P> {
+fn once<P: 'static>(protocol: P) -> impl FnMut() -> Option<P> + 'static {
     let mut protocol = Some(protocol);
     move || protocol.take()
 }
@@ -347,8 +347,8 @@ fn w7_wrappers_go_around_each_other_in_any_order() {
     }
 }
 
-fn boxed<T: IntoProtocol>(mut factory: impl FnMut() -> T) -> Box<dyn Protocol> {
-    factory().into_protocol().unwrap().unwrap()
+fn boxed(mut factory: impl Factory) -> Box<dyn Protocol> {
+    factory.build_protocol(&Address::Unnamed).into_protocol().unwrap().unwrap()
 }
 
 /// A boxed protocol as one.
@@ -363,6 +363,12 @@ impl Protocol for Boxed {
     }
     fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<futures::Exception>) {
         self.0.connection_lost(transport, reason);
+    }
+    fn pause_writing(&mut self, transport: &dyn Transport) {
+        self.0.pause_writing(transport);
+    }
+    fn resume_writing(&mut self, transport: &dyn Transport) {
+        self.0.resume_writing(transport);
     }
     fn with_inner(
         &mut self,
