@@ -232,11 +232,10 @@ impl<W: ProtocolWrapper> Wrapped<W> {
         let mut rest = data;
         let shared = self.shared.clone();
         let may_go_on = || lower.can_deliver() && !shared.is_replaced();
-        let asks = may_go_on(); // else it is given everything at once
+        // The first piece is given in any case, as `data_received` is: with more of what was given back
+        // behind it, nothing may be delivered besides.
+        let mut asks = may_go_on();
         while !rest.is_empty() {
-            if asks && !may_go_on() {
-                return lower.push_back(rest.to_vec()); // P-20, P-21
-            }
             let filled = self.run(lower, |inner, transport| {
                 let Some(inner) = inner.as_buffered() else { return 0 };
                 let buffer = inner.get_buffer(transport, Some(rest.len()));
@@ -250,6 +249,10 @@ impl<W: ProtocolWrapper> Wrapped<W> {
                 count
             });
             rest = &rest[filled..];
+            asks = true;
+            if !rest.is_empty() && !may_go_on() {
+                return lower.push_back(rest.to_vec()); // P-20, P-21
+            }
         }
     }
 }

@@ -208,6 +208,27 @@ fn w7_p20_p21_copies_for_a_buffered_protocol_stop_where_it_stops() {
     }
 }
 
+#[test]
+fn w7_p20_copies_of_what_was_given_back_stop_where_the_protocol_stops() {
+    let event_loop = TestLoop::new();
+    let all: Slot<Vec<u8>> = Slot::new();
+    let pause = |transport: &dyn Transport| transport.pause_reading();
+    let own = Own([0; 10], pause, all.clone());
+    let pair = pair(&event_loop, Wrapped::new(Noting::new(), Buffered(own)));
+    // More than what is delivered at once.
+    let data = pattern(200_000);
+    pair.left.push_back(data.clone());
+    for count in 1..5 {
+        event_loop.run_ready_now();
+        event_loop.run_ready_now();
+        assert_eq!(all.get().len(), 10 * count);
+        pair.left.resume_reading();
+    }
+    assert_eq!(all.take(), data[..40]);
+    pair.left.abort();
+    event_loop.run_until_idle();
+}
+
 /// Does something to the transport in each of its hooks.
 struct Acting(fn(&dyn Transport), &'static str);
 
