@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use tulipa::prelude::*;
 use tulipa::wrappers::{ConnectionLimits, ProxyProtocol, Throttle, TrafficLog, TrustedProxies};
-use tulipa::{Bytes, IntoProtocol, Protocol, ServerOptions};
+use tulipa::{Bytes, DynFactory, Factory, ServerOptions};
 use tulipa_examples::http::{Limits, Reply, Request, Status};
 use tulipa_examples::http_protocol::HttpProtocol;
 use tulipa_examples::serving::{serve_until_signal, start_logging};
@@ -37,26 +37,21 @@ struct Arguments {
     log_traffic: bool,
 }
 
-/// A factory with or without something around its protocols.
-type Factory = Box<dyn FnMut() -> Result<Option<Box<dyn Protocol>>, Exception>>;
-
-fn boxed<T: IntoProtocol>(mut factory: impl FnMut() -> T + 'static) -> Factory {
-    Box::new(move || factory().into_protocol())
-}
-
 /// What was asked for, around what `factory` makes.
-fn wrapped(mut factory: Factory, arguments: &Arguments) -> Factory {
+fn wrapped(factory: impl Factory, arguments: &Arguments) -> DynFactory {
+    let mut factory = DynFactory::new(factory);
     if let Some(rate) = arguments.rate {
-        factory = boxed(Throttle::new().write(Bytes(rate.get())).wrap(factory));
+        factory = DynFactory::new(Throttle::new().write(Bytes(rate.get())).wrap(factory));
     }
     if arguments.log_traffic {
-        factory = boxed(TrafficLog::new().to(|event| eprintln!("{event}")).wrap(factory));
+        let log = TrafficLog::new().to(|event| eprintln!("{event}"));
+        factory = DynFactory::new(log.wrap(factory));
     }
     if let Some(most) = arguments.per_client {
-        factory = boxed(ConnectionLimits::new().per_peer(most).wrap(factory));
+        factory = DynFactory::new(ConnectionLimits::new().per_peer(most).wrap(factory));
     }
     if let Some(trusted) = &arguments.proxy_protocol {
-        factory = boxed(ProxyProtocol::new(trusted.clone()).wrap_factory(factory));
+        factory = DynFactory::new(ProxyProtocol::new(trusted.clone()).wrap_factory(factory));
     }
     factory
 }
@@ -78,7 +73,7 @@ fn main() -> Result<(), Exception> {
             }
         })
     };
-    let factory = wrapped(boxed(hello), &arguments);
+    let factory = wrapped(hello, &arguments);
     let options = ServerOptions::from((arguments.host, arguments.port)).backlog(4096);
     let serving = event_loop.create_server(factory, options);
     let server = event_loop.run_until_complete(&serving)?;

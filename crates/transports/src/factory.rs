@@ -8,12 +8,14 @@ mod active;
 mod backoff;
 mod connector;
 mod dial;
+mod dyn_factory;
 mod reconnect_options;
 mod reconnecting;
 mod shared;
 
 pub use backoff::{Backoff, Jitter};
 pub use connector::{Connector, ConnectorError, ConnectorState};
+pub use dyn_factory::DynFactory;
 pub use reconnect_options::{ClientEvent, ReconnectOptions};
 pub use reconnecting::{ReconnectingClient, StoppedError};
 pub use shared::SharedFactory;

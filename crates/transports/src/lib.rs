@@ -114,8 +114,8 @@ pub use datagram::{
 pub use descriptors::DescriptorsRefused;
 pub use extra_info::{Address, Credentials, ExtraInfo, ExtraValue, SocketView};
 pub use factory::{
-    Backoff, ClientEvent, ClientFactory, Connector, ConnectorError, ConnectorState, Factory,
-    Jitter, ReconnectOptions, ReconnectingClient, SharedFactory, StoppedError,
+    Backoff, ClientEvent, ClientFactory, Connector, ConnectorError, ConnectorState, DynFactory,
+    Factory, Jitter, ReconnectOptions, ReconnectingClient, SharedFactory, StoppedError,
 };
 pub use into_protocol::IntoProtocol;
 pub use limits::{Bytes, CapPolicy, InvalidLimits, WriteBufferCap, WriteBufferLimits};

@@ -133,7 +133,8 @@ pub(crate) struct OutputLimits {
 /// says for how long they linger by default.
 macro_rules! output_limit_options {
     ($linger_default:literal) => {
-        /// How long sending the rest may take after a close; then the connection is aborted.
+        /// How long sending the rest may take after a close; then the connection is aborted. The time
+        /// that a [`Bandwidth`](crate::Bandwidth) takes does not count.
         #[doc = $linger_default]
         #[must_use]
         pub fn linger(mut self, limit: Option<std::time::Duration>) -> Self {

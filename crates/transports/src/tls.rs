@@ -28,7 +28,7 @@ pub use config_error::TlsConfigError;
 pub use error::TlsError;
 pub use layer::TlsRole;
 #[doc(hidden)]
-pub use layer::{Below, UpperLink};
+pub use layer::{Below, Dress, UpperLink};
 pub use limits::Truncation;
 pub use reloadable::ReloadableCertificate;
 pub use roots::Roots;

@@ -301,6 +301,14 @@ pub trait Transport: ReadTransport + WriteTransport {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this transport cannot be upgraded"))
     }
 
+    /// What goes around the transport that will go on over this one, as it does around this one. To be asked
+    /// before.
+    #[cfg(feature = "tls")]
+    #[doc(hidden)]
+    fn dress(&self) -> Option<crate::tls::Dress> {
+        None
+    }
+
     /// Says which transport is over this one.
     #[cfg(feature = "tls")]
     #[doc(hidden)]

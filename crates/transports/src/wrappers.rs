@@ -1,9 +1,12 @@
 //! Protocols around other protocols: limits of connections and of bandwidth, a log of what passes, and the real address of
 //! who is behind a proxy.
 //!
-//! Each wraps what a factory makes, and gives a factory: so they go around each other, in any order, and
-//! around protocols of any kind. The one that is written first is the outermost: it sees the connection
-//! first.
+//! Each goes around a [`Factory`](crate::Factory) and gives one: so they go around each other, in any order,
+//! and around protocols of any kind. The one that is written first is the outermost: it sees the connection
+//! first. The factory inside is started and stopped as if it were alone, and told who connects: behind a
+//! [`ProxyProtocol`] that is the client of the header.
+//!
+//! A creator that makes one connection takes a closure: `move || factory.build_protocol(&Address::Unnamed)`.
 //!
 //! ```
 //! use eventloop::EventLoop;
@@ -27,21 +30,23 @@
 //! ```
 
 mod connection_limits;
+mod late_factory;
 mod proxy_protocol;
-mod shared_factory;
 mod throttle;
 mod traffic_log;
 mod wrapped;
+mod wrapped_factory;
 mod wrapped_transport;
 
-pub use connection_limits::{ConnectionLimits, LimitedConnection};
+pub use connection_limits::{ConnectionLimits, LimitedConnection, LimitedFactory};
 pub use proxy_protocol::{
-    InvalidNetwork, Proxied, ProxyHeader, ProxyHeaderError, ProxyProtocol, ProxyValue,
-    TrustedProxies, Untrusted,
+    InvalidNetwork, Proxied, ProxiedFactory, ProxyHeader, ProxyHeaderError, ProxyProtocol,
+    ProxyValue, TrustedProxies, Untrusted,
 };
 pub use throttle::{Throttle, Throttled};
 pub use traffic_log::{LoggedTraffic, TrafficLog};
-pub use wrapped::{ProtocolWrapper, Wrapped, wrap};
+pub use wrapped::{ProtocolWrapper, Wrapped};
+pub use wrapped_factory::{WrappedFactory, wrap};
 
-use shared_factory::SharedFactory;
+use late_factory::{Asker, Late, LateFactory};
 use wrapped_transport::WrappedTransport;

@@ -10,6 +10,7 @@ use crate::backend::Backend;
 use crate::stream_machine::Hold;
 use futures::{Instant, SchedulerExt, TimerHandle};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What a connection keeps to.
 #[derive(Default)]
@@ -22,6 +23,9 @@ pub(super) struct Limited {
     reserved: usize,
     reading_again: Option<TimerHandle>,
     sending_again: Option<TimerHandle>,
+    /// So long sending was held, or will be, since somebody asked.
+    held: Duration,
+    held_until: Instant,
 }
 
 impl<B: Backend> StreamTransport<B> {
@@ -89,7 +93,7 @@ impl<B: Backend> StreamTransport<B> {
             Some(paid)
         });
         if let Some(paid) = reserved.filter(|paid| *paid > now) {
-            self.send_again_at(paid);
+            self.send_again_at(paid, now);
         }
         self.if_limited(|limited| (!limited.write.is_empty()).then_some(limited.allowed))
             .map_or(size, |allowed| size.min(allowed))
@@ -105,7 +109,7 @@ impl<B: Backend> StreamTransport<B> {
         }
     }
 
-    fn send_again_at(self: &Rc<Self>, when: Instant) {
+    fn send_again_at(self: &Rc<Self>, when: Instant, now: Instant) {
         self.with_machine(|machine| machine.hold_output(true));
         let connection = Rc::downgrade(self);
         let timer = self.event_loop().call_at(when, move || {
@@ -118,10 +122,29 @@ impl<B: Backend> StreamTransport<B> {
                 connection.settle(Turn::WriteReady);
             }
         });
-        let before = self.rare(|rare| rare.limited.as_mut()?.sending_again.replace(timer));
+        let before = self.rare(|rare| {
+            let limited = rare.limited.as_mut()?;
+            limited.held += when - now;
+            limited.held_until = when;
+            limited.sending_again.replace(timer)
+        });
         if let Some(before) = before {
             before.cancel();
         }
+    }
+
+    /// From now on it counts how long sending is held.
+    pub(super) fn count_time_held(&self) {
+        let now = self.event_loop().time();
+        self.if_limited(|limited| {
+            limited.held = limited.held_until - now; // or nothing
+            Some(())
+        });
+    }
+
+    /// How long it was held since that was last asked. That time was not the peer's.
+    pub(super) fn take_time_held(&self) -> Duration {
+        self.if_limited(|limited| Some(std::mem::take(&mut limited.held))).unwrap_or_default()
     }
 
     /// It is over. What was paid for and not sent is for others.

@@ -113,7 +113,7 @@ impl<B: Backend> StreamTransport<B> {
     fn report_opened(self: &Rc<Self>, made: bool) {
         let Some(opened) = self.if_rare(|rare| rare.opened.take()) else { return };
         let delivered = if made {
-            opened.set_result(self.handle())
+            opened.set_result(self.dressed_handle())
         } else {
             let reason = self.if_rare(|rare| rare.reason.clone());
             opened.set_exception(reason.unwrap_or_else(closed_too_early))

@@ -7,8 +7,8 @@ use super::{
 use crate::backend::Backend;
 use crate::limits::OutputLimits;
 use crate::stream_machine::{End, Hold};
-use crate::tls::Below;
-use crate::{Bytes, Protocol, WriteBufferCap};
+use crate::tls::{Below, Dress};
+use crate::{Bytes, Protocol, Transport, WriteBufferCap};
 use futures::Exception;
 use std::io;
 use std::rc::{Rc, Weak};
@@ -121,6 +121,20 @@ impl<B: Backend> StreamTransport<B> {
     /// The protocol was told to pause writing by the transport that it had before.
     pub(crate) fn begin_paused(&self) {
         self.with_machine(|machine| machine.begin_paused());
+    }
+
+    /// Puts this around the handle for whoever waits for the connection.
+    pub(crate) fn dress_with(&self, dress: Dress) {
+        self.rare(|rare| rare.dress = Some(dress));
+    }
+
+    /// The handle for whoever waits for the connection.
+    pub(super) fn dressed_handle(self: &Rc<Self>) -> Rc<dyn Transport> {
+        let handle = self.handle();
+        match self.if_rare(|rare| rare.dress.take()) {
+            Some(dress) => dress(handle),
+            None => handle,
+        }
     }
 
     /// Has [`open`](StreamTransport::open) tell the protocol that it has another transport.

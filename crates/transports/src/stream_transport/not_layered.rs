@@ -1,6 +1,7 @@
 //! What stands in for `layered.rs` without the feature `tls`: no transport is over another.
 
 use super::StreamTransport;
+use crate::Transport;
 use crate::backend::Backend;
 use futures::Exception;
 use std::rc::Rc;
@@ -16,5 +17,9 @@ impl<B: Backend> StreamTransport<B> {
 
     pub(super) fn told_reason(&self, _: Option<()>, own: Option<Exception>) -> Option<Exception> {
         own
+    }
+
+    pub(super) fn dressed_handle(self: &Rc<Self>) -> Rc<dyn Transport> {
+        self.handle()
     }
 }

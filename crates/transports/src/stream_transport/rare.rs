@@ -10,6 +10,8 @@ use super::layered::Upper;
 use super::unread::Unread;
 use super::{Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
+#[cfg(feature = "tls")]
+use crate::tls::Dress;
 use crate::{Address, Protocol, TlsInfo, WriteBufferLimits};
 use futures::{Exception, Future, Scheduler, TimerHandle};
 use std::cell::Cell;
@@ -52,6 +54,9 @@ pub(super) struct Rare<B: Backend> {
     /// The transport over this one, which is to be closed in its place.
     #[cfg(feature = "tls")]
     pub(super) upper: Option<Weak<dyn Upper>>,
+    /// What goes around the handle that is given to whoever waits for the connection.
+    #[cfg(feature = "tls")]
+    pub(super) dress: Option<Dress>,
 }
 
 impl<B: Backend> Default for Rare<B> {
@@ -75,6 +80,8 @@ impl<B: Backend> Default for Rare<B> {
             thrown_away: false,
             #[cfg(feature = "tls")]
             upper: None,
+            #[cfg(feature = "tls")]
+            dress: None,
         }
     }
 }
@@ -82,7 +89,7 @@ impl<B: Backend> Default for Rare<B> {
 impl<B: Backend> Rare<B> {
     fn is_empty(&self) -> bool {
         #[cfg(feature = "tls")]
-        if self.upper.is_some() {
+        if self.upper.is_some() || self.dress.is_some() {
             return false;
         }
         self.successor.is_none()

@@ -8,6 +8,7 @@ use crate::{Bytes, CapPolicy, WriteRefusal, WriteState};
 use futures::{Exception, Future, SchedulerExt, TimeoutError};
 use std::io::{self, IoSlice};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 /// The most parts that one call to the system takes (IOV_MAX).
 const MOST_PARTS: usize = 1024;
@@ -282,15 +283,24 @@ impl<B: Backend> StreamTransport<B> {
         self.follow_up();
     }
 
-    /// A close may take only so long.
+    /// A close may take only so long, and the time that a bandwidth takes.
     pub(super) fn limit_lingering(self: &Rc<Self>) {
         let Some(limit) = self.machine.borrow().limits().linger else { return };
         if self.rare(|rare| rare.linger.is_some()) {
             return;
         }
+        self.count_time_held();
+        self.linger_for(limit);
+    }
+
+    fn linger_for(self: &Rc<Self>, time: Duration) {
         let connection = Rc::downgrade(self);
-        let timer = self.event_loop().call_later(limit, move || {
+        let timer = self.event_loop().call_later(time, move || {
             if let Some(connection) = connection.upgrade() {
+                let held = connection.take_time_held();
+                if !held.is_zero() {
+                    return connection.linger_for(held);
+                }
                 let error = TimeoutError::new("sending the rest after close");
                 connection.end(End::Failed, Some(error.into()));
                 connection.requested();

@@ -34,6 +34,10 @@ pub struct Below {
 #[doc(hidden)]
 pub struct UpperLink(pub(crate) Weak<dyn Upper>);
 
+/// Puts something around a handle.
+#[doc(hidden)]
+pub type Dress = Box<dyn FnOnce(Rc<dyn Transport>) -> Rc<dyn Transport>>;
+
 /// Which side we are on.
 #[derive(Clone)]
 pub enum TlsRole {

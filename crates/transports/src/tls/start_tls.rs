@@ -101,11 +101,15 @@ fn begin<T: Transport + ?Sized>(
     unread: Vec<u8>,
 ) -> io::Result<()> {
     let (session, limits) = Opening::session(&role)?;
+    let dress = transport.dress();
     let below = transport.go_below(limits.shutdown)?;
     let protocol = Later::Resume(None);
     let opening = Opening { role, protocol, opened: Some(opened), on_failure: None };
     let layer = TlsLayer::over(&below, opening, session, limits)?;
     let Some(connection) = layer.connection().cloned() else { return Ok(()) };
+    if let Some(dress) = dress {
+        connection.dress_with(dress);
+    }
     if below.paused {
         connection.begin_paused();
     }

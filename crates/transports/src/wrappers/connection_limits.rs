@@ -3,10 +3,12 @@
 //! Invariant: a connection has its place from `connection_made` until it is over, whatever becomes of its
 //! protocol meanwhile.
 
-use super::SharedFactory;
-use super::shared_factory::{BoxedFactory, boxed_factory};
-use crate::{Address, BufferedProtocol, Bytes, Eof, IntoProtocol, Protocol, Transport};
-use futures::Exception;
+use super::{Asker, LateFactory};
+use crate::{
+    Address, BufferedProtocol, Bytes, ClientFactory, Connector, Eof, Factory, Protocol,
+    SharedFactory, Transport,
+};
+use futures::{Exception, catch};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
@@ -55,7 +57,7 @@ pub struct ConnectionLimits {
     total: usize,
     per_peer: usize,
     ipv6_prefix: u8,
-    overflow: Option<(usize, Rc<SharedFactory<BoxedFactory>>)>,
+    overflow: Option<(usize, Rc<LateFactory<()>>)>,
     counts: Rc<Counts>,
 }
 
@@ -112,26 +114,16 @@ impl ConnectionLimits {
     /// Those that are too many get a protocol of this factory, at most `most` of them at a time; more are
     /// aborted. It should answer and close.
     #[must_use]
-    pub fn overflow<T: IntoProtocol>(
-        mut self,
-        most: usize,
-        factory: impl FnMut() -> T + 'static,
-    ) -> Self {
-        self.overflow = Some((most, Rc::new(SharedFactory::new(boxed_factory(factory)))));
+    pub fn overflow(mut self, most: usize, factory: impl Factory) -> Self {
+        self.overflow = Some((most, LateFactory::new(SharedFactory::new(factory))));
         self
     }
 
     /// A factory whose connections are limited; `factory` makes the protocols of those that have a place.
-    pub fn wrap<F, T>(&self, factory: F) -> impl FnMut() -> LimitedConnection + use<F, T>
-    where
-        F: FnMut() -> T + 'static,
-        T: IntoProtocol,
-    {
-        let limits = self.clone();
-        let factory = Rc::new(SharedFactory::new(boxed_factory(factory)));
-        move || LimitedConnection {
-            state: State::New { limits: limits.clone(), factory: factory.clone() },
-        }
+    pub fn wrap<F: Factory>(&self, factory: F) -> LimitedFactory<F> {
+        let factory = SharedFactory::new(factory);
+        let late = LateFactory::new(factory.clone());
+        LimitedFactory { limits: self.clone(), factory, late }
     }
 
     /// How many connections there are that have a place.
@@ -181,8 +173,12 @@ impl ConnectionLimits {
         Some(Place::Inside { counts: counts.clone(), peer })
     }
 
+    fn overflow_factory(&self) -> Option<&Rc<LateFactory<()>>> {
+        self.overflow.as_ref().map(|(_, factory)| factory)
+    }
+
     /// A place for one that is too many, if there is one.
-    fn overflow_place(&self) -> Option<(Place, Rc<SharedFactory<BoxedFactory>>)> {
+    fn overflow_place(&self) -> Option<(Place, Rc<LateFactory<()>>)> {
         let counts = &self.counts;
         counts.refused.set(counts.refused.get() + 1);
         let (most, factory) = self.overflow.as_ref()?;
@@ -229,13 +225,66 @@ impl Drop for Place {
     }
 }
 
+/// A factory whose connections are limited; see [`ConnectionLimits`]. The factory inside is asked for the
+/// protocols of those that have a place.
+pub struct LimitedFactory<F> {
+    limits: ConnectionLimits,
+    factory: SharedFactory<F>,
+    /// The same, for connections.
+    late: Rc<LateFactory<()>>,
+}
+
+impl<F: Factory> Factory for LimitedFactory<F> {
+    type Protocol = LimitedConnection;
+
+    fn start_factory(&mut self) {
+        let overflow = self.limits.overflow_factory().map(Asker::begin);
+        self.factory.start_factory(); // if this panics, the other one is stopped again
+        if let Some(overflow) = overflow {
+            overflow.stay();
+        }
+    }
+
+    fn build_protocol(&mut self, _peer: &Address) -> LimitedConnection {
+        let (limits, asker) = (self.limits.clone(), Asker::begin(&self.late));
+        LimitedConnection { state: State::New { limits, asker } }
+    }
+
+    fn stop_factory(&mut self) {
+        if let Some(overflow) = self.limits.overflow_factory() {
+            overflow.end();
+        }
+        self.factory.stop_factory();
+    }
+}
+
+impl<F: ClientFactory> ClientFactory for LimitedFactory<F> {
+    fn started_connecting(&mut self, connector: &Connector) {
+        self.factory.started_connecting(connector);
+    }
+
+    fn client_connection_failed(&mut self, connector: &Connector, reason: Exception) {
+        self.factory.client_connection_failed(connector, reason);
+    }
+
+    fn client_connection_lost(&mut self, connector: &Connector, reason: Option<Exception>) {
+        self.factory.client_connection_lost(connector, reason);
+    }
+}
+
+impl<F> fmt::Debug for LimitedFactory<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LimitedFactory").field(&self.limits).finish()
+    }
+}
+
 /// The protocol of a connection that [`ConnectionLimits`] counts: it passes everything on to the one inside.
 pub struct LimitedConnection {
     state: State,
 }
 
 enum State {
-    New { limits: ConnectionLimits, factory: Rc<SharedFactory<BoxedFactory>> },
+    New { limits: ConnectionLimits, asker: Asker<()> },
     Open(Box<dyn Protocol>),
     Refused,
 }
@@ -251,20 +300,29 @@ impl LimitedConnection {
 
 impl Protocol for LimitedConnection {
     fn connection_made(&mut self, transport: &dyn Transport) {
-        let State::New { limits, factory } = std::mem::replace(&mut self.state, State::Refused)
+        let State::New { limits, asker } = std::mem::replace(&mut self.state, State::Refused)
         else {
             return;
         };
         let peer = transport.extra_info().peername;
         let found = match limits.enter(peer.as_ref()) {
-            Some(place) => Some((place, factory)),
-            None => limits.overflow_place(),
+            Some(place) => Some((place, Ok(asker))),
+            None => {
+                let found = limits.overflow_place();
+                // It is started, unless the server has closed meanwhile.
+                found.map(|(place, factory)| (place, catch(|| Asker::begin(&factory))))
+            }
         };
-        let Some((place, factory)) = found else {
+        let Some((place, asker)) = found else {
             log::debug!(target: "tulipa", "no place for one more connection from {peer:?}");
             return transport.abort();
         };
-        let Some(inner) = factory.make(transport, |factory| factory()) else { return };
+        let asker = match asker {
+            Ok(asker) => asker,
+            Err(exception) => return transport.abort_with(exception),
+        };
+        let peer = peer.unwrap_or(Address::Unnamed);
+        let Some(inner) = asker.ask(transport, &peer, &()) else { return };
         // Not kept in here: another protocol may follow, and the connection is still there.
         transport.wait_closed().add_done_callback(move |_| drop(place));
         self.state = State::Open(inner);

@@ -14,13 +14,17 @@ mod write;
 pub use header::{ProxyHeader, ProxyHeaderError, ProxyValue};
 pub use trusted::{InvalidNetwork, TrustedProxies};
 
-use super::shared_factory::Made;
-use super::{ProtocolWrapper, SharedFactory, Wrapped};
+use super::{Asker, Late, LateFactory, ProtocolWrapper, Wrapped};
+use crate::factory::Made;
 use crate::report_limit::ReportLimit;
 use crate::{
-    Address, BufferedProtocol, Bytes, Eof, ExtraInfo, IntoProtocol, Protocol, Transport, WriteState,
+    Address, BufferedProtocol, Bytes, Eof, ExtraInfo, Factory, IntoProtocol, Protocol,
+    SharedFactory, Transport, WriteState,
 };
-use futures::{Exception, SchedulerExt, TimeoutError, TimerHandle, catch, try_current};
+use futures::{
+    Exception, InvalidStateError, SchedulerExt, TimeoutError, TimerHandle, catch, try_current,
+};
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -113,38 +117,84 @@ impl ProxyProtocol {
 
     /// A factory for connections that begin with a header; `factory` makes the protocols, given what the
     /// header says.
-    pub fn wrap<F, T>(&self, mut factory: F) -> impl FnMut() -> Proxied + use<F, T>
+    pub fn wrap<F, T>(&self, factory: F) -> impl FnMut() -> Proxied + use<F, T>
     where
         F: FnMut(&ProxyHeader) -> T + 'static,
         T: IntoProtocol,
     {
-        let factory: HeaderFactory =
-            Box::new(move |header| catch(|| factory(header).into_protocol()).flatten());
-        let settings = Rc::new(Settings {
-            options: self.clone(),
-            factory: SharedFactory::new(factory),
-            reports: ReportLimit::default(),
-        });
-        move || Proxied { state: State::Waiting(Waiting::new(settings.clone())) }
+        let settings = self.settings(ByHeader(Cell::new(Some(factory))));
+        move || Proxied::new(&settings)
     }
 
-    /// As [`wrap`](ProxyProtocol::wrap), for a factory that needs nothing of the header: that of another
-    /// wrapper, say.
-    pub fn wrap_factory<F, T>(&self, mut factory: F) -> impl FnMut() -> Proxied + use<F, T>
-    where
-        F: FnMut() -> T + 'static,
-        T: IntoProtocol,
-    {
-        self.wrap(move |_| factory())
+    /// As [`wrap`](ProxyProtocol::wrap), for a factory that needs nothing of the header but the address of
+    /// the client: that of another wrapper, say. If the header has none, it is that of the proxy.
+    pub fn wrap_factory<F: Factory>(&self, factory: F) -> ProxiedFactory<F> {
+        let factory = SharedFactory::new(factory);
+        ProxiedFactory { settings: self.settings(factory.clone()), factory }
+    }
+
+    fn settings(&self, factory: impl Late<ProxyHeader> + 'static) -> Rc<Settings> {
+        let reports = ReportLimit::default();
+        Rc::new(Settings { options: self.clone(), factory: LateFactory::new(factory), reports })
     }
 }
 
-type HeaderFactory = Box<dyn FnMut(&ProxyHeader) -> Made>;
+/// A factory for connections that begin with a header; see [`ProxyProtocol::wrap_factory`].
+pub struct ProxiedFactory<F> {
+    factory: SharedFactory<F>,
+    settings: Rc<Settings>,
+}
+
+impl<F: Factory> Factory for ProxiedFactory<F> {
+    type Protocol = Proxied;
+
+    fn start_factory(&mut self) {
+        self.factory.start_factory();
+    }
+
+    fn build_protocol(&mut self, _proxy: &Address) -> Proxied {
+        Proxied::new(&self.settings)
+    }
+
+    fn stop_factory(&mut self) {
+        self.factory.stop_factory();
+    }
+}
+
+impl<F> fmt::Debug for ProxiedFactory<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ProxiedFactory").field(&self.settings.options).finish()
+    }
+}
+
+/// A closure that is given the header. It is out of its place while it runs.
+struct ByHeader<F>(Cell<Option<F>>);
+
+impl<F, T> Late<ProxyHeader> for ByHeader<F>
+where
+    F: FnMut(&ProxyHeader) -> T,
+    T: IntoProtocol,
+{
+    fn begin(&self) {}
+
+    fn build(&self, _peer: &Address, header: &ProxyHeader) -> Made {
+        let Some(mut function) = self.0.take() else {
+            return Err(InvalidStateError::new("the protocol factory is running").into());
+        };
+        let made = catch(|| function(header).into_protocol()).flatten();
+        self.0.set(Some(function));
+        made
+    }
+
+    fn end(&self) -> Result<(), Exception> {
+        Ok(())
+    }
+}
 
 /// What the connections of one factory share.
 struct Settings {
     options: ProxyProtocol,
-    factory: SharedFactory<HeaderFactory>,
+    factory: Rc<LateFactory<ProxyHeader>>,
     reports: ReportLimit,
 }
 
@@ -178,13 +228,15 @@ enum State {
 
 struct Waiting {
     settings: Rc<Settings>,
+    asker: Option<Asker<ProxyHeader>>,
     received: Vec<u8>,
     deadline: Option<TimerHandle>,
 }
 
 impl Waiting {
     fn new(settings: Rc<Settings>) -> Self {
-        Self { settings, received: Vec::new(), deadline: None }
+        let asker = Some(Asker::begin(&settings.factory));
+        Self { settings, asker, received: Vec::new(), deadline: None }
     }
 
     /// Ends the connection if the header is not there in time.
@@ -229,13 +281,19 @@ impl Drop for Waiting {
 }
 
 impl Proxied {
+    fn new(settings: &Rc<Settings>) -> Self {
+        Self { state: State::Waiting(Waiting::new(settings.clone())) }
+    }
+
     /// The header is there, or none is wanted: the protocol inside begins.
     fn open(&mut self, transport: &dyn Transport, header: &ProxyHeader, rest: Vec<u8>) {
-        let State::Waiting(waiting) = std::mem::replace(&mut self.state, State::Refused) else {
+        let State::Waiting(mut waiting) = std::mem::replace(&mut self.state, State::Refused) else {
             return;
         };
-        let made = waiting.settings.factory.make(transport, |factory| factory(header));
+        let Some(asker) = waiting.asker.take() else { return };
         drop(waiting); // the deadline is kept
+        let peer = header.source().cloned().or_else(|| transport.extra_info().peername);
+        let made = asker.ask(transport, &peer.unwrap_or(Address::Unnamed), header);
         let Some(inner) = made else { return };
         // In a turn of its own, so that reading can be paused before (P-9).
         transport.push_back(rest);

@@ -1,8 +1,7 @@
 //! [`Throttle`]: connections that are no faster than they should be.
 
-use super::{ProtocolWrapper, Wrapped, wrap};
-use crate::{Bandwidth, Bytes, IntoProtocol, Transport, WriteState};
-use futures::Exception;
+use super::{ProtocolWrapper, WrappedFactory, wrap};
+use crate::{Bandwidth, Bytes, Factory, Transport, WriteState};
 
 /// Limits how many bytes a second are read and sent: on each connection, and on all of a factory together.
 ///
@@ -76,14 +75,7 @@ impl Throttle {
     }
 
     /// A factory whose connections are throttled.
-    pub fn wrap<F, T>(
-        &self,
-        factory: F,
-    ) -> impl FnMut() -> Result<Option<Wrapped<Throttled>>, Exception> + use<F, T>
-    where
-        F: FnMut() -> T,
-        T: IntoProtocol,
-    {
+    pub fn wrap<F: Factory>(&self, factory: F) -> WrappedFactory<Throttled, F> {
         let throttle = self.clone();
         wrap(move || Throttled { throttle: throttle.clone() }, factory)
     }

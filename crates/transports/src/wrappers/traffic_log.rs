@@ -1,7 +1,7 @@
 //! [`TrafficLog`]: what passes, written down for people.
 
-use super::{ProtocolWrapper, Wrapped, wrap};
-use crate::{Address, Bytes, DescriptorsRefused, IntoProtocol, SendFile, Transport, WriteState};
+use super::{ProtocolWrapper, WrappedFactory, wrap};
+use crate::{Address, Bytes, DescriptorsRefused, Factory, SendFile, Transport, WriteState};
 use futures::{Exception, Future};
 use log::Level;
 use std::cell::Cell;
@@ -89,14 +89,7 @@ impl TrafficLog {
     }
 
     /// A factory whose connections are logged.
-    pub fn wrap<F, T>(
-        &self,
-        factory: F,
-    ) -> impl FnMut() -> Result<Option<Wrapped<LoggedTraffic>>, Exception> + use<F, T>
-    where
-        F: FnMut() -> T,
-        T: IntoProtocol,
-    {
+    pub fn wrap<F: Factory>(&self, factory: F) -> WrappedFactory<LoggedTraffic, F> {
         let settings = self.clone();
         wrap(move || LoggedTraffic::new(settings.clone()), factory)
     }

@@ -6,8 +6,8 @@
 
 use super::WrappedTransport;
 use crate::{
-    BufferedProtocol, Bytes, DescriptorsRefused, Eof, ExtraInfo, IntoProtocol, Protocol, SendFile,
-    Transport, WriteState,
+    BufferedProtocol, Bytes, DescriptorsRefused, Eof, ExtraInfo, Protocol, SendFile, Transport,
+    WriteState,
 };
 use futures::{Exception, Future};
 use std::any::Any;
@@ -136,14 +136,6 @@ pub trait ProtocolWrapper: 'static {
     }
 }
 
-/// Puts a wrapper around each protocol that `factory` makes; `wrapper` makes one for each.
-pub fn wrap<W: ProtocolWrapper, T: IntoProtocol>(
-    mut wrapper: impl FnMut() -> W,
-    mut factory: impl FnMut() -> T,
-) -> impl FnMut() -> Result<Option<Wrapped<W>>, Exception> {
-    move || Ok(factory().into_protocol()?.map(|inner| Wrapped::around(wrapper(), inner)))
-}
-
 /// A protocol with a [`ProtocolWrapper`] around it. It is a protocol as any other.
 ///
 /// [`with_protocol`](crate::TransportExt::with_protocol) reaches the one inside, as if there were no wrapper.
@@ -240,11 +232,10 @@ impl<W: ProtocolWrapper> Wrapped<W> {
         let mut rest = data;
         let shared = self.shared.clone();
         let may_go_on = || lower.can_deliver() && !shared.is_replaced();
-        let asks = may_go_on(); // else it is given everything at once
+        // The first piece is given in any case, as `data_received` is: with more of what was given back
+        // behind it, nothing may be delivered besides.
+        let mut asks = may_go_on();
         while !rest.is_empty() {
-            if asks && !may_go_on() {
-                return lower.push_back(rest.to_vec()); // P-20, P-21
-            }
             let filled = self.run(lower, |inner, transport| {
                 let Some(inner) = inner.as_buffered() else { return 0 };
                 let buffer = inner.get_buffer(transport, Some(rest.len()));
@@ -258,6 +249,10 @@ impl<W: ProtocolWrapper> Wrapped<W> {
                 count
             });
             rest = &rest[filled..];
+            asks = true;
+            if !rest.is_empty() && !may_go_on() {
+                return lower.push_back(rest.to_vec()); // P-20, P-21
+            }
         }
     }
 }

@@ -244,6 +244,22 @@ impl<L: Lower, W: ProtocolWrapper> Transport for WrappedTransport<L, W> {
     }
 
     #[cfg(feature = "tls")]
+    fn dress(&self) -> Option<crate::tls::Dress> {
+        let dress = self.lower().dress();
+        if !self.is_current() {
+            return dress;
+        }
+        let shared = self.shared.clone();
+        Some(Box::new(move |upper| {
+            let lower = match dress {
+                Some(dress) => dress(upper),
+                None => upper,
+            };
+            Rc::new(WrappedTransport::new(lower, shared))
+        }))
+    }
+
+    #[cfg(feature = "tls")]
     fn set_upper(&self, upper: crate::tls::UpperLink) {
         self.lower().set_upper(upper);
     }

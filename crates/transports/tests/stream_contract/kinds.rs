@@ -11,7 +11,7 @@ use tulipa_transports::testing::{LifeCycleLog, MemoryLoop, MemoryOptions};
 use tulipa_transports::wrappers::{
     ConnectionLimits, ProtocolWrapper, ProxyHeader, ProxyProtocol, TrafficLog, TrustedProxies, wrap,
 };
-use tulipa_transports::{Address, Bytes, IntoProtocol, NetworkLoop, Protocol, Transport};
+use tulipa_transports::{Address, Bytes, Factory, IntoProtocol, NetworkLoop, Protocol, Transport};
 
 /// A kind of stream transport.
 pub(crate) struct Kind {
@@ -214,9 +214,10 @@ fn behind_a_proxy(
     let (client, server) = small_tcp_sockets();
     let header = ProxyHeader::new(Address::Unnamed, Address::Unnamed).to_v2().unwrap();
     (&client).write_all(&header).unwrap();
-    let proxied = ProxyProtocol::new(TrustedProxies::everybody()).wrap_factory(once(right));
+    let mut proxied = ProxyProtocol::new(TrustedProxies::everybody()).wrap_factory(once(right));
     let left = event_loop.create_connection(move || left, client);
-    let right = event_loop.connect_accepted_socket(proxied, server);
+    let right = event_loop
+        .connect_accepted_socket(move || proxied.build_protocol(&Address::Unnamed), server);
     let pair = opened(event_loop, left, right);
     // The header is read, and the protocol told.
     for _ in 0..3 {
@@ -231,8 +232,8 @@ fn once(protocol: Box<dyn Protocol>) -> impl FnMut() -> Option<Box<dyn Protocol>
     move || protocol.take()
 }
 
-fn made_by<T: IntoProtocol>(mut factory: impl FnMut() -> T) -> Box<dyn Protocol> {
-    factory().into_protocol().unwrap().unwrap()
+fn made_by(mut factory: impl Factory) -> Box<dyn Protocol> {
+    factory.build_protocol(&Address::Unnamed).into_protocol().unwrap().unwrap()
 }
 
 fn in_memory(

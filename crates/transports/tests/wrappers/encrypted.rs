@@ -5,12 +5,13 @@ use crate::kit::*;
 use crate::support::*;
 use eventloop::TestLoop;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use tulipa_transports::testing::{LifeCycle, MemoryLoop, MemoryOptions, ProtocolCall};
 use tulipa_transports::tls::{Early, StartTls, TlsRole};
 use tulipa_transports::wrappers::{
     ConnectionLimits, ProxyHeader, ProxyProtocol, Throttle, TrafficLog, TrustedProxies,
 };
-use tulipa_transports::{Address, Bytes, Protocol, Transport, TransportExt};
+use tulipa_transports::{Address, Bytes, Factory, Protocol, Transport, TransportExt};
 
 /// Speaks in clear until it is told to encrypt.
 struct Session {
@@ -69,7 +70,11 @@ fn w7_n54_an_upgrade_inside_of_wrappers_keeps_them_above_the_encryption() {
         proxy.wrap_factory(limits.wrap(throttled.wrap(log.wrap(move || protocol.take()))));
     let heard = client_heard.clone();
     let connecting = Session { role: as_client(), awaits: b"go", answers: b"", heard };
-    let pair = event_loop.memory_pair(connecting, factory(), MemoryOptions::default());
+    let pair = event_loop.memory_pair(
+        connecting,
+        factory.build_protocol(&Address::Unnamed),
+        MemoryOptions::default(),
+    );
     pair.left.write(&ProxyHeader::new(client, service).to_v2().unwrap());
     event_loop.advance(std::time::Duration::ZERO);
     pair.left.write(b"STARTTLS");
@@ -111,6 +116,71 @@ fn w7_n54_an_upgrade_inside_of_wrappers_keeps_them_above_the_encryption() {
     check_empty(&event_loop);
 }
 
+/// Upgrades at once, and leaves the new transport to somebody else.
+struct Upgrading(TlsRole, Slot<Option<futures::Future<Rc<dyn Transport>>>>);
+
+impl Protocol for Upgrading {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+        if data == b"STARTTLS" {
+            self.1.set(Some(transport.start_tls(self.0.clone(), Early::Refuse, Vec::new())));
+        }
+    }
+}
+
+#[test]
+fn w7_n54_the_transport_of_an_upgrade_inside_of_wrappers_is_inside_of_them_too() {
+    let event_loop = TestLoop::new();
+    let client: SocketAddr = "192.0.2.7:50123".parse().unwrap();
+    let upgraded: Slot<Option<futures::Future<Rc<dyn Transport>>>> = Slot::new();
+    let mut protocol = Some(Upgrading(as_server(), upgraded.clone()));
+    let logged: Slot<Vec<String>> = Slot::new();
+    let sink = logged.clone();
+    let log = TrafficLog::new().to(move |event| sink.update(|all| all.push(event.to_owned())));
+    let proxy = ProxyProtocol::new(TrustedProxies::none().unix(true));
+    let mut factory = proxy.wrap_factory(log.wrap(move || protocol.take()));
+    let (heard, answered): (Slot<Vec<u8>>, Slot<Vec<u8>>) = (Slot::new(), Slot::new());
+    let into = answered.clone();
+    let other = Hooks::new().data(move |_, data| into.update(|all| all.extend_from_slice(data)));
+    let server = factory.build_protocol(&Address::Unnamed);
+    let pair = event_loop.memory_pair(other, server, MemoryOptions::default());
+    pair.left.write(&ProxyHeader::new(client, client).to_v2().unwrap());
+    event_loop.advance(std::time::Duration::ZERO);
+    pair.left.write(b"STARTTLS");
+    run_until(&event_loop, || {
+        upgraded.take().is_some_and(|future| {
+            upgraded.set(Some(future));
+            true
+        })
+    });
+    let connecting = pair.left.start_tls(as_client(), Early::Refuse, Vec::new());
+    let future = upgraded.take().unwrap();
+    let server = event_loop.run_until_complete(&future).unwrap();
+    let client_end = event_loop.run_until_complete(&connecting).unwrap();
+    assert_eq!(server.extra_info().peername, Some(client.into()));
+    assert!(server.extra_info().tls.is_some());
+    logged.take();
+    server.write(b"tulip");
+    let all = heard.clone();
+    // What is set there is wrapped as the one before.
+    server.set_protocol(Hooks::new().data(move |transport, data| {
+        assert_eq!(transport.extra_info().peername, Some(client.into()));
+        all.update(|all| all.extend_from_slice(data));
+    }));
+    client_end.write(b"bulb");
+    event_loop.run_until_idle();
+    assert_eq!((heard.take(), answered.take()), (b"bulb".to_vec(), b"tulip".to_vec()));
+    let lines: Vec<String> =
+        logged.take().iter().filter_map(|event| Some(event.lines().next()?.to_owned())).collect();
+    assert_eq!(
+        lines,
+        ["#1 192.0.2.7:50123 written 5 bytes", "#1 192.0.2.7:50123 received 4 bytes"]
+    );
+    server.close();
+    event_loop.run_until_idle();
+    assert!(client_end.is_closing());
+    check_empty(&event_loop);
+}
+
 #[test]
 fn w7_wrappers_go_around_what_is_encrypted_from_the_beginning() {
     let event_loop = TestLoop::new();
@@ -128,7 +198,7 @@ fn w7_wrappers_go_around_what_is_encrypted_from_the_beginning() {
     let (client_config, server_config) = configs();
     let pair = {
         use tulipa_transports::testing::MemoryTlsLoop;
-        let server = server().unwrap().unwrap();
+        let server = server.build_protocol(&Address::Unnamed).unwrap().unwrap();
         let client = (client_config, NAME);
         event_loop.memory_tls_pair(
             Hooks::new(),

@@ -5,9 +5,9 @@ use eventloop::TestLoop;
 use std::io::Read;
 use std::net::TcpStream;
 use tulipa_transports::wrappers::{ConnectionLimits, ProxyHeader, ProxyProtocol, TrustedProxies};
-use tulipa_transports::{Address, NetworkLoop, Protocol, Server, TransportExt};
+use tulipa_transports::{Address, Factory, NetworkLoop, Server, TransportExt};
 
-fn serve<P: Protocol>(event_loop: &TestLoop, factory: impl FnMut() -> P + 'static) -> Server {
+fn serve(event_loop: &TestLoop, factory: impl Factory) -> Server {
     event_loop.create_server(factory, ("127.0.0.1", 0)).result().unwrap()
 }
 
@@ -179,7 +179,8 @@ fn w7_n27_a_factory_that_refuses_or_fails_takes_no_place() {
 fn w7_a_loop_that_closes_leaves_no_places_taken() {
     let limits = ConnectionLimits::new().total(1);
     let event_loop = TestLoop::new();
-    let (_transport, _peer) = tcp(&event_loop, limits.wrap(Hooks::new)());
+    let (_transport, _peer) =
+        tcp(&event_loop, limits.wrap(Hooks::new).build_protocol(&Address::Unnamed));
     run_until(&event_loop, || limits.open() == 1);
     event_loop.close().unwrap();
     assert_eq!(limits.open(), 0);

@@ -7,6 +7,7 @@ mod support;
 
 #[cfg(feature = "tls")]
 mod encrypted;
+mod factories;
 #[cfg(feature = "tls")]
 #[path = "../tls/kit.rs"]
 #[allow(dead_code, reason = "shared with the tests of TLS")]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tulipa_transports::testing::{LifeCycle, MemoryLoop, MemoryOptions, MemoryPair};
 use tulipa_transports::wrappers::{ProxyHeader, ProxyProtocol, TrustedProxies, Untrusted};
-use tulipa_transports::{Address, Bytes, Protocol, Transport, TransportExt};
+use tulipa_transports::{Address, Bytes, Factory, Protocol, Transport, TransportExt};
 
 fn client() -> SocketAddr {
     "192.0.2.7:50123".parse().unwrap()
@@ -59,7 +59,8 @@ fn w7_the_protocol_begins_when_the_header_is_there_and_learns_the_real_addresses
             });
         let (hooks, log) = hooks.recorded();
         let (factory, made) = once(hooks);
-        let pair = pair(&event_loop, believing().wrap_factory(factory)());
+        let pair =
+            pair(&event_loop, believing().wrap_factory(factory).build_protocol(&Address::Unnamed));
         pair.left.write(&line[..line.len() - 1]);
         event_loop.run_ready_now();
         assert!(!made.get() && !log.is_made());
@@ -89,7 +90,8 @@ fn w7_p9_a_pause_in_connection_made_holds_back_what_came_with_the_header() {
         .data(move |_, data| all.update(|all| all.extend_from_slice(data)));
     let (hooks, log) = hooks.recorded();
     let (factory, _) = once(hooks);
-    let pair = pair(&event_loop, believing().wrap_factory(factory)());
+    let pair =
+        pair(&event_loop, believing().wrap_factory(factory).build_protocol(&Address::Unnamed));
     pair.left.write(&[&header().to_v1()[..], b"tulip"].concat());
     pair.left.close();
     for _ in 0..10 {
@@ -107,7 +109,7 @@ fn w7_who_is_not_trusted_is_refused_or_served_as_what_it_is() {
     let event_loop = TestLoop::new();
     let nobody = ProxyProtocol::new("192.0.2.0/24".parse().unwrap());
     let (factory, made) = once(Hooks::new());
-    let refused = pair(&event_loop, nobody.wrap_factory(factory)());
+    let refused = pair(&event_loop, nobody.wrap_factory(factory).build_protocol(&Address::Unnamed));
     event_loop.run_until_idle();
     assert!(refused.right.is_closing() && !made.get());
 
@@ -146,7 +148,8 @@ fn w7_a_header_that_is_late_wrong_or_too_long_ends_the_connection() {
     for (bytes, takes) in cases {
         let event_loop = TestLoop::new();
         let (factory, made) = once(Hooks::new());
-        let pair = pair(&event_loop, patient.wrap_factory(factory)());
+        let pair =
+            pair(&event_loop, patient.wrap_factory(factory).build_protocol(&Address::Unnamed));
         let began = event_loop.time();
         pair.left.write(bytes);
         let ended = pair.right.wait_closed();
@@ -166,7 +169,8 @@ fn w7_a_header_that_is_late_wrong_or_too_long_ends_the_connection() {
 fn w7_the_deadline_ends_with_the_header_or_the_connection() {
     let event_loop = TestLoop::new();
     let (factory, _) = once(Hooks::new());
-    let open = pair(&event_loop, believing().wrap_factory(factory)());
+    let open =
+        pair(&event_loop, believing().wrap_factory(factory).build_protocol(&Address::Unnamed));
     open.left.write(&header().to_v1());
     event_loop.run_ready_now();
     event_loop.run_ready_now();
@@ -176,7 +180,8 @@ fn w7_the_deadline_ends_with_the_header_or_the_connection() {
     open.left.close();
     // A look whether somebody listens: it comes and goes, and is no error.
     let (factory, made) = once(Hooks::new());
-    let looked = pair(&event_loop, believing().wrap_factory(factory)());
+    let looked =
+        pair(&event_loop, believing().wrap_factory(factory).build_protocol(&Address::Unnamed));
     looked.left.write(b"PROXY");
     looked.left.close();
     let began = event_loop.time();
@@ -184,7 +189,8 @@ fn w7_the_deadline_ends_with_the_header_or_the_connection() {
     assert!(looked.right.is_closing() && !made.get());
     assert_eq!((event_loop.time() - began, event_loop.stats().timers), (Duration::ZERO, 0));
     // And one that is replaced from outside.
-    let replaced = pair(&event_loop, believing().wrap_factory(Hooks::new)());
+    let replaced =
+        pair(&event_loop, believing().wrap_factory(Hooks::new).build_protocol(&Address::Unnamed));
     event_loop.run_ready_now();
     replaced.right.set_protocol(Hooks::new());
     assert_eq!(event_loop.stats().timers, 0);
@@ -226,9 +232,11 @@ fn w7_r8_a_panic_of_the_protocol_inside_ends_its_connection_only() {
     let errors = collect_errors(&event_loop);
     let panicking = || Hooks::new().made(|_| panic!("panic in connection_made"));
     let (factory, _) = once(panicking());
-    let broken = pair(&event_loop, believing().wrap_factory(factory)());
+    let broken =
+        pair(&event_loop, believing().wrap_factory(factory).build_protocol(&Address::Unnamed));
     let (factory, _) = once(Hooks::echo());
-    let other = pair(&event_loop, believing().wrap_factory(factory)());
+    let other =
+        pair(&event_loop, believing().wrap_factory(factory).build_protocol(&Address::Unnamed));
     for pair in [&broken, &other] {
         pair.left.write(&header().to_v1());
     }
@@ -251,7 +259,7 @@ fn w7_a_proxy_behind_a_proxy_tells_the_first_client() {
         let see = see.clone();
         Hooks::new().made(move |transport| see.set(transport.extra_info().peername))
     });
-    let pair = pair(&event_loop, believing().wrap_factory(inner)());
+    let pair = pair(&event_loop, believing().wrap_factory(inner).build_protocol(&Address::Unnamed));
     let first: SocketAddr = "198.51.100.1:1".parse().unwrap();
     let chained = [header().to_v2().unwrap(), ProxyHeader::new(first, client()).to_v1()].concat();
     pair.left.write(&chained);
@@ -275,7 +283,7 @@ proptest! {
         let (protocol, log) = LifeCycle::new(hooks);
         let (factory, _) = once(protocol);
         let options = MemoryOptions::default().capacity(Bytes(50)).trouble(seed);
-        let proxied = believing().wrap_factory(factory)();
+        let proxied = believing().wrap_factory(factory).build_protocol(&Address::Unnamed);
         let pair = event_loop.memory_pair(Hooks::new(), proxied, options);
         let header = if binary { header().to_v2().unwrap() } else { header().to_v1() };
         let data = pattern(300);

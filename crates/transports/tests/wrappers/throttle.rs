@@ -8,12 +8,12 @@ use std::time::Duration;
 use tulipa_transports::testing::{MemoryLoop, MemoryOptions, MemoryPair};
 use tulipa_transports::wrappers::Throttle;
 use tulipa_transports::{
-    Bandwidth, Buffered, BufferedProtocol, Bytes, Eof, IntoProtocol, Protocol, SendFile, Transport,
-    TransportExt, WriteState,
+    Address, Bandwidth, Buffered, BufferedProtocol, Bytes, Eof, Factory, IntoProtocol, NetworkLoop,
+    Protocol, SendFile, ServerOptions, Transport, TransportExt, WriteState,
 };
 
-fn made_by<T: IntoProtocol>(mut factory: impl FnMut() -> T) -> Wrapped {
-    Wrapped(factory().into_protocol().unwrap().unwrap())
+fn made_by(mut factory: impl Factory) -> Wrapped {
+    Wrapped(factory.build_protocol(&Address::Unnamed).into_protocol().unwrap().unwrap())
 }
 
 /// A boxed protocol as one, with what these tests need of it.
@@ -306,6 +306,60 @@ fn w7_a_protocol_that_is_set_is_throttled_as_the_one_before() {
     assert!(received.get().abs_diff(30_000) <= 2000, "{}", received.get());
     pair.left.abort();
     event_loop.run_until_idle();
+}
+
+/// Writes so much as soon as it can, and closes.
+fn parting(size: usize, lost: Slot<Option<Option<String>>>) -> Hooks {
+    Hooks::new()
+        .made(move |transport| {
+            transport.write(&pattern(size));
+            transport.close();
+        })
+        .lost(move |_, reason| lost.set(Some(reason.map(|reason| reason.to_string()))))
+}
+
+#[test]
+fn w7_x5_the_time_that_a_bandwidth_takes_is_not_the_time_of_the_peer() {
+    let event_loop = TestLoop::new();
+    let lost: Slot<Option<Option<String>>> = Slot::new();
+    let end = lost.clone();
+    let factory = Throttle::new().write(Bytes(10_000)).wrap(move || parting(50_000, end.clone()));
+    let options = ServerOptions::from(("127.0.0.1", 0)).linger(Some(secs(1)));
+    let server = event_loop.create_server(factory, options).result().unwrap();
+    let address = server.addresses()[0].as_ip().unwrap();
+    let mut peer = std::net::TcpStream::connect(address).unwrap();
+    let began = event_loop.time();
+    let received = read_while(&event_loop, &mut peer, |_| {
+        event_loop.advance(Duration::from_millis(10));
+        lost.get().is_none()
+    });
+    let took = event_loop.time() - began;
+    assert_eq!(lost.take(), Some(None), "after {took:?}, with {} bytes", received.len());
+    assert!(took >= secs(4), "{took:?}");
+    server.close();
+}
+
+#[test]
+fn w7_x5_a_peer_that_takes_nothing_is_not_waited_for_however_slow_we_are() {
+    let event_loop = TestLoop::new();
+    let lost: Slot<Option<Option<String>>> = Slot::new();
+    let end = lost.clone();
+    let rate = Bytes::mib(4);
+    let factory = Throttle::new().write(rate).wrap(move || parting(15 << 20, end.clone()));
+    let options = ServerOptions::from(("127.0.0.1", 0)).linger(Some(secs(1)));
+    let server = event_loop.create_server(factory, options).result().unwrap();
+    let address = server.addresses()[0].as_ip().unwrap();
+    let _peer = std::net::TcpStream::connect(address).unwrap();
+    run_until(&event_loop, || server.connection_count() == 1);
+    let began = event_loop.time();
+    run_until(&event_loop, || {
+        event_loop.advance(Duration::from_millis(10));
+        lost.get().is_some()
+    });
+    let took = event_loop.time() - began;
+    assert!(took < secs(6), "{took:?}");
+    assert!(lost.take().unwrap().unwrap().contains("after close"));
+    server.close();
 }
 
 /// What somebody may do with a connection, on either side.

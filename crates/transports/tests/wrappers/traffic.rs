@@ -4,14 +4,15 @@ use crate::support::*;
 use eventloop::TestLoop;
 use tulipa_transports::testing::{MemoryLoop, MemoryOptions, MemoryPair};
 use tulipa_transports::wrappers::TrafficLog;
-use tulipa_transports::{Bytes, IntoProtocol, Protocol};
+use tulipa_transports::{Address, Bytes, Factory, Protocol};
 
 fn logged(event_loop: &TestLoop, log: TrafficLog, inner: Hooks) -> (MemoryPair, Slot<Vec<String>>) {
     let lines: Slot<Vec<String>> = Slot::new();
     let sink = lines.clone();
     let log = log.to(move |event| sink.update(|all| all.push(event.to_owned())));
     let mut inner = Some(inner);
-    let protocol = log.wrap(move || inner.take())().unwrap().unwrap();
+    let protocol =
+        log.wrap(move || inner.take()).build_protocol(&Address::Unnamed).unwrap().unwrap();
     let pair = event_loop.memory_pair(protocol, Hooks::echo(), MemoryOptions::default());
     event_loop.run_ready_now();
     (pair, lines)
@@ -91,8 +92,14 @@ fn w7_a_log_that_is_off_copies_nothing() {
         fn buffer_updated(&mut self, _: &dyn tulipa_transports::Transport, _: usize) {}
     }
     let factory = || tulipa_transports::Buffered(Own);
-    let mut off = TrafficLog::new().wrap(factory)().into_protocol().unwrap().unwrap();
-    assert!(Protocol::as_buffered(&mut *off).is_some());
-    let mut on = TrafficLog::new().to(|_| {}).wrap(factory)().into_protocol().unwrap().unwrap();
-    assert!(Protocol::as_buffered(&mut *on).is_none());
+    let mut off =
+        TrafficLog::new().wrap(factory).build_protocol(&Address::Unnamed).unwrap().unwrap();
+    assert!(Protocol::as_buffered(&mut off).is_some());
+    let mut on = TrafficLog::new()
+        .to(|_| {})
+        .wrap(factory)
+        .build_protocol(&Address::Unnamed)
+        .unwrap()
+        .unwrap();
+    assert!(Protocol::as_buffered(&mut on).is_none());
 }

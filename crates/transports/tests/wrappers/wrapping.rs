@@ -10,8 +10,8 @@ use tulipa_transports::testing::{
 };
 use tulipa_transports::wrappers::{ConnectionLimits, ProtocolWrapper, TrafficLog, Wrapped, wrap};
 use tulipa_transports::{
-    Buffered, BufferedProtocol, Bytes, IntoProtocol, Protocol, ProtocolUnavailable, Transport,
-    TransportExt, WriteState,
+    Address, Buffered, BufferedProtocol, Bytes, Factory, IntoProtocol, Protocol,
+    ProtocolUnavailable, Transport, TransportExt, WriteState,
 };
 
 /// Notes what passes.
@@ -134,7 +134,7 @@ fn received() -> (Hooks, Slot<Vec<u8>>) {
 #[test]
 fn w7_p21_x21_a_protocol_that_follows_while_writing_is_paused_is_told_so() {
     let event_loop = TestLoop::new();
-    let protocol = wrap(Noting::new, Hooks::new)().unwrap().unwrap();
+    let protocol = Boxed(boxed(wrap(Noting::new, Hooks::new)));
     let pair = event_loop.memory_pair(protocol, Hooks::new(), MemoryOptions::default());
     event_loop.run_ready_now();
     let kept: Slot<Option<Rc<dyn Transport>>> = Slot::new();
@@ -208,6 +208,27 @@ fn w7_p20_p21_copies_for_a_buffered_protocol_stop_where_it_stops() {
     }
 }
 
+#[test]
+fn w7_p20_copies_of_what_was_given_back_stop_where_the_protocol_stops() {
+    let event_loop = TestLoop::new();
+    let all: Slot<Vec<u8>> = Slot::new();
+    let pause = |transport: &dyn Transport| transport.pause_reading();
+    let own = Own([0; 10], pause, all.clone());
+    let pair = pair(&event_loop, Wrapped::new(Noting::new(), Buffered(own)));
+    // More than what is delivered at once.
+    let data = pattern(200_000);
+    pair.left.push_back(data.clone());
+    for count in 1..5 {
+        event_loop.run_ready_now();
+        event_loop.run_ready_now();
+        assert_eq!(all.get().len(), 10 * count);
+        pair.left.resume_reading();
+    }
+    assert_eq!(all.take(), data[..40]);
+    pair.left.abort();
+    event_loop.run_until_idle();
+}
+
 /// Does something to the transport in each of its hooks.
 struct Acting(fn(&dyn Transport), &'static str);
 
@@ -266,7 +287,7 @@ fn w7_p20_a_wrapper_may_do_anything_in_its_hooks() {
             let (hooks, log) = Hooks::new().recorded();
             let protocol = Wrapped::new(Noting::new(), Wrapped::new(Acting(action, hook), hooks));
             let limits = ConnectionLimits::new();
-            let protocol = limits.wrap(once(protocol))();
+            let protocol = limits.wrap(once(protocol)).build_protocol(&Address::Unnamed);
             let options = MemoryOptions::default();
             let pair = event_loop.memory_pair(protocol, Hooks::new(), options);
             event_loop.run_ready_now();
@@ -288,7 +309,7 @@ fn w7_p20_a_wrapper_may_do_anything_in_its_hooks() {
     }
 }
 
-fn once<P>(protocol: P) -> impl FnMut() -> Option<P> {
+fn once<P: 'static>(protocol: P) -> impl FnMut() -> Option<P> + 'static {
     let mut protocol = Some(protocol);
     move || protocol.take()
 }
@@ -347,8 +368,8 @@ fn w7_wrappers_go_around_each_other_in_any_order() {
     }
 }
 
-fn boxed<T: IntoProtocol>(mut factory: impl FnMut() -> T) -> Box<dyn Protocol> {
-    factory().into_protocol().unwrap().unwrap()
+fn boxed(mut factory: impl Factory) -> Box<dyn Protocol> {
+    factory.build_protocol(&Address::Unnamed).into_protocol().unwrap().unwrap()
 }
 
 /// A boxed protocol as one.
@@ -363,6 +384,12 @@ impl Protocol for Boxed {
     }
     fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<futures::Exception>) {
         self.0.connection_lost(transport, reason);
+    }
+    fn pause_writing(&mut self, transport: &dyn Transport) {
+        self.0.pause_writing(transport);
+    }
+    fn resume_writing(&mut self, transport: &dyn Transport) {
+        self.0.resume_writing(transport);
     }
     fn with_inner(
         &mut self,

@@ -3,7 +3,7 @@
 use crate::Address;
 use std::error::Error;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 /// From whom the header of the PROXY protocol is believed. Whoever may send one can claim any address, so
@@ -36,9 +36,17 @@ impl TrustedProxies {
     }
 
     /// Adds the addresses whose first `prefix` bits are those of `address`. More bits than it has are all
-    /// of them.
+    /// of them. Addresses of IPv4 are the same as in an IPv6 address (`::ffff:192.0.2.1`).
     #[must_use]
     pub fn network(mut self, address: IpAddr, prefix: u8) -> Self {
+        let mapped: IpAddr = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped().into();
+        if address.is_ipv6() && covers(address, prefix.min(96), mapped) {
+            let v4 = match address.to_canonical() {
+                IpAddr::V4(v4) => v4,
+                IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+            };
+            self.networks.push((v4.into(), prefix.saturating_sub(96)));
+        }
         self.networks.push((address, prefix));
         self
     }
@@ -102,7 +110,9 @@ impl FromStr for TrustedProxies {
                     address.zip(prefix.filter(|prefix| *prefix <= most))
                 }
             };
-            trusted.networks.push(network.ok_or_else(|| InvalidNetwork { text: part.to_owned() })?);
+            let network = network.ok_or_else(|| InvalidNetwork { text: part.to_owned() });
+            let (address, prefix) = network?;
+            trusted = trusted.network(address, prefix);
         }
         Ok(trusted)
     }
@@ -146,6 +156,22 @@ mod tests {
         assert!(TrustedProxies::everybody().contains(None));
         let all: TrustedProxies = "0.0.0.0/0".parse().unwrap();
         assert!(all.contains(Some(&peer("203.0.113.9"))) && !all.contains(Some(&peer("::1"))));
+    }
+
+    #[test]
+    fn w7_networks_of_ipv4_may_be_written_as_a_socket_for_both_tells_them() {
+        let trusted: TrustedProxies = "::ffff:10.1.2.3, ::ffff:10.2.0.0/112".parse().unwrap();
+        for inside in ["10.1.2.3", "::ffff:10.1.2.3", "10.2.255.255", "::ffff:10.2.0.1"] {
+            assert!(trusted.contains(Some(&peer(inside))), "{inside}");
+        }
+        for outside in ["10.1.2.4", "10.3.0.0", "::10.1.2.3", "::1"] {
+            assert!(!trusted.contains(Some(&peer(outside))), "{outside}");
+        }
+        // A network that has those of IPv4 in it has all of them.
+        let all: TrustedProxies = "::ffff:0:0/90".parse().unwrap();
+        assert!(
+            all.contains(Some(&peer("203.0.113.9"))) && !all.contains(Some(&peer("::1:0:0:0")))
+        );
     }
 
     #[test]
