@@ -4,6 +4,7 @@
 //! runs. Steps run, and iterators are dropped, while nothing is borrowed.
 
 use crate::call_result::{CallResult, Outcome, ended_how};
+use crate::future::WeakFuture;
 use crate::{
     Callback, Exception, ExceptionContext, Future, InvalidStateError, Scheduler, TaskContext, catch,
 };
@@ -66,8 +67,9 @@ struct Work {
     steps: Cell<Option<Steps>>,
     pauses: Cell<u32>,
     queued: Cell<bool>,
-    /// What the last step gave to wait for.
-    pending: RefCell<Option<Future<()>>>,
+    /// What the last step gave to wait for. That keeps this, to tell it of its end; so this does not keep
+    /// it.
+    pending: RefCell<Option<WeakFuture<()>>>,
     completion: Future<()>,
     /// What its steps run in.
     context: TaskContext,
@@ -216,12 +218,11 @@ impl Work {
             future.cancel(); // stopped by the step that gave it
             return;
         }
-        self.pending.replace(Some(future.clone()));
+        self.pending.replace(Some(future.downgrade()));
         let work = self.clone();
         future.add_done_callback(move |future| {
-            let pending = work.pending.take();
+            work.pending.take();
             match ended_how(future) {
-                _ if pending.is_none() => {} // stopped
                 Ok(()) => work.enqueue(),
                 Err(exception) => {
                     work.end(Err(exception));
@@ -232,14 +233,22 @@ impl Work {
     }
 
     fn end(&self, result: Result<(), Exception>) {
-        // It may have been stopped meanwhile.
-        let _ = self.completion.set_outcome(result);
+        match result {
+            Err(exception) if self.completion.done() => {
+                if !exception.is_cancelled() {
+                    let message = "a step of a cooperative task failed after its end";
+                    self.cooperator.report(message, exception);
+                }
+            }
+            // It may have been stopped meanwhile.
+            result => drop(self.completion.set_outcome(result)),
+        }
     }
 
     /// Drops what a task that is done does not need any more.
     fn let_go(&self) {
         let (pending, steps) = (self.pending.take(), self.steps.take());
-        if let Some(pending) = pending {
+        if let Some(pending) = pending.and_then(|pending| pending.upgrade()) {
             pending.cancel();
         }
         drop(steps);
@@ -261,12 +270,7 @@ impl Inner {
     fn turn(self: Rc<Self>) {
         let end = self.scheduler.time() + self.slice.get();
         for _ in 0..MOST_STEPS {
-            let Some(work) = self.next() else { break };
-            // Only a destructor can panic here: that of an iterator that has ended.
-            if let Err(panic) = catch(|| work.step()) {
-                self.report(panic);
-            }
-            if self.scheduler.time() >= end {
+            if !self.contain(|| self.next_step()).unwrap_or(true) || self.scheduler.time() >= end {
                 break;
             }
         }
@@ -276,20 +280,29 @@ impl Inner {
         }
     }
 
-    /// The next that can make a step. Those that cannot any more leave the queue.
-    fn next(&self) -> Option<Rc<Work>> {
-        loop {
-            let work = self.queue.borrow_mut().pop_front()?;
-            work.queued.set(false);
-            if work.is_ready() {
-                return Some(work);
+    /// Has the next in the queue make a step, if it still can; false if there is none.
+    fn next_step(&self) -> bool {
+        let Some(work) = self.queue.borrow_mut().pop_front() else { return false };
+        work.queued.set(false);
+        if work.is_ready() {
+            work.step();
+        }
+        true // this may be the last that held the work, which is dropped here
+    }
+
+    /// Where only a destructor can panic: that of an iterator that nobody needs any more.
+    fn contain<R>(&self, function: impl FnOnce() -> R) -> Option<R> {
+        match catch(function) {
+            Ok(result) => Some(result),
+            Err(panic) => {
+                self.report("a destructor of a cooperative task's panicked", panic);
+                None
             }
         }
     }
 
-    fn report(&self, panic: Exception) {
-        let message = "a destructor of a cooperative task's panicked";
-        let mut context = ExceptionContext::with_exception(message, panic);
+    fn report(&self, message: &'static str, exception: Exception) {
+        let mut context = ExceptionContext::with_exception(message, exception);
         context.created_at = Some(self.location);
         self.scheduler.call_exception_handler(context);
     }
@@ -299,8 +312,10 @@ impl Inner {
         self.busy.set(false);
         let works = self.queue.take();
         for work in works {
-            work.completion.cancel_with("the event loop is closed");
-            work.let_go();
+            self.contain(move || {
+                work.completion.cancel_with("the event loop is closed");
+                work.let_go();
+            });
         }
     }
 }

@@ -171,17 +171,23 @@ impl RateLimiter {
     /// # Errors
     /// As there; [`NeverEnough`] if it is more than can be stored.
     pub async fn acquire_many(&self, count: u32) -> Result<(), Exception> {
-        let most = self.bucket.borrow().capacity_in_tokens();
-        if u64::from(count) > most {
-            return Err(NeverEnough { wanted: count, most }.into());
-        }
+        self.check(count)?;
         let _next = self.line.acquire().await?;
         loop {
+            self.check(count)?; // the store may have become smaller
             let taken = self.bucket.borrow_mut().take(count, current().time());
             match taken {
                 Ok(()) => return Ok(()),
                 Err(when) => sleep_until(when).await?,
             }
+        }
+    }
+
+    fn check(&self, wanted: u32) -> Result<(), NeverEnough> {
+        let most = self.bucket.borrow().capacity_in_tokens();
+        match u64::from(wanted) <= most {
+            true => Ok(()),
+            false => Err(NeverEnough { wanted, most }),
         }
     }
 

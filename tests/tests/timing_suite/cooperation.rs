@@ -140,6 +140,55 @@ pub(crate) fn w27_a_destructor_that_panics_ends_nobody_elses_work(host: &dyn Hos
     assert_eq!(host.take_reports().len(), 1);
 }
 
+pub(crate) fn w27_work_that_nobody_holds_takes_only_itself_along(host: &dyn Host) {
+    type Slot = Rc<RefCell<Option<futures::CooperativeTask>>>;
+    let endings: [fn(&Slot); 3] = [
+        // Before its first step.
+        |slot| slot.take().unwrap().pause().unwrap(),
+        |slot| drop(slot.take().unwrap().when_done().cancel()),
+        // During it.
+        |_| (),
+    ];
+    let (scheduler, trace) = (host.scheduler(), Trace::new());
+    for end in endings {
+        let cooperator = Cooperator::new(&*scheduler);
+        let (bomb, slot) = (on_drop(fail), Slot::default());
+        let own = slot.clone();
+        let fatal = cooperator.cooperate(std::iter::repeat_with(move || {
+            let _captured = &bomb;
+            own.take().unwrap().pause().unwrap();
+        }));
+        slot.replace(Some(fatal));
+        end(&slot);
+        let other = cooperator.cooperate(steps(&trace, "o", 3));
+        host.run_until_idle();
+        assert_eq!(trace.take(), ["o1", "o2", "o3"]);
+        assert!(other.when_done().result().is_ok());
+        assert_eq!(host.take_reports().len(), 1);
+    }
+}
+
+pub(crate) fn w27_a_step_that_fails_after_it_was_stopped_is_reported(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    let cooperator = Cooperator::new(&*scheduler);
+    let slot = Rc::new(RefCell::new(None::<futures::CooperativeTask>));
+    let own = slot.clone();
+    let at_once = cooperator.cooperate((0..2).map(move |_| {
+        own.take().unwrap().stop().unwrap();
+        Err::<(), _>(Exception::msg("at once"))
+    }));
+    slot.replace(Some(at_once));
+    let later = cooperator.cooperate((0..2).map(|_| async {
+        let _ = sleep(SECOND * 3600).await;
+        Err::<(), _>(Exception::msg("later"))
+    }));
+    scheduler.call_later(SECOND, move || later.stop().unwrap());
+    host.run_until_idle();
+    let reports: Vec<String> = host.take_reports().iter().map(ToString::to_string).collect();
+    assert_eq!(reports.len(), 2, "{reports:?}");
+    assert!(reports[0].contains("at once") && reports[1].contains("later"), "{reports:?}");
+}
+
 fn fail() {
     std::panic::panic_any("of no importance");
 }
@@ -179,6 +228,7 @@ pub(crate) fn w27_a_step_may_do_anything_to_its_task(host: &dyn Host) {
             slot.take();
         }
     }
+    host.take_reports(); // or have been stopped first
 }
 
 static NAME: TaskLocal<&str> = TaskLocal::new();
@@ -208,4 +258,28 @@ pub(crate) fn w27_l25_closing_the_loop_frees_the_work(host: &dyn Host) {
     assert!(task.when_done().cancelled());
     let refused = cooperator.cooperate(steps(&trace, "n", 1));
     assert!(refused.when_done().cancelled());
+}
+
+pub(crate) fn w27_l25_closing_the_loop_frees_work_that_waits_and_all_of_it(host: &dyn Host) {
+    let (scheduler, trace) = (host.scheduler(), Trace::new());
+    let cooperator = Cooperator::new(&*scheduler);
+    let freed = on_drop(trace.mark("freed"));
+    let never = scheduler.create_future::<()>();
+    let mut given = Some(never.clone());
+    cooperator.cooperate(std::iter::repeat_with(move || {
+        let _captured = &freed;
+        given.take().unwrap()
+    }));
+    host.run_until_idle();
+    assert!(trace.take().is_empty());
+    let bomb = on_drop(fail);
+    cooperator.cooperate((0..2).map(move |_| {
+        let _captured = &bomb;
+    }));
+    let other = cooperator.cooperate(steps(&trace, "n", 1));
+    host.close();
+    assert!(other.when_done().cancelled());
+    drop(never);
+    assert_eq!(trace.take(), ["freed"]);
+    assert_eq!(host.take_reports().len(), 1);
 }

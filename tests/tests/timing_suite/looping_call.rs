@@ -6,6 +6,8 @@ use futures::{
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 use tulipa_tests::{Host, MiniHost, Trace, on_drop};
 
@@ -204,6 +206,52 @@ pub(crate) fn w20_cancelling_stops_it_and_the_call_under_way(host: &dyn Host) {
     assert!(trace.take().is_empty() && !call.running());
 }
 
+pub(crate) fn w20_cancelled_it_has_no_interval_any_more(host: &dyn Host) {
+    let (call, _trace) = noting(host, 1);
+    let over = call.start(SECOND, FirstCall::AfterInterval).unwrap();
+    over.cancel();
+    assert_eq!(call.interval(), None);
+    assert!(format!("{call:?}").contains("not running") && !call.running());
+}
+
+pub(crate) fn w20_a_call_that_fails_after_a_cancel_is_reported(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    for on_failure in [OnFailure::Stop, OnFailure::GoOn] {
+        let call = LoopingCall::new(&*scheduler, on_failure, |_| async {
+            let _ = sleep(SECOND * 3600).await;
+            Err::<(), _>(Exception::msg("the clean-up failed"))
+        });
+        let over = call.start(SECOND, FirstCall::Now).unwrap();
+        scheduler.call_later(SECOND, move || assert!(over.cancel()));
+        host.run_until_idle();
+        let reports = host.take_reports();
+        assert_eq!(reports.len(), 1, "{on_failure:?}");
+        assert!(reports[0].to_string().contains("the clean-up failed"));
+        assert!(!call.running());
+    }
+}
+
+pub(crate) fn w20_l25_a_call_that_never_ends_is_freed_with_its_loop(host: &dyn Host) {
+    let (scheduler, trace) = (host.scheduler(), Trace::new());
+    let freed = on_drop(trace.mark("freed"));
+    let (never, other) = (scheduler.create_future::<()>(), scheduler.create_future::<u8>());
+    let mut given = Some(never.clone());
+    let call = LoopingCall::new(&*scheduler, OnFailure::Stop, move |_| {
+        let _captured = &freed;
+        given.take().unwrap()
+    });
+    let over = call.start(SECOND, FirstCall::Now).unwrap();
+    drop(call);
+    let mut other = Some(other);
+    let call = LoopingCall::new(&*scheduler, OnFailure::Stop, move |_| other.take().unwrap());
+    call.start(SECOND, FirstCall::Now).unwrap();
+    host.run_until_idle();
+    assert!(!over.done() && call.running() && trace.take().is_empty());
+    host.close();
+    drop((over, never));
+    assert_eq!(trace.take(), ["freed"]);
+}
+
 pub(crate) fn w20_w21_it_ends_when_the_call_under_way_has_ended(host: &dyn Host) {
     let (scheduler, trace) = (host.scheduler(), Trace::new());
     let call = LoopingCall::new(&*scheduler, OnFailure::Stop, |_| sleep(SECOND * 3));
@@ -257,6 +305,42 @@ pub(crate) fn w21_it_may_be_started_again_even_from_inside(host: &dyn Host) {
     host.run_until_idle();
     assert!(first.result().is_ok() && runs.borrow().len() == 5000);
     assert!(runs.take().iter().all(|over| over.result().is_ok()));
+}
+
+thread_local! {
+    static WOKEN: RefCell<Option<(LoopingCall, Trace)>> = const { RefCell::new(None) };
+}
+
+/// Starts again what has ended.
+struct StartsAgain;
+
+impl Wake for StartsAgain {
+    fn wake(self: Arc<Self>) {
+        let (call, trace) = WOKEN.take().unwrap();
+        let refused = call.start(SECOND * 5, FirstCall::AfterInterval);
+        trace.note(refused.map_or_else(|error| error.to_string(), |_| "two at a time".into()));
+    }
+}
+
+pub(crate) fn w21_who_is_woken_by_the_end_finds_it_begun_anew(host: &dyn Host) {
+    let (scheduler, trace, mut calls) = (host.scheduler(), Trace::new(), 0);
+    let (start, notes, clock) = (scheduler.time(), trace.clone(), scheduler.clone());
+    let call = LoopingCall::new(&*scheduler.clone(), OnFailure::Stop, move |call| {
+        notes.note(since(start, &*clock));
+        calls += 1;
+        call.stop().unwrap();
+        if calls == 1 {
+            call.start(SECOND, FirstCall::AfterInterval).unwrap();
+        }
+        sleep(SECOND)
+    });
+    let over = call.start(SECOND, FirstCall::Now).unwrap();
+    WOKEN.set(Some((call, trace.clone())));
+    let mut over = std::pin::pin!(over.into_future());
+    let waker = Waker::from(Arc::new(StartsAgain));
+    assert!(over.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    host.run_until_idle();
+    assert_eq!(trace.take(), ["0", "LoopingCall::start: it is running already", "2"]);
 }
 
 pub(crate) fn w21_a_cancelled_run_leaves_no_timer_for_the_next(host: &dyn Host) {

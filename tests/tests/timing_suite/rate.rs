@@ -66,6 +66,22 @@ pub(crate) fn a_rate_limiter_can_be_asked_without_waiting(host: &dyn Host) {
     task.result().unwrap();
 }
 
+pub(crate) fn a_smaller_store_refuses_who_waits_for_more_than_it_holds(host: &dyn Host) {
+    let scheduler = host.scheduler();
+    let limiter = RateLimiter::new(10, SECOND).unwrap();
+    let begin = |count| {
+        let limiter = limiter.clone();
+        scheduler.create_task(async move { limiter.acquire_many(count).await })
+    };
+    let tasks = [begin(10), begin(6), begin(6), begin(1)];
+    let smaller = limiter.clone();
+    scheduler.call_later(SECOND / 10, move || drop(smaller.burst(2)));
+    host.run_until_idle();
+    let results = tasks.map(|task| task.result().map_err(|error| error.to_string()));
+    let refused = Err("6 tokens were asked for, and at most 2 are stored".to_owned());
+    assert_eq!(results, [Ok(()), refused.clone(), refused, Ok(())]);
+}
+
 #[test]
 fn a_rate_of_nothing_is_refused() {
     let refused = TokenBucket::new(0, SECOND).unwrap_err();

@@ -7,6 +7,7 @@
 use super::grid::Grid;
 use super::{Chance, FirstCall, LateCalls, LoopingCall, OnFailure};
 use crate::call_result::{Outcome, ended_how};
+use crate::future::WeakFuture;
 use crate::{
     Callback, Exception, ExceptionContext, Future, Instant, InvalidStateError, Scheduler,
     TimerHandle, catch,
@@ -42,10 +43,11 @@ enum State {
         line: u64,
         timer: TimerHandle,
     },
-    /// The function runs, or its future is pending.
+    /// The function runs, or its future is pending. That keeps this, to tell it of its end; so this does
+    /// not keep it.
     Calling {
         run: Run,
-        future: Option<Future<()>>,
+        future: Option<WeakFuture<()>>,
         shift: f64,
         then: Then,
     },
@@ -138,7 +140,7 @@ impl Inner {
                     let begin = std::mem::replace(then, Then::Stop);
                     drop(state);
                     if let Then::Begin(run, ..) = begin {
-                        run.finish(Ok(()));
+                        self.finish(run, Ok(()));
                     }
                     return Ok(());
                 }
@@ -149,7 +151,7 @@ impl Inner {
         };
         if let State::Waiting { run, timer, .. } = ended {
             timer.cancel();
-            run.finish(Ok(()));
+            self.finish(run, Ok(()));
         }
         Ok(())
     }
@@ -187,7 +189,9 @@ impl Inner {
         match &*self.state.borrow() {
             State::Waiting { run, .. }
             | State::Calling { run, then: Then::GoOn, .. }
-            | State::Calling { then: Then::Begin(run, ..), .. } => Some(run.grid.interval()),
+            | State::Calling { then: Then::Begin(run, ..), .. } => {
+                (!run.completion.done()).then(|| run.grid.interval())
+            }
             State::Stopped | State::Calling { then: Then::Stop, .. } => None,
         }
     }
@@ -208,14 +212,14 @@ impl Inner {
                 self.call_ended(result);
             }
             Outcome::Pending(future) => {
-                self.note_shift(drawn, Some(future.clone()));
+                self.note_shift(drawn, Some(future.downgrade()));
                 let this = self.clone();
                 future.add_done_callback(move |future| this.call_ended(ended_how(future)));
             }
         }
     }
 
-    fn note_shift(&self, drawn: f64, pending: Option<Future<()>>) {
+    fn note_shift(&self, drawn: f64, pending: Option<WeakFuture<()>>) {
         if let State::Calling { shift, future, .. } = &mut *self.state.borrow_mut() {
             (*shift, *future) = (drawn, pending);
         }
@@ -236,9 +240,8 @@ impl Inner {
         };
         match then {
             Then::GoOn if result.is_ok() && !run.completion.done() => self.go_on(run, shift),
-            Then::GoOn | Then::Stop => run.finish(result),
+            Then::GoOn | Then::Stop => self.finish(run, result),
             Then::Begin(next, first, shift) => {
-                run.finish(result);
                 // In a turn of its own: a function that begins anew each time must not recurse.
                 match first {
                     FirstCall::Now => self.wait_until(next, 0, self.scheduler.time()),
@@ -247,6 +250,8 @@ impl Inner {
                         self.wait(next, line, shift);
                     }
                 }
+                // Last: whoever is woken by that finds it running.
+                self.finish(run, result);
             }
         }
     }
@@ -305,7 +310,7 @@ impl Inner {
                 if run.completion.done() =>
             {
                 *then = Then::Stop;
-                let pending = future.take();
+                let pending = future.take().and_then(|future| future.upgrade());
                 drop(state);
                 if let Some(pending) = pending {
                     pending.cancel();
@@ -314,6 +319,7 @@ impl Inner {
             State::Calling { run, future, then, .. } => {
                 // Who waits for the end of the last call may lose patience too.
                 let pending = if run.completion.cancelled() { future.take() } else { None };
+                let pending = pending.and_then(|future| future.upgrade());
                 let replaced = match then {
                     Then::Begin(next, ..) if next.completion.done() => {
                         Some(std::mem::replace(then, Then::Stop))
@@ -327,6 +333,17 @@ impl Inner {
                 }
             }
             State::Stopped | State::Waiting { .. } => {}
+        }
+    }
+
+    /// Tells whoever started it; or everybody of a failure, if they have cancelled meanwhile.
+    fn finish(&self, run: Run, result: Result<(), Exception>) {
+        match result {
+            Err(exception) if run.completion.done() => {
+                self.report_as("a call of a looping call failed after its end", exception);
+            }
+            // It may be done: then there is nothing to tell.
+            result => drop(run.completion.set_outcome(result)),
         }
     }
 
@@ -348,20 +365,16 @@ impl Inner {
     }
 
     fn report(&self, exception: Exception) {
+        self.report_as("a call of a looping call failed; it goes on", exception);
+    }
+
+    fn report_as(&self, message: &'static str, exception: Exception) {
         if exception.is_cancelled() {
             return;
         }
-        let message = "a call of a looping call failed; it goes on";
         let mut context = ExceptionContext::with_exception(message, exception);
         context.created_at = Some(self.location);
         self.scheduler.call_exception_handler(context);
-    }
-}
-
-impl Run {
-    /// Tells whoever started it. They may have cancelled meanwhile.
-    fn finish(self, result: Result<(), Exception>) {
-        let _ = self.completion.set_outcome(result);
     }
 }
 
