@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import peers
-from harness import need
+from harness import need, until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = V12, V13
@@ -230,6 +230,10 @@ def end(peer, how):
     said = peers.receive_all(peer)
     peer.close()
     return said
+
+
+def no_connection_is_left(program, before=0, seconds=5):
+    until(lambda: program.connections() == before, seconds, lambda: f"{program.connections()} connections are left")
 
 
 def alert_in_plain(said):

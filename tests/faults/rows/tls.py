@@ -9,7 +9,7 @@ import peers
 from harness import TLS, Service, bounded, need, row, under_test, until
 from peers import quiet, receive_all
 from tls_peers import (GOODBYE_IN_PLAIN, VERSIONS, V12, V13, Authority, Cut, Wire, alert_in_plain, byte_by_byte,
-                       client_context, cut_after, end, folder, ssl)
+                       client_context, cut_after, end, folder, no_connection_is_left, ssl)
 
 DEADLINE = 1.0
 IN_TIME = ["--handshake-timeout", str(DEADLINE)]
@@ -26,10 +26,6 @@ IN_THE_PLACE_OF_A_HELLO = {
     "goodbyes": GOODBYE_IN_PLAIN * 10, "a failure": b"\x15\x03\x03\x00\x02\x02\x28",
     "SSL 2": b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10" + bytes(37),
 }
-
-
-def no_connection_is_left(program, before=0, seconds=5):
-    until(lambda: program.connections() == before, seconds, lambda: f"{program.connections()} connections are left")
 
 
 def refused(program, data):

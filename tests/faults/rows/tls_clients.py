@@ -8,21 +8,25 @@ import subprocess
 import time
 
 import peers
-from harness import MIB, SHUTDOWN, TLS, need, row, until
-from tls_peers import (GOODBYE_IN_PLAIN, V12, V13, VERSIONS, Authority, Meddler, Scripted, Wire, byte_by_byte, cutting,
-                       folder, one_certificate, openssl, server_context, spoiling, ssl)
+from harness import SHUTDOWN, TLS, need, row
+from tls_peers import (GOODBYE_IN_PLAIN, VERSIONS, Authority, Meddler, Scripted, Wire, byte_by_byte, cutting, folder,
+                       one_certificate, server_context, spoiling, ssl)
 
 MESSAGE = b"nobody else is to read this" * 100
+
+
+def a_client_of(port, *arguments, trust=None):
+    trust = trust or one_certificate()[0].certificate
+    command = [TLS.command()[0], "--client", "--port", str(port), "--trust", trust, *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 class Ended:
     """What became of a run of the client, and what it took."""
 
     def __init__(self, port, *arguments, message=MESSAGE, trust=None):
-        trust = trust or one_certificate()[0].certificate
-        command = [TLS.command()[0], "--client", "--port", str(port), "--trust", trust, *arguments]
         begin = time.monotonic()
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
+        with a_client_of(port, *arguments, trust=trust) as client:
             try:
                 self.said, error = client.communicate(message, timeout=20)
                 self.code, self.error = client.returncode, error.decode()
@@ -31,7 +35,8 @@ class Ended:
         self.took = time.monotonic() - begin
 
     def __repr__(self):
-        return f"exit code {self.code} after {self.took:.2f} s: {self.error!r}, {len(self.said)} bytes: {self.said[:40]}"
+        said = f"{len(self.said)} bytes: {self.said[:40]}"
+        return f"exit code {self.code} after {self.took:.2f} s: {self.error!r}; {said}"
 
     def failed(self, *because, within=2):
         assert self.code == 1 and self.took < within and "panicked" not in self.error, self
@@ -231,15 +236,12 @@ def a_server_that_never_answers_its_goodbye():
 
 @row
 def a_server_that_goes_on_after_its_goodbye():
-    sent = [0]
-
     def endless(wire):
         wire.handshake()
         wire.write(wire.read())
         with contextlib.suppress(OSError, ssl.SSLError):
             while True:
                 wire.peer.sendall(wire.encrypted(bytes(16_384)))
-                sent[0] += 16_384
 
     with a_good_server_afterwards(), tls_server(then=endless) as server:
         ended = Ended(server.port, message=b"x")
@@ -272,8 +274,7 @@ def openssl_server(*arguments):
 def a_server_that_wants_to_negotiate_again():
     for asks in (b"r\n", b"R\n"):
         with a_good_server_afterwards(), openssl_server("-tls1_2") as (server, port):
-            command = [TLS.command()[0], "--client", "--port", str(port), "--trust", one_certificate()[0].certificate]
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
+            with a_client_of(port) as client:
                 try:
                     client.stdin.write(b"tulip\n")
                     client.stdin.close()

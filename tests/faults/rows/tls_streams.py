@@ -11,8 +11,8 @@ import peers
 from harness import MIB, SHUTDOWN, TLS, bounded, row, started, under_test, until
 from injection import descriptor_limit
 from peers import quiet, receive_all
-from tls import no_connection_is_left
-from tls_peers import V12, V13, VERSIONS, Authority, Meddler, Wire, client_context, cutting, end, folder, ssl
+from tls_peers import (V12, V13, VERSIONS, Authority, Meddler, Wire, client_context, cutting, end, folder,
+                       no_connection_is_left, ssl)
 
 LOUD = {"RUST_LOG": "warn,tls_echo=info"}
 A_DEAF_PEER = 768 * 1024  # plain and cipher text, both ways
