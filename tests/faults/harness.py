@@ -59,6 +59,7 @@ CHAT = Service("chat", "chat", "chat", ["--port", "0", "--goodbye", str(int(SHUT
 PROXY = Service("proxy", "proxy", "echo", ["--port", "0", "--drain", str(int(SHUTDOWN))], [LISTENING], 0,
                 target=ECHO, sockets=2)
 ALL = (ECHO, HTTP, SMTP, CHAT, PROXY)
+TLS = Service("tls_echo", "tls_echo", "tls", *ONE_PORT)
 # One server on several cores: each accepts by itself, or one thread accepts for all.
 SHARED = Service("multicore_shared", "multicore_http", "http", ["--port", "0", "--cores", "3"], [LISTENING], 0)
 HANDED = Service("multicore_handed", "multicore_http", "http",

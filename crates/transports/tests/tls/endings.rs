@@ -72,7 +72,7 @@ fn x4_x47_an_abort_cuts_at_once_also_while_goodbyes_are_exchanged() {
 }
 
 #[test]
-fn x48_a_stream_that_is_cut_is_an_error_unless_the_protocol_knows_better() {
+fn x48_r13_a_stream_that_is_cut_is_an_error_unless_the_protocol_knows_better() {
     for truncation in [Truncation::IsError, Truncation::IsEnd] {
         let event_loop = TestLoop::new();
         let (client, server) = configs();

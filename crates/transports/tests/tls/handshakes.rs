@@ -36,7 +36,7 @@ fn x44_x53_the_protocol_is_told_when_the_handshake_is_done() {
 const ALL_OF_IT: usize = 30;
 
 #[test]
-fn x44_a_server_that_is_not_trusted_is_an_error_for_both_and_a_call_for_nobody() {
+fn x44_r13_a_server_that_is_not_trusted_is_an_error_for_both_and_a_call_for_nobody() {
     let event_loop = TestLoop::new();
     let ((left, left_log), (right, right_log)) =
         (Hooks::new().recorded(), Hooks::echo().recorded());
@@ -75,7 +75,7 @@ fn x44_an_end_in_the_handshake_is_a_reset_for_the_creator() {
 }
 
 #[test]
-fn x45_a_handshake_that_stands_still_is_given_up_after_its_time() {
+fn x45_r13_a_handshake_that_stands_still_is_given_up_after_its_time() {
     let event_loop = TestLoop::new();
     let options = MemoryOptions::default().capacity(Bytes(100));
     let recorded = begin(&event_loop, Hooks::new(), Hooks::new(), options);

@@ -254,7 +254,7 @@ proptest! {
     }
 
     #[test]
-    fn x48_garbage_anywhere_is_an_error_and_what_came_before_is_delivered(
+    fn x48_r13_garbage_anywhere_is_an_error_and_what_came_before_is_delivered(
         version in any_version(),
         before in 0..40_000_usize,
         garbage in prop::collection::vec(any::<u8>(), 1..40),
