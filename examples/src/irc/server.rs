@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::protocols::{LineHandler, LineMode, LineReceiver, LongLine};
-use tulipa::wrappers::{ConnectionLimits, LimitedConnection};
+use tulipa::wrappers::{ConnectionLimits, LimitedConnection, LimitedFactory};
 use tulipa::{
     Address, Bytes, Factory, FirstCall, Instant, LoopingCall, OnFailure, Protocol, TimerHandle,
     TokenBucket, Transport,
@@ -55,7 +55,7 @@ pub struct IrcServer {
     hall: Rc<Hall>,
     patrol: LoopingCall,
     places: ConnectionLimits,
-    connection: Box<dyn FnMut() -> LimitedConnection>,
+    connections: LimitedFactory<Sessions>,
 }
 
 /// So many at a time are told that there is no place.
@@ -77,11 +77,8 @@ impl IrcServer {
             .total(hall.settings.places)
             .per_peer(hall.settings.places_per_peer)
             .overflow(OVERFLOW, || Full);
-        let entered = hall.clone();
-        // Clients end their lines with CR LF, people with LF.
-        let connection =
-            places.wrap(move || LineReceiver::new(Session::new(&entered)).delimiter(b"\n"));
-        Self { hall, patrol, places, connection: Box::new(connection) }
+        let connections = places.wrap(Sessions { hall: hall.clone() });
+        Self { hall, patrol, places, connections }
     }
 
     /// Whether nobody is there, not even on the way out.
@@ -99,15 +96,31 @@ impl Factory for IrcServer {
         let interval = self.hall.settings.silence / 4;
         // It does not run: it is started once, and stopped below. What it does is all there is to it.
         let _ = self.patrol.start(interval, FirstCall::AfterInterval);
+        self.connections.start_factory();
     }
 
-    fn build_protocol(&mut self, _peer: &Address) -> LimitedConnection {
-        (self.connection)()
+    fn build_protocol(&mut self, peer: &Address) -> LimitedConnection {
+        self.connections.build_protocol(peer)
     }
 
     fn stop_factory(&mut self) {
+        self.connections.stop_factory();
         // As above.
         let _ = self.patrol.stop();
+    }
+}
+
+/// Makes the sessions of those for whom there is a place.
+struct Sessions {
+    hall: Rc<Hall>,
+}
+
+impl Factory for Sessions {
+    type Protocol = LineReceiver<Session>;
+
+    fn build_protocol(&mut self, _peer: &Address) -> LineReceiver<Session> {
+        // Clients end their lines with CR LF, people with LF.
+        LineReceiver::new(Session::new(&self.hall)).delimiter(b"\n")
     }
 }
 
