@@ -61,9 +61,9 @@ pub(crate) struct TlsBackend {
 
 /// With more than this that nobody reads, the transport below is paused.
 const MOST_HELD: usize = 256 * 1024;
-/// A peer that has taken less than this in the time that it has for its goodbye is not waited for. One that
-/// takes a byte now and then would hold the connection for days.
-const LEAST_PROGRESS: usize = 4096;
+/// A peer that takes less than this in a second is not waited for after a close: one that takes a byte now
+/// and then would hold the connection for days.
+const LEAST_PACE: f64 = 256.0;
 /// More cipher text than this is handed over instead of copied.
 const WORTH_KEEPING: usize = 4096;
 /// An idle connection keeps no larger buffer than this for its next cipher text.
@@ -323,7 +323,8 @@ impl TlsBackend {
             let Some(connection) = weak.upgrade() else { return };
             let backend = connection.backend();
             let waiting = backend.waiting_below();
-            if waiting > 0 && waiting + LEAST_PROGRESS <= backend.goodbye_waits.get() {
+            let least = (limit.as_secs_f64() * LEAST_PACE).ceil() as usize;
+            if waiting > 0 && waiting.saturating_add(least) <= backend.goodbye_waits.get() {
                 return Self::limit_goodbye(&connection); // it is slow
             }
             let error = TimeoutError::new("the TLS shutdown: the peer did not answer our goodbye");
