@@ -16,7 +16,7 @@ use crate::limits::OutputLimits;
 use crate::stream_machine::StreamMachine;
 use crate::stream_transport::StreamTransport;
 use crate::tls::session::TlsSession;
-use crate::{ExtraInfo, TlsInfo, Transport, WriteState};
+use crate::{ExtraInfo, TlsInfo, Transport, WriteBufferLimits, WriteState};
 use eventloop::Interest;
 use futures::{Callback, Exception, Future, SchedulerExt, TimeoutError, TimerHandle};
 use std::cell::{Cell, OnceCell};
@@ -61,8 +61,7 @@ pub(crate) struct TlsBackend {
 
 /// With more than this that nobody reads, the transport below is paused.
 const MOST_HELD: usize = 256 * 1024;
-/// A peer that takes less than this in a second is not waited for after a close: one that takes a byte now
-/// and then would hold the connection for days.
+/// A peer that takes less in a second is not waited for after a close, or it could hold it for days.
 const LEAST_PACE: f64 = 256.0;
 /// More cipher text than this is handed over instead of copied.
 const WORTH_KEEPING: usize = 4096;
@@ -405,6 +404,14 @@ impl Backend for TlsBackend {
 
     fn waiting_below(&self) -> usize {
         self.lower.get_write_buffer_size().0
+    }
+
+    /// What goes over the marks is sent at once, and what is left then waits. Were it only collected below,
+    /// it would count as waiting.
+    fn marks_changed(&self, marks: WriteBufferLimits) {
+        let high = marks.high.min(WriteBufferLimits::default().high);
+        let below = WriteBufferLimits { high, low: marks.low.min(high) };
+        let _ = self.lower.set_write_buffer_limits(below); // they are in order
     }
 
     fn memory_held(&self) -> usize {
