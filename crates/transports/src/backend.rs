@@ -15,7 +15,7 @@ pub(crate) use socket::{SocketBackend, SocketKind, is_in_progress, send_file};
 use crate::limits::OutputLimits;
 use crate::stream_machine::StreamMachine;
 use crate::stream_transport::StreamTransport;
-use crate::{Address, ExtraInfo};
+use crate::{Address, ExtraInfo, WriteBufferLimits};
 use eventloop::Interest;
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -102,6 +102,11 @@ pub(crate) trait Backend: Sized + 'static {
     /// How much was handed over and waits in the layer below.
     fn waiting_below(&self) -> usize {
         0
+    }
+
+    /// The marks of what may wait have changed.
+    fn marks_changed(&self, marks: WriteBufferLimits) {
+        let _ = marks;
     }
 
     /// The memory that this holds.

@@ -73,6 +73,7 @@ impl<B: Backend> StreamTransport<B> {
         marks: WriteBufferLimits,
     ) -> Result<(), InvalidLimits> {
         marks.check()?;
+        self.backend.marks_changed(marks);
         self.change_limits(|limits| OutputLimits { marks, ..limits });
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::backend::{TlsBackend, TlsConnection};
 use super::handshake::{Handshake, Later, OnFailure};
 use super::session::TlsSession;
 use super::{Early, TlsClientConfig, TlsError, TlsLimits, TlsServerConfig, server_name};
+use crate::backend::Backend;
 use crate::limits::OutputLimits;
 use crate::loop_shared::Owner;
 use crate::stream_transport::{Opened, StreamTransport, Upper};
@@ -119,6 +120,7 @@ impl TlsLayer {
         limits: TlsLimits,
     ) -> io::Result<Self> {
         let backend = TlsBackend::new(below.transport.clone(), session, limits);
+        backend.marks_changed(below.limits.marks);
         let limits = Some(below.limits.clone());
         let connection = StreamTransport::attach(below.owner.clone(), backend, limits)?;
         let weak: Weak<dyn Upper> = Rc::<TlsConnection>::downgrade(&connection);

@@ -63,7 +63,9 @@ macro_rules! limit_options {
         }
 
         /// How long, after a close, the peer may take to say goodbye too: 10 seconds by default. Then
-        /// the connection is cut, and `connection_lost` gets a `TimeoutError`.
+        /// the connection is cut, and `connection_lost` gets a `TimeoutError`. A peer that is
+        /// slow is given this time anew as long as it takes at least 256 bytes a second of what was written
+        /// before.
         $(#[$attribute])?
         pub fn shutdown_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.limits.shutdown = timeout;

@@ -146,3 +146,58 @@ fn x4_x32_it_may_be_aborted_and_the_one_below_it_cut_at_every_point() {
         }
     }
 }
+
+#[test]
+fn l30_r6_a_loop_may_be_closed_in_the_middle_of_tls_in_tls_or_of_the_goodbyes() {
+    for batches in 0..60 {
+        for what in ["encrypt", "say and close"] {
+            let mut event_loop = TestLoop::new();
+            event_loop.allow_leftovers();
+            let kept = Rc::new(());
+            let ((mut left, client), (mut right, server)) =
+                (hasty(what, as_client), hasty("encrypt", as_server));
+            for hooks in [&mut left, &mut right] {
+                let holder = kept.clone();
+                hooks.data = Some(Box::new(move |transport, _| {
+                    let _ = &holder;
+                    transport.close();
+                }));
+            }
+            let recorded = begin(&event_loop, left, right, MemoryOptions::default());
+            run_batches(&event_loop, batches);
+            let inner = client.get().and_then(|inner| inner.done().then(|| inner.result().ok()));
+            if let Some(Some(inner)) = &inner {
+                inner.write(b"tulip");
+            }
+            drop(event_loop);
+            assert_eq!(Rc::strong_count(&kept), 1, "{what} after {batches} batches");
+            if let Some(Some(inner)) = inner {
+                assert!(inner.is_closing() && !inner.write(b"late").is_taken());
+            }
+            drop((recorded.pair.left.result().err(), recorded.pair.right.result().err(), server));
+        }
+    }
+}
+
+#[test]
+fn x21_x26_a_write_that_leaves_at_once_pauses_nobody() {
+    for size in [3000, 70_000, 200_000] {
+        let event_loop = TestLoop::new();
+        let left = Hooks::new().data(move |transport, _| {
+            transport.write(&pattern(size));
+        });
+        let (recorded, left, right) = connect(&event_loop, left, Hooks::new());
+        recorded.below().set_capacity(Bytes::mib(1));
+        left.set_write_buffer_limits(WriteBufferLimits { high: Bytes(1000), low: Bytes(10) })
+            .unwrap();
+        left.write(&pattern(size));
+        event_loop.run_ready_now();
+        right.write(b"tulip");
+        event_loop.run_ready_now();
+        assert_eq!(recorded.right.bytes(), 2 * size as u64);
+        let calls = recorded.left.calls();
+        assert!(!calls.contains(&ProtocolCall::PauseWriting), "{size}: {calls:?}");
+        left.close();
+        recorded.finish(&event_loop);
+    }
+}

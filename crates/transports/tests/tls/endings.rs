@@ -278,3 +278,35 @@ fn x45_x47_a_peer_that_takes_a_byte_now_and_then_does_not_hold_a_close_for_ever(
     right.abort();
     recorded.finish(&event_loop);
 }
+
+#[test]
+fn x47_a_peer_that_is_slow_but_goes_on_gets_all_of_it() {
+    let event_loop = TestLoop::new();
+    let (client, server) = configs();
+    let client = client.shutdown_timeout(Duration::from_millis(100));
+    let ((left, left_log), (right, right_log)) = (Hooks::new().recorded(), Hooks::new().recorded());
+    let options = MemoryOptions::default();
+    let pair = event_loop.memory_tls_pair(left, (client, NAME), right, server, options);
+    let left = event_loop.run_until_complete(&pair.left).unwrap();
+    let right = event_loop.run_until_complete(&pair.right).unwrap();
+    right.pause_reading();
+    event_loop.run_ready_now();
+    let mut capacity = 0;
+    pair.pair.set_capacity(Bytes(capacity));
+    left.write(&pattern(5000));
+    left.close();
+    event_loop.run_ready_now();
+    while left.get_write_buffer_size() > Bytes(0) {
+        event_loop.advance(Duration::from_millis(90));
+        capacity += 100;
+        pair.pair.set_capacity(Bytes(capacity));
+        event_loop.run_ready_now();
+    }
+    right.resume_reading();
+    event_loop.run_ready_now();
+    for log in [&left_log, &right_log] {
+        assert_eq!(log.lost_reason(), Some(None));
+    }
+    assert_eq!(right_log.bytes(), 5000);
+    check_empty(&event_loop);
+}
