@@ -34,6 +34,8 @@ pub(super) struct StreamShared {
     upgrades: Upgrades,
     scheduler: RefCell<Option<Rc<dyn Scheduler>>>,
     writers: Cell<usize>,
+    /// The last one was dropped, and none made since.
+    writers_left: Cell<bool>,
     pub(super) drainers: Waiters,
     pub(super) closers: Waiters,
 }
@@ -74,6 +76,7 @@ impl StreamShared {
             upgrades: Upgrades::default(),
             scheduler: RefCell::default(),
             writers: Cell::new(0),
+            writers_left: Cell::new(false),
             drainers: Waiters::default(),
             closers: Waiters::default(),
         }))
@@ -227,7 +230,7 @@ impl StreamShared {
         drop(before);
         self.reading_paused.set(false);
         self.set_writing_paused(false);
-        if self.writers.get() == 0 {
+        if self.writers_left.get() {
             transport.close(); // the last one was dropped in the meantime
         }
     }
@@ -295,12 +298,15 @@ impl StreamShared {
 
     pub(super) fn writer_made(&self) {
         self.writers.set(self.writers.get() + 1);
+        self.writers_left.set(false);
     }
 
     /// Says whether it was the last one.
     pub(super) fn writer_dropped(&self) -> bool {
         self.writers.set(self.writers.get() - 1);
-        self.writers.get() == 0
+        let was_last = self.writers.get() == 0;
+        self.writers_left.set(was_last);
+        was_last
     }
 }
 

@@ -3,11 +3,11 @@
 use crate::support::*;
 use eventloop::TestLoop;
 use futures::Exception;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use tulipa_transports::testing::ProtocolCall;
-use tulipa_transports::{Address, ConnectOptions, Factory, NetworkLoop, ServerOptions};
+use tulipa_transports::{Address, ConnectOptions, Factory, NetworkLoop, Server, ServerOptions};
 
 #[test]
 fn n24_a_connection_in_its_handshake_is_there_when_the_server_closes() {
@@ -259,4 +259,36 @@ fn l30_w1_a_loop_that_closes_calls_no_factory_that_waits_for_a_handshake() {
         assert_eq!(told.get(), ["drop"], "closed before: {closed_before}");
         drop(silent);
     }
+}
+
+#[test]
+fn n24_w1_what_a_factory_does_in_its_last_call_finds_everything_in_order() {
+    struct Busy(Slot<Option<Server>>);
+    impl Factory for Busy {
+        type Protocol = Option<Hooks>;
+        fn build_protocol(&mut self, _: &Address) -> Option<Hooks> {
+            None
+        }
+        fn stop_factory(&mut self) {
+            let server = self.0.take().unwrap();
+            server.close_clients();
+            server.abort_clients();
+            server.close();
+            drop(server.shutdown(Duration::from_secs(1)));
+        }
+    }
+    let event_loop = TestLoop::new();
+    let (_, config) = configs();
+    let own: Slot<Option<Server>> = Slot::new();
+    let options = ServerOptions::from(("127.0.0.1", 0)).tls(config);
+    let server = event_loop.create_server(Busy(own.clone()), options).result().unwrap();
+    own.set(Some(server.clone()));
+    let mut peer = plain(&server);
+    run_until(&event_loop, || server.connection_count() == 1);
+    server.close();
+    peer.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    event_loop.run_until_complete(&server.wait_closed()).unwrap();
+    assert!(own.take().is_none());
+    assert_eq!(server.stats().handshakes_failed, 1);
+    run_until(&event_loop, || event_loop.open_connections() == 0);
 }

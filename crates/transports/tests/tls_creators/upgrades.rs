@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use tulipa_transports::streams::{StreamReader, StreamReaderProtocol, StreamWriter};
 use tulipa_transports::testing::{MemoryLoop, MemoryOptions};
-use tulipa_transports::tls::{Early, TlsClientConfig, TlsRole, TlsServerConfig};
+use tulipa_transports::tls::{Early, StartTls, TlsClientConfig, TlsRole, TlsServerConfig};
 use tulipa_transports::{NetworkLoop, WriteRefusal, WriteState};
 
 type Half = (StreamReader, StreamWriter);
@@ -252,6 +252,54 @@ fn y22_y23_writers_that_are_dropped_in_the_handshake_end_the_connection() {
     event_loop.run_until_complete(peer.as_future()).unwrap();
     event_loop.run_until_idle();
     assert_eq!(event_loop.open_connections(), 0);
+}
+
+#[test]
+fn y22_y23_a_reader_that_has_no_writer_yet_goes_on_encrypted() {
+    let event_loop = TestLoop::new();
+    let (client, server) = configs();
+    let (mut reader, other_reader) = (StreamReader::default(), StreamReader::default());
+    let pair = event_loop.memory_pair(
+        StreamReaderProtocol::new(&reader),
+        StreamReaderProtocol::new(&other_reader),
+        MemoryOptions::default(),
+    );
+    event_loop.run_ready_now();
+    let left = pair.left.start_tls(as_client(&client), Early::Refuse, Vec::new());
+    let right = pair.right.start_tls(as_server(&server), Early::Refuse, Vec::new());
+    let left = event_loop.run_until_complete(&left).unwrap();
+    let right = event_loop.run_until_complete(&right).unwrap();
+    event_loop.run_until_idle();
+    assert!(!left.is_closing() && !right.is_closing(), "no writer was dropped");
+    let (writer, other_writer) =
+        (StreamWriter::new(left, &reader), StreamWriter::new(right, &other_reader));
+    other_writer.write(b"tulip");
+    let read = event_loop.create_task(async move {
+        let read = reader.readexactly(5).await;
+        drop(writer);
+        read
+    });
+    assert_eq!(event_loop.run_until_complete(read.as_future()).unwrap(), b"tulip");
+    drop(other_writer);
+    event_loop.run_until_idle();
+    assert_eq!(event_loop.open_connections(), 0, "the last writers were dropped");
+}
+
+#[test]
+fn y22_y23_a_writer_that_is_dropped_while_its_transport_is_upgraded_ends_the_connection() {
+    let event_loop = TestLoop::new();
+    let (client, server) = configs();
+    let ((reader, writer), (_other_reader, other_writer)) = streams(&event_loop);
+    let (ours, theirs) = (writer.transport().clone(), other_writer.transport().clone());
+    let left = ours.start_tls(as_client(&client), Early::Refuse, Vec::new());
+    let right = theirs.start_tls(as_server(&server), Early::Refuse, Vec::new());
+    drop(writer);
+    event_loop.run_until_complete(&left).unwrap();
+    event_loop.run_until_complete(&right).unwrap();
+    drop(other_writer);
+    event_loop.run_until_idle();
+    assert_eq!(event_loop.open_connections(), 0);
+    drop(reader);
 }
 
 #[test]
