@@ -90,15 +90,15 @@ impl StoppedError {
 
 impl fmt::Display for StoppedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the client has stopped connecting")?;
-        match &self.last {
-            Some(last) => write!(f, ": {last}"),
-            None => Ok(()),
-        }
+        f.write_str("the client has stopped connecting")
     }
 }
 
-impl Error for StoppedError {}
+impl Error for StoppedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.last.as_ref().map(|last| last.as_error() as &(dyn Error + 'static))
+    }
+}
 
 impl ReconnectingClient {
     pub(crate) fn start(
