@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::limits::OutputLimits;
 use crate::stream_machine::{End, Hold};
 use crate::tls::Below;
-use crate::{Bytes, Protocol, WriteBufferCap};
+use crate::{Bytes, Protocol, Transport, WriteBufferCap};
 use futures::Exception;
 use std::io;
 use std::rc::{Rc, Weak};
@@ -20,6 +20,9 @@ pub(crate) trait Upper {
 
     /// What its protocol was told of the end, or will be.
     fn lost_reason(&self) -> Option<Exception>;
+
+    /// What users see of it, after the handshake.
+    fn transport(self: Rc<Self>) -> Option<Rc<dyn Transport>>;
 }
 
 /// Below the connection.
