@@ -309,6 +309,18 @@ pub trait Transport: ReadTransport + WriteTransport {
         None
     }
 
+    /// The transport that this one became by `start_tls`, once it is there.
+    #[doc(hidden)]
+    fn upgraded(&self) -> Option<Rc<dyn Transport>> {
+        None
+    }
+
+    /// Closes it, or what it became, or is about to become.
+    #[doc(hidden)]
+    fn close_all(&self) {
+        self.close();
+    }
+
     /// Says which transport is over this one.
     #[cfg(feature = "tls")]
     #[doc(hidden)]

@@ -71,9 +71,11 @@ impl Client {
     /// Says what becomes of the connection.
     pub fn tell(&self, event: &ClientEvent) {
         let (what, retry_in) = match event {
-            ClientEvent::ConnectionFailed { reason, retry_in } => (reason.to_string(), *retry_in),
+            ClientEvent::ConnectionFailed { reason, retry_in } => {
+                (format!("{reason:?}"), *retry_in)
+            }
             ClientEvent::ConnectionLost { reason, retry_in } => {
-                let reason = reason.as_ref().map(|reason| format!(": {reason}"));
+                let reason = reason.as_ref().map(|reason| format!(": {reason:?}"));
                 (format!("the connection is lost{}", reason.unwrap_or_default()), *retry_in)
             }
             _ => return,

@@ -3,15 +3,15 @@
 use super::*;
 use std::cell::RefCell;
 use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::protocols::LineReceiver;
 use tulipa::testing::{MemoryLoop, MemoryOptions, MemoryPair};
 use tulipa::{
-    Address, Backoff, Bytes, Eof, Factory, Jitter, Protocol, ReconnectOptions, ReconnectingClient,
-    TestLoop, TokenBucket, Transport,
+    Address, Backoff, Bytes, ClientEvent, Eof, Factory, Jitter, Protocol, ReconnectOptions,
+    ReconnectingClient, TestLoop, TokenBucket, Transport,
 };
 
 fn secs(seconds: u64) -> Duration {
@@ -366,4 +366,20 @@ fn what_is_typed_waits_until_somebody_can_hear_it() {
     place.event_loop.run_until_complete(&bob.connection.wait_closed()).unwrap();
     assert!(ann.heard().ends_with("QUIT :Quit: bye\r\n"));
     place.end([ann]);
+}
+
+#[test]
+fn why_there_is_no_connection_is_told_to_the_last_cause() {
+    let event_loop = EventLoop::new().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let attempt = event_loop.create_connection(|| Ear(Rc::default()), nobody);
+    let reason = event_loop.run_until_complete(&attempt).err().unwrap();
+    let seen: Rc<RefCell<Vec<String>>> = Rc::default();
+    let print = seen.clone();
+    let client = Client::new("bob", &[], secs(60), move |line| {
+        print.borrow_mut().push(line.to_owned());
+    });
+    client.tell(&ClientEvent::ConnectionFailed { reason, retry_in: Some(secs(2)) });
+    let told = &seen.borrow()[0];
+    assert!(told.contains(&nobody.to_string()) && told.contains("refused"), "{told}");
 }

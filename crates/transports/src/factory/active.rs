@@ -2,6 +2,7 @@
 //! may work again, and has them let go of everything when it closes: neither a future that will never be
 //! done keeps them, nor a factory that keeps its own connector.
 
+use crate::Transport;
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt};
 use indexmap::IndexMap;
 use std::cell::RefCell;
@@ -63,6 +64,14 @@ pub(super) fn release<T: AtWork + 'static>(event_loop: &dyn AbstractEventLoop, k
     let active = event_loop.local(Active::default);
     let released = active.kept.borrow_mut().swap_remove(&address(kept));
     drop(released);
+}
+
+/// What a connection's transport has become, if its protocol has encrypted it.
+pub(super) fn newest(mut transport: Rc<dyn Transport>) -> Rc<dyn Transport> {
+    while let Some(newer) = transport.upgraded() {
+        transport = newer;
+    }
+    transport
 }
 
 fn address<T>(kept: &Rc<T>) -> usize {

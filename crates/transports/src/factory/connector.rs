@@ -4,7 +4,7 @@
 //! them is ever called from inside another. The loop keeps the connector from `connect` until it is
 //! disconnected.
 
-use super::active::{AtWork, keep, rest};
+use super::active::{AtWork, keep, newest, rest};
 use super::dial::{Dial, Redial};
 use super::{AnyClientFactory, Made};
 use crate::stream_transport::Opened;
@@ -105,8 +105,13 @@ impl Connector {
         self.core.state()
     }
 
-    /// The connection, if there is one.
+    /// The connection, if there is one: of one that was encrypted meanwhile, the transport that it has now.
     pub fn transport(&self) -> Option<Rc<dyn Transport>> {
+        self.connection().map(newest)
+    }
+
+    /// The transport with which the connection began.
+    fn connection(&self) -> Option<Rc<dyn Transport>> {
         match &*self.core.state.borrow() {
             State::Connected(transport) => Some(transport.clone()),
             State::Disconnected | State::Queued | State::Connecting(_) => None,
@@ -155,8 +160,8 @@ impl Connector {
 
     /// Does what fits: stops connecting, or closes the connection, which still sends what was written.
     pub fn disconnect(&self) {
-        if let Some(transport) = self.transport() {
-            transport.close();
+        if let Some(connection) = self.connection() {
+            connection.close_all();
         } else if self.state() == ConnectorState::Connecting {
             // It is connecting.
             let _ = self.stop_connecting();

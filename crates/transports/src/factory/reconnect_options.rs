@@ -62,10 +62,10 @@ impl fmt::Debug for ClientEvent {
             ClientEvent::Connecting => f.write_str("Connecting"),
             ClientEvent::Connected(_) => f.write_str("Connected"),
             ClientEvent::ConnectionFailed { reason, retry_in } => {
-                write!(f, "ConnectionFailed({reason}, retry in {retry_in:?})")
+                write!(f, "ConnectionFailed({reason:?}, retry in {retry_in:?})")
             }
             ClientEvent::ConnectionLost { reason, retry_in } => match reason {
-                Some(reason) => write!(f, "ConnectionLost({reason}, retry in {retry_in:?})"),
+                Some(reason) => write!(f, "ConnectionLost({reason:?}, retry in {retry_in:?})"),
                 None => write!(f, "ConnectionLost(retry in {retry_in:?})"),
             },
         }

@@ -4,7 +4,7 @@
 //! users gave (the closure that connects, the observer, chance) runs in turns of the client's own with
 //! nothing borrowed, so none of it is ever called from inside itself.
 
-use super::active::{AtWork, keep, release};
+use super::active::{AtWork, keep, newest, release};
 use super::reconnect_options::{Observer, Random};
 use super::{Backoff, ClientEvent, ReconnectOptions};
 use crate::Transport;
@@ -90,15 +90,15 @@ impl StoppedError {
 
 impl fmt::Display for StoppedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the client has stopped connecting")?;
-        match &self.last {
-            Some(last) => write!(f, ": {last}"),
-            None => Ok(()),
-        }
+        f.write_str("the client has stopped connecting")
     }
 }
 
-impl Error for StoppedError {}
+impl Error for StoppedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.last.as_ref().map(|last| last.as_error() as &(dyn Error + 'static))
+    }
+}
 
 impl ReconnectingClient {
     pub(crate) fn start(
@@ -134,8 +134,13 @@ impl ReconnectingClient {
         self.core.event_loop.clone()
     }
 
-    /// The connection, if it is there.
+    /// The connection, if it is there: of one that was encrypted meanwhile, the transport that it has now.
     pub fn transport(&self) -> Option<Rc<dyn Transport>> {
+        self.connection().map(newest)
+    }
+
+    /// The transport with which the connection began.
+    fn connection(&self) -> Option<Rc<dyn Transport>> {
         match &*self.core.state.borrow() {
             State::Connected(transport) => Some(transport.clone()),
             State::Pausing(_) | State::Connecting(_) | State::Ended => None,
@@ -175,8 +180,8 @@ impl ReconnectingClient {
     /// Stops trying, and closes the connection, which still sends what was written. Idempotent.
     pub fn close(&self) {
         self.stop_trying();
-        if let Some(transport) = self.transport() {
-            transport.close();
+        if let Some(connection) = self.connection() {
+            connection.close_all();
         }
     }
 
@@ -247,8 +252,9 @@ impl ScopeMember for ReconnectingClient {
 
     fn abort(&self) {
         self.stop_trying();
-        if let Some(transport) = self.transport() {
-            transport.abort();
+        if let Some(connection) = self.connection() {
+            connection.close_all(); // which calls a handshake off
+            newest(connection).abort();
         }
     }
 

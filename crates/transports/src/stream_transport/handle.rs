@@ -323,6 +323,20 @@ impl<B: Backend> Transport for StreamHandle<B> {
     }
 
     #[cfg(feature = "tls")]
+    fn upgraded(&self) -> Option<Rc<dyn Transport>> {
+        if self.is_of_layer {
+            return None;
+        }
+        self.known()?.upper()?.transport()
+    }
+
+    fn close_all(&self) {
+        if let Some(connection) = self.known() {
+            connection.close_all();
+        }
+    }
+
+    #[cfg(feature = "tls")]
     fn set_upper(&self, upper: crate::tls::UpperLink) {
         if let Some(connection) = self.connection() {
             connection.set_upper(upper.0);

@@ -20,6 +20,9 @@ pub(crate) trait Upper {
 
     /// What its protocol was told of the end, or will be.
     fn lost_reason(&self) -> Option<Exception>;
+
+    /// What users see of it, after the handshake.
+    fn transport(self: Rc<Self>) -> Option<Rc<dyn Transport>>;
 }
 
 /// Below the connection.

@@ -267,6 +267,10 @@ impl Upper for TlsConnection {
     fn lost_reason(&self) -> Option<Exception> {
         self.kept_reason()
     }
+
+    fn transport(self: Rc<Self>) -> Option<Rc<dyn Transport>> {
+        (!Handshake::is_under_way(self.backend())).then(|| self.handle())
+    }
 }
 
 impl Drop for TlsLayer {

@@ -3,7 +3,7 @@
 use crate::kit::*;
 use crate::support::*;
 use eventloop::TestLoop;
-use futures::{Exception, Future};
+use futures::{Exception, Future, SchedulerExt};
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use tulipa_transports::testing::{
 };
 use tulipa_transports::tls::{Early, StartTls, TlsRole};
 use tulipa_transports::{
-    Bytes, NetworkLoop, Protocol, TimeoutProtocol, Transport, TransportExt, WriteRefusal,
-    WriteState,
+    Bytes, NetworkLoop, Protocol, ReconnectOptions, ReconnectingClient, TimeoutProtocol, Transport,
+    TransportExt, WriteRefusal, WriteState,
 };
 
 type Upgrade = Slot<Option<Future<Rc<dyn Transport>>>>;
@@ -573,5 +573,53 @@ fn n54_w2_the_old_transport_knows_why_the_connection_was_lost() {
         for transport in [&new, &upgraded.old[0]] {
             assert_eq!(transport.lost_reason().map(|reason| reason.to_string()), told, "{name}");
         }
+    }
+}
+
+#[test]
+fn n54_w6_a_client_that_reconnects_follows_its_connection_into_tls() {
+    for answers in [true, false] {
+        let event_loop = TestLoop::new();
+        let wires: Slot<Vec<Upgraded>> = Slot::new();
+        let made = wires.clone();
+        let connect = move |client: &ReconnectingClient| {
+            let event_loop = client.get_loop();
+            let right =
+                Session { awaits: if answers { COMMAND } else { b"never" }, ..Session::server() };
+            let ((left, left_log), (right, right_log)) =
+                (LifeCycle::new(Session::client()), LifeCycle::new(right));
+            let pair = event_loop.memory_pair(left, right, MemoryOptions::default());
+            let future = event_loop.create_future();
+            future.set_result(pair.left.clone()).unwrap();
+            made.update(|all| {
+                all.push(Upgraded {
+                    logs: [left_log, right_log],
+                    received: [Slot::new(), Slot::new()],
+                    upgrades: [Slot::new(), Slot::new()],
+                    old: [pair.left, pair.right],
+                });
+            });
+            future
+        };
+        let client = event_loop.create_reconnecting_client(connect, ReconnectOptions::default());
+        let plain = event_loop.run_until_complete(&client.when_connected()).unwrap();
+        let wire = wires.take().pop().unwrap();
+        match answers {
+            true => plain.write(COMMAND),
+            false => wire.old[1].write(ANSWER), // and keeps silent
+        };
+        event_loop.run_ready_now();
+        assert!(plain.is_closing(), "it is another one now");
+        if answers {
+            let transport = client.when_connected().result().unwrap();
+            assert!(transport.extra_info().tls.is_some());
+        }
+        client.close();
+        event_loop.run_ready_now();
+        assert!(client.wait_closed().done());
+        if !answers {
+            wire.old[1].abort();
+        }
+        wire.finish(&event_loop);
     }
 }
