@@ -116,7 +116,8 @@ pub trait SystemEventLoop: AbstractEventLoop {
     }
 
     /// Runs the triggers of an event, phase by phase, and gives a future that is done when all have ended:
-    /// for a loop that no [`Runner`](crate::Runner) shuts down. What has been run is not run again.
+    /// for a loop that no [`Runner`](crate::Runner) shuts down. What has been run is not run again. Cancelling
+    /// it cancels what the triggers gave, and no further phase begins.
     #[doc(alias = "fireSystemEvent")]
     #[track_caller]
     fn fire_system_event(&self, event: SystemEvent) -> Future<()> {
@@ -211,10 +212,16 @@ pub(crate) async fn run_phase(
             Ok(Outcome::Pending(future)) => pending.push((future, location)),
         }
     }
-    for (future, location) in pending {
-        // Whoever cancels this cancels what it waits for.
+    let mut pending = pending.into_iter();
+    while let Some((future, location)) = pending.next() {
         match future.await {
-            Err(exception) if is_being_cancelled() => return Err(exception),
+            // Whoever cancels this cancels what it waits for: that one, and the others.
+            Err(exception) if is_being_cancelled() => {
+                for (future, _) in pending {
+                    future.cancel();
+                }
+                return Err(exception);
+            }
             Err(exception) if !exception.is_cancelled() => report(exception, location),
             _ => {}
         }

@@ -238,6 +238,12 @@ pub trait WriteTransport: BaseTransport {
         future
     }
 
+    /// How much was sent so far of the file that is [being sent](WriteTransport::send_file); `None` if none
+    /// is.
+    fn file_bytes_sent(&self) -> Option<u64> {
+        None
+    }
+
     /// Sets the water marks. Whether writing is paused is decided anew at once.
     ///
     /// # Errors

@@ -1,14 +1,18 @@
 //! What is done about a peer that is silent for too long.
 
 use eventloop::{Clock, TestLoop};
-use futures::{Exception, Instant};
+use futures::{Exception, Instant, SchedulerExt};
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa_transports::testing::{LifeCycle, MemoryLoop, MemoryOptions, MemoryPair};
+use tulipa_transports::wrappers::TrafficLog;
 use tulipa_transports::{
-    Buffered, BufferedProtocol, IdleTimeout, Protocol, TimeoutProtocol, Transport, TransportExt,
+    Buffered, BufferedProtocol, Eof, IdleTimeout, NetworkLoop, Protocol, SendFile, TimeoutProtocol,
+    Transport, TransportExt,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -214,6 +218,167 @@ fn w25_taking_output_counts_as_a_sign_of_life() {
     event_loop.advance(SECOND);
     assert!(pair.left.is_closing());
     event_loop.run_until_idle();
+}
+
+#[test]
+fn w25_a_peer_that_takes_output_all_the_time_is_not_silent() {
+    /// Takes a little, then nothing until it is told to.
+    struct Sips;
+    impl Protocol for Sips {
+        fn data_received(&mut self, transport: &dyn Transport, _: &[u8]) {
+            transport.pause_reading();
+        }
+    }
+    let event_loop = TestLoop::new();
+    let (left, log) = LifeCycle::new(Sink::default());
+    let left = TimeoutProtocol::new(left, SECOND * 10);
+    let pair = event_loop.memory_pair(left, Sips, MemoryOptions::default());
+    event_loop.run_ready_now();
+    pair.left.write(&[7; 4_000_000]);
+    event_loop.run_ready_now();
+    for _ in 0..8 {
+        let before = pair.left.get_write_buffer_size();
+        pair.right.resume_reading();
+        event_loop.advance(SECOND * 6);
+        assert!(pair.left.get_write_buffer_size() < before && log.is_paused(), "it took a part");
+        assert!(!pair.left.is_closing());
+    }
+    event_loop.advance(SECOND * 20);
+    assert!(pair.left.is_closing());
+    pair.left.abort();
+    event_loop.run_until_idle();
+}
+
+#[test]
+fn w25_n51_a_peer_that_takes_of_a_file_is_not_silent_one_that_takes_nothing_is() {
+    let event_loop = TestLoop::new();
+    let (ours, mut peer) = UnixStream::pair().unwrap();
+    peer.set_nonblocking(true).unwrap();
+    let factory = || TimeoutProtocol::new(Sink::default(), SECOND * 10);
+    let opening = event_loop.connect_accepted_socket(factory, ours);
+    let transport = event_loop.run_until_complete(&opening).unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[7; 8_000_000]).unwrap();
+    assert_eq!(transport.file_bytes_sent(), None);
+    let sending = transport.send_file(SendFile::from(file).offset(0));
+    event_loop.run_ready_now();
+    assert!(!transport.is_reading());
+    for _ in 0..4 {
+        let before = transport.file_bytes_sent().unwrap();
+        while peer.read(&mut [0; 65_536]).is_ok() {} // until nothing is there
+        event_loop.run_ready_now();
+        assert!(transport.file_bytes_sent().unwrap() > before);
+        event_loop.advance(SECOND * 10);
+        assert!(!transport.is_closing());
+    }
+    event_loop.advance(SECOND * 10);
+    assert!(transport.is_closing());
+    transport.abort();
+    event_loop.run_ready_now();
+    assert!(sending.exception().unwrap().is_some());
+}
+
+#[test]
+fn w25_who_is_not_listened_to_is_not_silent() {
+    let event_loop = TestLoop::new();
+    let pair = connect(&event_loop, TimeoutProtocol::new(Sink::default(), SECOND * 10));
+    pair.left.pause_reading();
+    pair.right.write(b"is anybody there?");
+    event_loop.advance(SECOND * 49);
+    assert!(!pair.left.is_closing());
+    // In the very turn in which the clock runs out it is listened to again.
+    let left = pair.left.clone();
+    event_loop.call_later(SECOND, move || left.resume_reading());
+    event_loop.advance(SECOND * 10);
+    assert!(!pair.left.is_closing());
+    let received = pair.left.with_protocol(|sink: &mut Sink, _| sink.received);
+    assert_eq!(received, Ok(17));
+    event_loop.advance(SECOND * 10);
+    assert!(pair.left.is_closing());
+    event_loop.run_until_idle();
+}
+
+#[test]
+fn w25_who_takes_no_output_is_silent_even_if_it_is_not_listened_to() {
+    let event_loop = TestLoop::new();
+    let pair = connect(&event_loop, TimeoutProtocol::new(Sink::default(), SECOND * 10));
+    pair.right.pause_reading();
+    pair.left.pause_reading();
+    pair.left.write(&[7; 1_000_000]);
+    event_loop.advance(SECOND * 10);
+    assert!(pair.left.is_closing());
+    pair.left.abort();
+    event_loop.run_until_idle();
+}
+
+#[test]
+fn w25_who_has_ended_its_direction_is_silent() {
+    struct KeepsOpen;
+    impl Protocol for KeepsOpen {
+        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+        fn eof_received(&mut self, _: &dyn Transport) -> Eof {
+            Eof::KeepOpen
+        }
+    }
+    let event_loop = TestLoop::new();
+    let pair = connect(&event_loop, TimeoutProtocol::new(KeepsOpen, SECOND * 10));
+    pair.right.write_eof();
+    event_loop.advance(SECOND * 9);
+    assert!(!pair.left.is_closing());
+    event_loop.advance(SECOND);
+    assert!(pair.left.is_closing());
+    event_loop.run_until_idle();
+}
+
+#[test]
+fn w25_a_limit_may_be_set_or_taken_away_before_there_is_a_connection() {
+    let event_loop = TestLoop::new();
+    let mut protocol = TimeoutProtocol::new(Sink::default(), SECOND * 10);
+    assert_eq!(protocol.set_timeout(None), Some(SECOND * 10));
+    let pair = connect(&event_loop, protocol);
+    event_loop.advance(SECOND * 1000);
+    assert!(!pair.left.is_closing());
+    let set = pair
+        .left
+        .with_protocol(|it: &mut TimeoutProtocol<Sink>, _| it.set_timeout(Some(SECOND * 3)));
+    assert_eq!(set, Ok(None));
+    event_loop.advance(SECOND * 3);
+    assert!(pair.left.is_closing());
+    event_loop.run_until_idle();
+}
+
+#[test]
+fn w25_w29_it_works_inside_of_a_wrapper() {
+    let event_loop = TestLoop::new();
+    let log = TrafficLog::new().to(|_| ());
+    let mut wrapped = log.wrap(|| TimeoutProtocol::new(Sink::default(), SECOND * 10));
+    let pair = connect(&event_loop, wrapped().unwrap().unwrap());
+    event_loop.advance(SECOND * 9);
+    pair.right.write(b"hello");
+    event_loop.advance(SECOND * 9);
+    assert!(!pair.left.is_closing());
+    event_loop.advance(SECOND);
+    assert!(pair.left.is_closing());
+    event_loop.run_until_idle();
+}
+
+#[test]
+fn w25_r6_a_loop_that_is_dropped_frees_who_waits() {
+    struct Held(IdleTimeout, Rc<()>);
+    impl Protocol for Held {
+        fn connection_made(&mut self, transport: &dyn Transport) {
+            let held = self.1.clone();
+            self.0.start(transport, SECOND, move |_: &mut Held, _| drop(held));
+        }
+        fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    }
+    let mut event_loop = TestLoop::new();
+    event_loop.allow_leftovers();
+    let kept = Rc::new(());
+    let pair = connect(&event_loop, Held(IdleTimeout::default(), kept.clone()));
+    drop(event_loop);
+    drop(pair);
+    assert_eq!(Rc::strong_count(&kept), 1);
 }
 
 #[test]

@@ -226,17 +226,19 @@ fn w37_l26_a_closed_loop_runs_nothing_and_says_so() {
 fn w37_cancelling_ends_the_wait_for_what_triggers_gave() {
     let event_loop = TestLoop::new();
     let trace = Trace::new();
-    let notes = trace.clone();
-    event_loop.add_system_event_trigger(Before, Shutdown, move || async move {
-        let slept = sleep(SECOND * 3600).await;
-        notes.note("cancelled");
-        slept
-    });
+    for name in ["first", "second"] {
+        let notes = trace.clone();
+        event_loop.add_system_event_trigger(Before, Shutdown, move || async move {
+            let slept = sleep(SECOND * 3600).await;
+            notes.note(format!("{name} {}", slept.is_err()));
+            slept
+        });
+    }
     event_loop.add_system_event_trigger(After, Shutdown, trace.mark("after"));
     let fired = event_loop.fire_system_event(Shutdown);
     event_loop.run_ready_now();
     fired.cancel();
     event_loop.run_until_idle();
     assert!(fired.cancelled());
-    assert_eq!(trace.take(), ["cancelled"]);
+    assert_eq!(trace.take(), ["first true", "second true"]);
 }

@@ -16,7 +16,8 @@ use std::time::Duration;
 /// field (W-25).
 ///
 /// Putting it off costs a look at the clock; no timer is moved. It is called off when this is dropped,
-/// with its protocol.
+/// with its protocol. It knows nothing of the transport's state: who pauses reading disarms it meanwhile,
+/// or lets `expired` see whether the peer could have been heard. [`TimeoutProtocol`] does so by itself.
 ///
 /// # Examples
 /// ```
@@ -215,6 +216,10 @@ impl Watch {
 /// `TimeoutProtocol` (W-25).
 ///
 /// What counts is what the peer does: bytes that come, and output that it takes after it had let it wait.
+/// While reading is paused on this side the peer cannot be heard, so that is no silence of its own, unless
+/// it lets output wait: once it is listened to again it has at least the whole limit, and at most twice.
+/// What it takes of a large output or file is looked at when the limit passes.
+///
 /// [`with_protocol`](TransportExt::with_protocol) finds it, and the protocol inside as well.
 ///
 /// # Examples
@@ -235,11 +240,21 @@ impl Watch {
 /// ```
 pub struct TimeoutProtocol<P> {
     inner: P,
-    limit: Duration,
-    /// There is no limit now.
-    is_off: bool,
+    limit: Option<Duration>,
     idle: IdleTimeout,
     on_timeout: Option<OnTimeout<P>>,
+    seen: Seen,
+}
+
+/// What a connection looked like when its peer was last heard of, or when the limit last passed.
+#[derive(Default)]
+struct Seen {
+    /// The peer ended its direction, so it is not to be heard any more.
+    ended: bool,
+    /// It was not listened to.
+    unheard: bool,
+    unsent: usize,
+    of_file: Option<u64>,
 }
 
 type OnTimeout<P> = Box<dyn FnMut(&mut P, &dyn Transport)>;
@@ -247,7 +262,8 @@ type OnTimeout<P> = Box<dyn FnMut(&mut P, &dyn Transport)>;
 impl<P: Protocol> TimeoutProtocol<P> {
     /// Closes the connection of `inner` once its peer has been silent for `limit`.
     pub fn new(inner: P, limit: Duration) -> Self {
-        Self { inner, limit, is_off: false, idle: IdleTimeout::default(), on_timeout: None }
+        let (limit, idle, seen) = (Some(limit), IdleTimeout::default(), Seen::default());
+        Self { inner, limit, idle, on_timeout: None, seen }
     }
 
     /// What is done in place of closing. If the connection is still open afterwards, the next silence
@@ -267,24 +283,54 @@ impl<P: Protocol> TimeoutProtocol<P> {
     /// limit before.
     #[doc(alias = "setTimeout")]
     pub fn set_timeout(&mut self, limit: Option<Duration>) -> Option<Duration> {
-        let before = self.idle.set_timeout(limit);
-        self.is_off = limit.is_none();
-        self.limit = limit.unwrap_or(self.limit);
-        before
+        self.idle.set_timeout(limit);
+        std::mem::replace(&mut self.limit, limit)
     }
 
+    /// Begins to wait on `transport`, or to be told a limit.
     fn arm(&mut self, transport: &dyn Transport) {
-        self.idle.start(transport, self.limit, Self::timed_out);
+        self.idle.start(transport, self.limit.unwrap_or(Duration::MAX), Self::timed_out);
+        if self.limit.is_none() {
+            self.idle.set_timeout(None);
+        }
+    }
+
+    fn heard(&mut self) {
+        self.seen.unheard = false;
+        self.idle.reset_timeout();
     }
 
     fn timed_out(&mut self, transport: &dyn Transport) {
+        if self.seen.is_excused(transport) {
+            return self.arm(transport);
+        }
         let Some(react) = &mut self.on_timeout else { return transport.close() };
         // Armed before, so that the reaction can set another limit.
-        self.idle.start(transport, self.limit, Self::timed_out);
+        if let Some(limit) = self.limit {
+            self.idle.start(transport, limit, Self::timed_out);
+        }
         react(&mut self.inner, transport);
         if transport.is_closing() {
             self.idle.stop();
         }
+    }
+}
+
+impl Seen {
+    /// Whether a peer that said nothing for a whole limit is not to blame.
+    fn is_excused(&mut self, transport: &dyn Transport) -> bool {
+        if transport.is_closing() {
+            return false;
+        }
+        let (unsent, of_file) = (transport.get_write_buffer_size().0, transport.file_bytes_sent());
+        let is_owed_nothing = unsent == 0 && of_file.is_none();
+        let unheard = is_owed_nothing && !self.ended && !transport.is_reading();
+        let takes_file = of_file.is_some() && of_file != self.of_file;
+        let takes_output = unsent < self.unsent || takes_file;
+        let was_unheard = std::mem::replace(&mut self.unheard, unheard);
+        (self.unsent, self.of_file) = (unsent, of_file);
+        // What it said meanwhile may be read after this, in the same turn.
+        unheard || was_unheard && is_owed_nothing || takes_output
     }
 }
 
@@ -295,12 +341,13 @@ impl<P: Protocol> Protocol for TimeoutProtocol<P> {
     }
 
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
-        self.idle.reset_timeout();
+        self.heard();
         self.inner.data_received(transport, data);
     }
 
     fn eof_received(&mut self, transport: &dyn Transport) -> Eof {
-        self.idle.reset_timeout();
+        self.heard();
+        self.seen.ended = true;
         self.inner.eof_received(transport)
     }
 
@@ -310,20 +357,20 @@ impl<P: Protocol> Protocol for TimeoutProtocol<P> {
     }
 
     fn handshake_completed(&mut self, transport: &dyn Transport) {
-        // It is another transport, by which the protocol is found now. What expired meanwhile found none.
+        // It is another transport, by which the protocol is found now; by the old one it was not.
+        self.seen = Seen::default();
         self.arm(transport);
-        if self.is_off {
-            self.idle.set_timeout(None);
-        }
         self.inner.handshake_completed(transport);
     }
 
     fn pause_writing(&mut self, transport: &dyn Transport) {
+        self.seen.unsent = transport.get_write_buffer_size().0;
         self.inner.pause_writing(transport);
     }
 
     fn resume_writing(&mut self, transport: &dyn Transport) {
-        self.idle.reset_timeout();
+        self.heard();
+        self.seen.unsent = 0;
         self.inner.resume_writing(transport);
     }
 
@@ -365,7 +412,7 @@ impl<P: Protocol> BufferedProtocol for TimeoutProtocol<P> {
     }
 
     fn buffer_updated(&mut self, transport: &dyn Transport, count: usize) {
-        self.idle.reset_timeout();
+        self.heard();
         if let Some(inner) = self.inner.as_buffered() {
             inner.buffer_updated(transport, count);
         }

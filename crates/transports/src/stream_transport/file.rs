@@ -61,6 +61,10 @@ impl<B: Backend> StreamTransport<B> {
         future
     }
 
+    pub(super) fn file_bytes_sent(&self) -> Option<u64> {
+        self.if_rare(|rare| rare.file.as_ref().map(|job| job.transfer.sent()))
+    }
+
     /// Sends as much of the file as may be sent in one turn. No user code is called.
     pub(super) fn send_file_part(self: &Rc<Self>) {
         let Some(mut job) = self.if_rare(|rare| rare.file.take()) else { return };

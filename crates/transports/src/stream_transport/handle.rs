@@ -240,6 +240,10 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
         future
     }
 
+    fn file_bytes_sent(&self) -> Option<u64> {
+        self.connection()?.file_bytes_sent()
+    }
+
     fn set_write_buffer_limits(&self, limits: WriteBufferLimits) -> Result<(), InvalidLimits> {
         match self.connection() {
             Some(connection) => connection.set_marks(limits),

@@ -177,6 +177,10 @@ impl<L: Lower, W: ProtocolWrapper> WriteTransport for WrappedTransport<L, W> {
         }
     }
 
+    fn file_bytes_sent(&self) -> Option<u64> {
+        self.lower().file_bytes_sent()
+    }
+
     fn set_write_buffer_limits(&self, limits: WriteBufferLimits) -> Result<(), InvalidLimits> {
         self.lower().set_write_buffer_limits(limits)
     }

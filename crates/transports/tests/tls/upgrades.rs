@@ -480,6 +480,27 @@ fn w25_n54_a_limit_of_silence_goes_on_after_the_upgrade() {
 }
 
 #[test]
+fn w25_n54_a_limit_that_passes_during_the_handshake_holds_after_it() {
+    let event_loop = TestLoop::new();
+    let (client, server) = (Session::client(), Session::server());
+    let upgrades = [client.upgrade.clone(), server.upgrade.clone()];
+    let limited = TimeoutProtocol::new(server, Duration::from_secs(10));
+    let pair = event_loop.memory_pair(client, limited, MemoryOptions::default());
+    event_loop.run_ready_now();
+    pair.left.pause_reading(); // so that it hears of no answer, and begins no handshake
+    pair.left.write(COMMAND);
+    event_loop.advance(Duration::from_secs(15));
+    pair.left.resume_reading();
+    event_loop.run_ready_now();
+    let [_client, server] = upgrades.map(|slot| slot.take().unwrap().result().unwrap());
+    event_loop.advance(Duration::from_secs(9));
+    assert!(!server.is_closing());
+    event_loop.advance(Duration::from_secs(1));
+    assert!(server.is_closing());
+    check_empty(&event_loop);
+}
+
+#[test]
 fn n54_p6_a_protocol_that_was_told_to_pause_is_told_by_the_new_transport_to_go_on() {
     let event_loop = TestLoop::new();
     let left = LifeCycle::new(Hooks::new());
