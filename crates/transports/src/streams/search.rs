@@ -4,6 +4,7 @@
 //! on where it stopped, less the beginning of a separator that may have been cut in two (Y-11, Y-15).
 
 use super::InvalidSeparator;
+use crate::protocols::find;
 use std::ops::Range;
 
 /// One search, from its beginning to its success.
@@ -54,13 +55,6 @@ impl<'s> Search<'s> {
     /// So many bytes at the beginning certainly have no separator in them.
     pub(super) fn searched(&self) -> usize {
         self.from
-    }
-}
-
-fn find(data: &[u8], separator: &[u8]) -> Option<usize> {
-    match separator {
-        [byte] => memchr::memchr(*byte, data),
-        _ => memchr::memmem::find(data, separator),
     }
 }
 

@@ -20,7 +20,7 @@ pub use schedule::Ending;
 
 use crate::IntoProtocol;
 use crate::testing::{MemoryLoop, MemoryOptions, MemoryPair};
-use eventloop::TestLoop;
+use eventloop::{EnteredLoop, TestLoop};
 use failure::Problem;
 use futures::catch;
 use play::Peer;
@@ -112,7 +112,12 @@ impl Chunking {
     pub fn new<P: IntoProtocol>(mut make: impl FnMut(Notes) -> P + 'static) -> Self {
         Self {
             connect: Box::new(move |event_loop, notes, peer, options| {
-                event_loop.memory_pair(make(notes), peer, options)
+                let protocol = {
+                    // As a server makes them, who does so while the loop runs.
+                    let _entered = EnteredLoop::new(event_loop.handle().into());
+                    make(notes)
+                };
+                event_loop.memory_pair(protocol, peer, options)
             }),
             input: Vec::new(),
             borders: Vec::new(),

@@ -30,6 +30,29 @@ fn x7_what_is_given_back_is_still_delivered_when_sending_has_failed() {
 }
 
 #[test]
+fn x7_d16_who_gives_it_back_for_ever_then_is_told_the_end_nonetheless() {
+    let event_loop = TestLoop::new();
+    let errors = collect_errors(&event_loop);
+    let times = Slot::<usize>::new();
+    let (left, log) = Hooks::new()
+        .data(move |transport, data| {
+            times.update(|times| *times += 1);
+            assert!(times.get() < 10_000, "it goes on");
+            transport.write(b"x");
+            transport.push_back(data.to_vec());
+        })
+        .recorded();
+    let pair = event_loop.memory_pair(left, Hooks::new(), MemoryOptions::default());
+    event_loop.run_ready_now();
+    pair.right.write(b"tulip");
+    pair.break_left_output();
+    run_until(&event_loop, || log.is_lost());
+    assert!(log.lost_reason().unwrap().is_some());
+    assert!(errors.take().is_empty(), "what ended it is that sending failed");
+    log.check_ended();
+}
+
+#[test]
 fn r4_stopping_at_every_byte_costs_what_is_consumed() {
     // Copying the rest each time would move 2 GiB.
     let event_loop = TestLoop::new();

@@ -365,3 +365,12 @@ fn w16_what_one_connection_leaves_to_the_next_is_found() {
     let text = failure_of(Chunking::new(leaking).input(FLOWERS));
     assert!(text.contains("depends on how its input is cut"), "{text}");
 }
+
+#[test]
+fn w16_a_protocol_is_made_with_its_loop_at_hand_as_in_a_server() {
+    let timed = |notes: Notes| {
+        let made = futures::current().time();
+        gathering(move |_, seen| notes.note(seen.len() < 9 || futures::current().time() >= made))
+    };
+    Chunking::new(timed).input(b"x").check();
+}
