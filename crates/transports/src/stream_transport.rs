@@ -24,6 +24,8 @@ mod requests;
 mod unread;
 mod writing;
 
+#[cfg(feature = "tls")]
+pub(crate) use bandwidth::Bandwidths;
 pub(crate) use handle::StreamHandle;
 #[cfg(feature = "tls")]
 pub(crate) use layered::Upper;

@@ -12,6 +12,13 @@ use futures::{Instant, SchedulerExt, TimerHandle};
 use std::rc::Rc;
 use std::time::Duration;
 
+/// The bandwidths of a connection.
+#[derive(Default)]
+pub(crate) struct Bandwidths {
+    pub(crate) read: Vec<Bandwidth>,
+    pub(crate) write: Vec<Bandwidth>,
+}
+
 /// What a connection keeps to.
 #[derive(Default)]
 pub(super) struct Limited {
@@ -30,7 +37,7 @@ pub(super) struct Limited {
 
 impl<B: Backend> StreamTransport<B> {
     /// See [`Transport::limit_bandwidth`](crate::Transport::limit_bandwidth).
-    pub(super) fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
+    pub(crate) fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
         if self.machine.borrow().is_over() || read.is_empty() && write.is_empty() {
             return;
         }
@@ -147,15 +154,22 @@ impl<B: Backend> StreamTransport<B> {
         self.if_limited(|limited| Some(std::mem::take(&mut limited.held))).unwrap_or_default()
     }
 
-    /// It is over. What was paid for and not sent is for others.
-    pub(super) fn stop_limiting(&self) {
-        let Some(limited) = self.if_rare(|rare| rare.limited.take()) else { return };
+    /// It keeps to nothing any more, and gives what it kept to. What was paid for and not sent is for others.
+    pub(super) fn stop_limiting(&self) -> Bandwidths {
+        let Some(limited) = self.if_rare(|rare| rare.limited.take()) else {
+            return Bandwidths::default();
+        };
         self.set(LIMITED, false);
-        let Limited { write, allowed, reserved, reading_again, sending_again, .. } = *limited;
+        let Limited { read, write, allowed, reserved, reading_again, sending_again, .. } = *limited;
         for timer in [reading_again, sending_again].into_iter().flatten() {
             timer.cancel();
         }
         write.iter().for_each(|bandwidth| bandwidth.give_back(allowed + reserved));
+        self.with_machine(|machine| {
+            machine.release(Hold::Bandwidth);
+            machine.hold_output(false);
+        });
+        Bandwidths { read, write }
     }
 
     fn if_limited<R>(&self, look: impl FnOnce(&mut Limited) -> Option<R>) -> Option<R> {

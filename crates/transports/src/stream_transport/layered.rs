@@ -52,11 +52,13 @@ impl<B: Backend> StreamTransport<B> {
         });
         self.set(TIMED | MEASURED, false);
         self.stop_watching_budget();
+        let bandwidths = self.stop_limiting();
         let unread = self.take_pushed_back();
         let transport = Rc::new(StreamHandle::of_layer(self));
         self.set(UPGRADED, true);
         let (owner, limits) = (self.owner.clone(), Rc::new(limits));
-        Ok(Below { transport, owner, limits, paused, unread })
+        self.requested(); // what was held may leave
+        Ok(Below { transport, owner, limits, bandwidths, paused, unread })
     }
 
     /// Says which transport is over this one.
