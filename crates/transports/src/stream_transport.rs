@@ -24,11 +24,9 @@ mod requests;
 mod unread;
 mod writing;
 
-#[cfg(feature = "tls")]
-pub(crate) use bandwidth::Bandwidths;
 pub(crate) use handle::StreamHandle;
 #[cfg(feature = "tls")]
-pub(crate) use layered::Upper;
+pub(crate) use layered::{Bandwidths, Upper};
 
 use crate::backend::Backend;
 use crate::limits::OutputLimits;

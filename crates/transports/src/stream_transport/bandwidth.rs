@@ -12,18 +12,11 @@ use futures::{Instant, SchedulerExt, TimerHandle};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The bandwidths of a connection.
-#[derive(Default)]
-pub(crate) struct Bandwidths {
-    pub(crate) read: Vec<Bandwidth>,
-    pub(crate) write: Vec<Bandwidth>,
-}
-
 /// What a connection keeps to.
 #[derive(Default)]
 pub(super) struct Limited {
-    read: Vec<Bandwidth>,
-    write: Vec<Bandwidth>,
+    pub(super) read: Vec<Bandwidth>,
+    pub(super) write: Vec<Bandwidth>,
     /// So much is paid for, and may be sent.
     allowed: usize,
     /// So much may be sent when the timer comes.
@@ -154,13 +147,11 @@ impl<B: Backend> StreamTransport<B> {
         self.if_limited(|limited| Some(std::mem::take(&mut limited.held))).unwrap_or_default()
     }
 
-    /// It keeps to nothing any more, and gives what it kept to. What was paid for and not sent is for others.
-    pub(super) fn stop_limiting(&self) -> Bandwidths {
-        let Some(limited) = self.if_rare(|rare| rare.limited.take()) else {
-            return Bandwidths::default();
-        };
+    /// It keeps to nothing any more. What was paid for and not sent is for others.
+    pub(super) fn stop_limiting(&self) {
+        let Some(limited) = self.if_rare(|rare| rare.limited.take()) else { return };
         self.set(LIMITED, false);
-        let Limited { read, write, allowed, reserved, reading_again, sending_again, .. } = *limited;
+        let Limited { write, allowed, reserved, reading_again, sending_again, .. } = *limited;
         for timer in [reading_again, sending_again].into_iter().flatten() {
             timer.cancel();
         }
@@ -169,7 +160,6 @@ impl<B: Backend> StreamTransport<B> {
             machine.release(Hold::Bandwidth);
             machine.hold_output(false);
         });
-        Bandwidths { read, write }
     }
 
     fn if_limited<R>(&self, look: impl FnOnce(&mut Limited) -> Option<R>) -> Option<R> {

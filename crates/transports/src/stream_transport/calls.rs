@@ -246,7 +246,7 @@ impl<B: Backend> StreamTransport<B> {
             timer.cancel();
         }
         self.stop_watching_budget();
-        drop(self.stop_limiting());
+        self.stop_limiting();
         self.leave_waiting();
         if end == End::Orderly && self.backend.may_discard_input() {
             self.discard_input();

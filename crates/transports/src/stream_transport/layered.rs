@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::limits::OutputLimits;
 use crate::stream_machine::{End, Hold};
 use crate::tls::{Below, Dress};
-use crate::{Bytes, Protocol, Transport, WriteBufferCap};
+use crate::{Bandwidth, Bytes, Protocol, Transport, WriteBufferCap};
 use futures::Exception;
 use std::io;
 use std::rc::{Rc, Weak};
@@ -17,6 +17,13 @@ use std::time::Duration;
 /// The transport over another one. Who closes the lower one from outside means this one.
 pub(crate) trait Upper {
     fn close(self: Rc<Self>);
+}
+
+/// What a connection keeps to, and the one above it after it.
+#[derive(Default)]
+pub(crate) struct Bandwidths {
+    pub(crate) read: Vec<Bandwidth>,
+    pub(crate) write: Vec<Bandwidth>,
 }
 
 /// Below the connection.
@@ -52,7 +59,12 @@ impl<B: Backend> StreamTransport<B> {
         });
         self.set(TIMED | MEASURED, false);
         self.stop_watching_budget();
-        let bandwidths = self.stop_limiting();
+        let bandwidths = self.if_rare(|rare| {
+            let limited = rare.limited.as_ref()?;
+            Some(Bandwidths { read: limited.read.clone(), write: limited.write.clone() })
+        });
+        let bandwidths = bandwidths.unwrap_or_default();
+        self.stop_limiting();
         let unread = self.take_pushed_back();
         let transport = Rc::new(StreamHandle::of_layer(self));
         self.set(UPGRADED, true);
