@@ -26,7 +26,7 @@ mod writing;
 
 pub(crate) use handle::StreamHandle;
 #[cfg(feature = "tls")]
-pub(crate) use layered::Upper;
+pub(crate) use layered::{Bandwidths, Upper};
 
 use crate::backend::Backend;
 use crate::limits::OutputLimits;

@@ -278,8 +278,9 @@ pub trait Transport: ReadTransport + WriteTransport {
 
     /// From now on reads and sends no faster than all of these allow, those that were given before
     /// included. What waits counts as output: the water marks, `drained` and a close are as with a peer that
-    /// is slow, and so is the time that a close may take. Files are sent at that speed too. The end of file
-    /// and errors are noticed when reading goes on. By default, for a kind that cannot, nothing.
+    /// is slow, but what a bandwidth takes is not counted as time of a close. Files are sent at that speed
+    /// too. The end of file and errors are noticed when reading goes on. `start_tls` takes it along to the
+    /// new transport, where it counts what is not encrypted. By default, for a kind that cannot, nothing.
     ///
     /// It has nothing to do with [`pause_reading`](ReadTransport::pause_reading): neither undoes the other.
     fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {

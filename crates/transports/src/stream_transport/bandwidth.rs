@@ -15,8 +15,8 @@ use std::time::Duration;
 /// What a connection keeps to.
 #[derive(Default)]
 pub(super) struct Limited {
-    read: Vec<Bandwidth>,
-    write: Vec<Bandwidth>,
+    pub(super) read: Vec<Bandwidth>,
+    pub(super) write: Vec<Bandwidth>,
     /// So much is paid for, and may be sent.
     allowed: usize,
     /// So much may be sent when the timer comes.
@@ -30,7 +30,7 @@ pub(super) struct Limited {
 
 impl<B: Backend> StreamTransport<B> {
     /// See [`Transport::limit_bandwidth`](crate::Transport::limit_bandwidth).
-    pub(super) fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
+    pub(crate) fn limit_bandwidth(&self, read: &[Bandwidth], write: &[Bandwidth]) {
         if self.machine.borrow().is_over() || read.is_empty() && write.is_empty() {
             return;
         }
@@ -147,7 +147,7 @@ impl<B: Backend> StreamTransport<B> {
         self.if_limited(|limited| Some(std::mem::take(&mut limited.held))).unwrap_or_default()
     }
 
-    /// It is over. What was paid for and not sent is for others.
+    /// It keeps to nothing any more. What was paid for and not sent is for others.
     pub(super) fn stop_limiting(&self) {
         let Some(limited) = self.if_rare(|rare| rare.limited.take()) else { return };
         self.set(LIMITED, false);
@@ -156,6 +156,10 @@ impl<B: Backend> StreamTransport<B> {
             timer.cancel();
         }
         write.iter().for_each(|bandwidth| bandwidth.give_back(allowed + reserved));
+        self.with_machine(|machine| {
+            machine.release(Hold::Bandwidth);
+            machine.hold_output(false);
+        });
     }
 
     fn if_limited<R>(&self, look: impl FnOnce(&mut Limited) -> Option<R>) -> Option<R> {

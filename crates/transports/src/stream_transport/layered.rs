@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::limits::OutputLimits;
 use crate::stream_machine::{End, Hold};
 use crate::tls::{Below, Dress};
-use crate::{Bytes, Protocol, Transport, WriteBufferCap};
+use crate::{Bandwidth, Bytes, Protocol, Transport, WriteBufferCap};
 use futures::Exception;
 use std::io;
 use std::rc::{Rc, Weak};
@@ -23,6 +23,13 @@ pub(crate) trait Upper {
 
     /// What users see of it, after the handshake.
     fn transport(self: Rc<Self>) -> Option<Rc<dyn Transport>>;
+}
+
+/// What a connection keeps to, and the one above it after it.
+#[derive(Default)]
+pub(crate) struct Bandwidths {
+    pub(crate) read: Vec<Bandwidth>,
+    pub(crate) write: Vec<Bandwidth>,
 }
 
 /// Below the connection.
@@ -58,11 +65,18 @@ impl<B: Backend> StreamTransport<B> {
         });
         self.set(TIMED | MEASURED, false);
         self.stop_watching_budget();
+        let bandwidths = self.if_rare(|rare| {
+            let limited = rare.limited.as_ref()?;
+            Some(Bandwidths { read: limited.read.clone(), write: limited.write.clone() })
+        });
+        let bandwidths = bandwidths.unwrap_or_default();
+        self.stop_limiting();
         let unread = self.take_pushed_back();
         let transport = Rc::new(StreamHandle::of_layer(self));
         self.set(UPGRADED, true);
         let (owner, limits) = (self.owner.clone(), Rc::new(limits));
-        Ok(Below { transport, owner, limits, paused, unread })
+        self.requested(); // what was held may leave
+        Ok(Below { transport, owner, limits, bandwidths, paused, unread })
     }
 
     /// Says which transport is over this one.

@@ -10,7 +10,7 @@ use super::{Early, TlsClientConfig, TlsError, TlsLimits, TlsServerConfig, server
 use crate::backend::Backend;
 use crate::limits::OutputLimits;
 use crate::loop_shared::Owner;
-use crate::stream_transport::{Opened, StreamTransport, Upper};
+use crate::stream_transport::{Bandwidths, Opened, StreamTransport, Upper};
 use crate::{Bytes, Eof, Protocol, Transport};
 use futures::Exception;
 use rustls::{ClientConnection, Connection, ServerConnection};
@@ -25,6 +25,8 @@ pub struct Below {
     pub(crate) owner: Rc<Owner>,
     /// What bounds the connection.
     pub(crate) limits: Rc<OutputLimits>,
+    /// What it keeps to.
+    pub(crate) bandwidths: Bandwidths,
     /// Whether the protocol was told to pause writing.
     pub(crate) paused: bool,
     /// What was pushed back.
@@ -123,6 +125,7 @@ impl TlsLayer {
         backend.marks_changed(below.limits.marks);
         let limits = Some(below.limits.clone());
         let connection = StreamTransport::attach(below.owner.clone(), backend, limits)?;
+        connection.limit_bandwidth(&below.bandwidths.read, &below.bandwidths.write);
         let weak: Weak<dyn Upper> = Rc::<TlsConnection>::downgrade(&connection);
         below.transport.set_upper(UpperLink(weak));
         let Opening { protocol, opened, on_failure, .. } = opening;

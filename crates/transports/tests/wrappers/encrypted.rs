@@ -11,7 +11,9 @@ use tulipa_transports::tls::{Early, StartTls, TlsRole};
 use tulipa_transports::wrappers::{
     ConnectionLimits, ProxyHeader, ProxyProtocol, Throttle, TrafficLog, TrustedProxies,
 };
-use tulipa_transports::{Address, Bytes, Factory, Protocol, Transport, TransportExt};
+use tulipa_transports::{
+    Address, Bytes, Factory, NetworkLoop, Protocol, ServerOptions, Transport, TransportExt,
+};
 
 /// Speaks in clear until it is told to encrypt.
 struct Session {
@@ -179,6 +181,73 @@ fn w7_n54_the_transport_of_an_upgrade_inside_of_wrappers_is_inside_of_them_too()
     event_loop.run_until_idle();
     assert!(client_end.is_closing());
     check_empty(&event_loop);
+}
+
+/// Upgrades when it hears something; once encrypted, says so much, and closes.
+struct Parting {
+    role: TlsRole,
+    answers: &'static [u8],
+    says: usize,
+    received: Slot<usize>,
+    lost: Slot<Option<Option<String>>>,
+}
+
+impl Protocol for Parting {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+        if transport.extra_info().tls.is_some() {
+            return self.received.update(|all| *all += data.len());
+        }
+        transport.write(self.answers);
+        drop(transport.start_tls(self.role.clone(), Early::Refuse, Vec::new()));
+    }
+    fn handshake_completed(&mut self, transport: &dyn Transport) {
+        if self.says > 0 {
+            transport.write(&pattern(self.says));
+            transport.close();
+        }
+    }
+    fn connection_lost(&mut self, _: &dyn Transport, reason: Option<futures::Exception>) {
+        self.lost.set(Some(reason.map(|reason| reason.to_string())));
+    }
+}
+
+#[test]
+fn w7_x5_x47_what_is_encrypted_later_keeps_to_the_bandwidth_and_is_not_cut() {
+    let event_loop = TestLoop::new();
+    let (received, lost) = (Slot::<usize>::new(), Slot::<Option<Option<String>>>::new());
+    let theirs: Slot<Option<Option<String>>> = Slot::new();
+    let slow = Throttle::new().write(Bytes(10_000)).read(Bytes(10_000));
+    let (count, end) = (received.clone(), lost.clone());
+    let factory = slow.wrap(move || Parting {
+        role: as_server(),
+        answers: b"go",
+        says: 50_000,
+        received: count.clone(),
+        lost: end.clone(),
+    });
+    let second = std::time::Duration::from_secs(1);
+    let options = ServerOptions::from(("127.0.0.1", 0)).linger(Some(second));
+    let server = event_loop.create_server(factory, options).result().unwrap();
+    let address = server.addresses()[0].as_ip().unwrap();
+    let client = Parting {
+        role: as_client(),
+        answers: b"",
+        says: 0,
+        received: received.clone(),
+        lost: theirs.clone(),
+    };
+    let client = event_loop.create_connection(move || client, address);
+    let client = event_loop.run_until_complete(&client).unwrap();
+    client.write(b"STARTTLS");
+    let began = event_loop.time();
+    run_until(&event_loop, || {
+        event_loop.advance(std::time::Duration::from_millis(10));
+        lost.get().is_some() && theirs.get().is_some()
+    });
+    let took = event_loop.time() - began;
+    assert_eq!((received.get(), lost.take(), theirs.take()), (50_000, Some(None), Some(None)));
+    assert!(took > 4 * second && took < 8 * second, "{took:?}");
+    server.close();
 }
 
 #[test]

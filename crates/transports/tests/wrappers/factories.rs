@@ -5,11 +5,16 @@ use crate::support::*;
 use eventloop::TestLoop;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+use tulipa_transports::testing::{MemoryLoop, MemoryOptions};
 use tulipa_transports::wrappers::{
     ConnectionLimits, ProtocolWrapper, ProxyHeader, ProxyProtocol, Throttle, TrafficLog,
     TrustedProxies, wrap,
 };
-use tulipa_transports::{Address, Bytes, Factory, NetworkLoop, Server, SharedFactory};
+use tulipa_transports::{
+    Address, Bytes, ClientFactory, Connector, Factory, NetworkLoop, Server, SharedFactory,
+    TimeoutProtocol, Transport, TransportExt,
+};
 
 /// Notes what it is told.
 #[derive(Clone)]
@@ -141,6 +146,56 @@ fn w1_w7_the_factory_for_those_who_are_too_many_lives_as_long_as_the_servers() {
     assert!(told.take().is_empty());
     end(&event_loop, &second);
     assert_eq!(told.take(), ["stop"]);
+}
+
+impl ClientFactory for Noting {
+    fn started_connecting(&mut self, _: &Connector) {
+        self.note("connecting");
+    }
+    fn client_connection_lost(&mut self, _: &Connector, reason: Option<futures::Exception>) {
+        self.note(if reason.is_some() { "failed" } else { "lost" });
+    }
+}
+
+#[test]
+fn w2_w7_a_factory_of_clients_in_wrappers_is_told_how_its_connections_come_and_go() {
+    let event_loop = TestLoop::new();
+    let server = serve(&event_loop, || Hooks::new().data(|transport, _| transport.close()));
+    let (factory, told) = noting();
+    let inside = wrap(|| Around, TrafficLog::new().to(|_| {}).wrap(factory));
+    let limited = ConnectionLimits::new().total(1).wrap(inside);
+    let address = server.addresses()[0].as_ip().unwrap();
+    let connector = event_loop.create_connector(limited, address);
+    run_until(&event_loop, || told.get().last().is_some_and(|last| last == "stop"));
+    let expected = ["start", "connecting", &address.to_string(), "lost", "stop"];
+    assert_eq!(told.take(), expected);
+    drop(connector);
+    end(&event_loop, &server);
+}
+
+#[test]
+fn w7_w25_a_protocol_with_a_time_out_finds_itself_inside_of_wrappers() {
+    let event_loop = TestLoop::new();
+    let minute = Duration::from_secs(60);
+    let factory = move || TimeoutProtocol::new(Hooks::echo(), minute);
+    let limited = ConnectionLimits::new().wrap(TrafficLog::new().to(|_| {}).wrap(factory));
+    let mut proxied = proxy().wrap_factory(wrap(|| Around, limited));
+    let protocol = proxied.build_protocol(&Address::Unnamed);
+    let pair = event_loop.memory_pair(Hooks::new(), protocol, MemoryOptions::default());
+    pair.left.write(&ProxyHeader::local().to_v1());
+    event_loop.advance(minute / 2);
+    pair.left.write(b"tulip");
+    event_loop.advance(minute * 3 / 4);
+    assert!(!pair.right.is_closing());
+    let limit = |timeout: &mut TimeoutProtocol<Hooks>, _: &dyn Transport| {
+        timeout.set_timeout(Some(2 * minute))
+    };
+    assert_eq!(pair.right.with_protocol(limit), Ok(Some(minute)));
+    event_loop.advance(minute);
+    assert!(!pair.right.is_closing());
+    event_loop.advance(minute);
+    assert!(pair.right.is_closing());
+    event_loop.run_until_idle();
 }
 
 #[test]
