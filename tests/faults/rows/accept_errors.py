@@ -54,7 +54,7 @@ def other_shortages_are_one_report_and_a_pause_each(service):
             known.exchange()
 
 
-@row(*ALL, TLS)
+@row(*ALL)
 def an_error_of_one_connection_does_not_hold_up_the_next(service):
     errors = ("ECONNABORTED", "EPROTO", "ENETDOWN", "ENOPROTOOPT", "EHOSTDOWN", "ENONET", "EHOSTUNREACH",
               "EOPNOTSUPP", "ENETUNREACH", "EPERM", "ETIMEDOUT")
