@@ -4,6 +4,7 @@ import contextlib
 import functools
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
@@ -15,7 +16,7 @@ from harness import need, until
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = V12, V13
 
-HANDSHAKE, ALERT = 22, 21  # types of records
+ALERT = 21  # a type of records
 GOODBYE_IN_PLAIN = b"\x15\x03\x03\x00\x02\x01\x00"
 
 
@@ -291,7 +292,7 @@ class Meddler:
     @staticmethod
     def _end(one, how):
         if how == "reset":
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, peers.struct.pack("ii", 1, 0))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             one.shutdown(socket.SHUT_RD)  # the other thread lets go of it
             one.close()
         elif how == "eof":

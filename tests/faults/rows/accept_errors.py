@@ -3,14 +3,14 @@ connection alone concerns nobody else."""
 import resource
 import time
 
-from harness import ALL, ECHO, PROXY, fresh_client, row, under_test, until
+from harness import ALL, ECHO, PROXY, TLS, fresh_client, row, under_test, until
 from injection import descriptor_limit, traced
 from peers import quiet, receive_all
 
 BACK_OFF = 1.0
 
 
-@row(*ALL)
+@row(*ALL, TLS)
 def out_of_descriptors_is_one_report_and_a_pause(service):
     with under_test(service) as program, quiet(program):
         with program.client() as known:
@@ -41,7 +41,7 @@ def one_failure(program, error):
     return trace
 
 
-@row(*ALL)
+@row(*ALL, TLS)
 def other_shortages_are_one_report_and_a_pause_each(service):
     with under_test(service) as program, program.client() as known:
         for error in ("ENFILE", "ENOBUFS", "ENOMEM"):
@@ -78,7 +78,7 @@ def two_hundred_aborted_connections_in_a_row(service):
                 client.exchange()
 
 
-@row(*ALL)
+@row(*ALL, TLS)
 def beyond_the_limit_of_connections_newcomers_are_sent_away(service):
     kept_back, most = 64, 20
     limit = kept_back + most * service.sockets

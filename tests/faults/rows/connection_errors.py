@@ -1,7 +1,7 @@
 """A connection fails in the middle: it ends, the others go on, and nothing of it is left."""
 import subprocess
 
-from harness import ALL, ECHO, PROXY, Skip, need, need_root, row, under_test, until
+from harness import ALL, ECHO, PROXY, TLS, Skip, need, need_root, row, under_test, until
 from injection import traced
 from peers import connect, quiet, receive_all
 
@@ -25,7 +25,7 @@ def an_error_in_receiving_or_sending_ends_that_connection_alone(service):
                 other.exchange()
 
 
-@row(*ALL)
+@row(*ALL, TLS)
 def a_connection_that_cannot_be_watched_ends_alone(service):
     with under_test(service) as program, program.client() as other:
         for error in ("ENOMEM", "ENOSPC"):

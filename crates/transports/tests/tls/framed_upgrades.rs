@@ -13,7 +13,7 @@ use tulipa_transports::protocols::{
 use tulipa_transports::testing::{LifeCycle, LifeCycleLog, MemoryLoop, MemoryOptions, MemoryPair};
 use tulipa_transports::tls::{Early, StartTls};
 use tulipa_transports::wrappers::{ConnectionLimits, ProtocolWrapper, Wrapped};
-use tulipa_transports::{Protocol, TimeoutProtocol, Transport};
+use tulipa_transports::{Address, Factory, Protocol, TimeoutProtocol, Transport};
 
 /// Notes its lines; upgrades when it is told to, and notes that too.
 struct Lines(Slot<Vec<u8>>);
@@ -126,7 +126,7 @@ fn n54_every_wrapper_passes_it_on_and_goes_on() {
         let lines = LineReceiver::new(server.take().expect("one connection"));
         Wrapped::new(Nothing, TimeoutProtocol::new(lines, Duration::from_secs(5)))
     });
-    let (pair, logs) = pair(&event_loop, limited());
+    let (pair, logs) = pair(&event_loop, limited.build_protocol(&Address::Unnamed));
     assert_eq!(limits.open(), 1);
     let opened = pair.right.start_tls(as_server(), Early::Refuse, Vec::new());
     let encrypted = go_on(&event_loop, &pair, b"one\r\n");

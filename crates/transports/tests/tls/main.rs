@@ -12,4 +12,5 @@ mod framed_upgrades;
 mod handshakes;
 mod kit;
 mod lines;
+mod logs;
 mod upgrades;
