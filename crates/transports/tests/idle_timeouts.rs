@@ -11,8 +11,8 @@ use std::time::Duration;
 use tulipa_transports::testing::{LifeCycle, MemoryLoop, MemoryOptions, MemoryPair};
 use tulipa_transports::wrappers::TrafficLog;
 use tulipa_transports::{
-    Buffered, BufferedProtocol, Eof, IdleTimeout, NetworkLoop, Protocol, SendFile, TimeoutProtocol,
-    Transport, TransportExt,
+    Address, Buffered, BufferedProtocol, Eof, Factory, IdleTimeout, NetworkLoop, Protocol,
+    SendFile, TimeoutProtocol, Transport, TransportExt,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -352,7 +352,7 @@ fn w25_w29_it_works_inside_of_a_wrapper() {
     let event_loop = TestLoop::new();
     let log = TrafficLog::new().to(|_| ());
     let mut wrapped = log.wrap(|| TimeoutProtocol::new(Sink::default(), SECOND * 10));
-    let pair = connect(&event_loop, wrapped().unwrap().unwrap());
+    let pair = connect(&event_loop, wrapped.build_protocol(&Address::Unnamed).unwrap().unwrap());
     event_loop.advance(SECOND * 9);
     pair.right.write(b"hello");
     event_loop.advance(SECOND * 9);

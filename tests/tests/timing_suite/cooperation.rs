@@ -145,7 +145,7 @@ pub(crate) fn w27_work_that_nobody_holds_takes_only_itself_along(host: &dyn Host
     let endings: [fn(&Slot); 3] = [
         // Before its first step.
         |slot| slot.take().unwrap().pause().unwrap(),
-        |slot| drop(slot.take().unwrap().when_done().cancel()),
+        |slot| assert!(slot.take().unwrap().when_done().cancel()),
         // During it.
         |_| (),
     ];
