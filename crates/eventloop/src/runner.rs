@@ -40,7 +40,8 @@ use std::rc::Rc;
 /// it needs. If it then ends cancelled, `run` gives [`Interrupted`]; if it returns something else, that
 /// is the result. A second SIGINT aborts `main` and all other tasks where they stand; so does one that
 /// comes during the shutdown. A third one that finds the loop stuck in somebody's callback does what
-/// SIGINT does by default. Afterwards SIGINT does again what it did before. [`RunnerBuilder::handle_sigint`] switches this off.
+/// SIGINT does by default. Afterwards SIGINT does again what it did before.
+/// [`RunnerBuilder::handle_sigint`] switches this off.
 ///
 /// What a program makes of [`Interrupted`] is its own affair. A shell expects a program that was
 /// interrupted to die of the signal, which [`Interrupted::kill_process`] does; an exit status of 130
@@ -330,8 +331,8 @@ impl Runner {
     /// the shutdown, nothing is waited for.
     ///
     /// # Errors
-    /// [`Interrupted`] by a SIGINT during the shutdown; [`RunError`] if the loop cannot run: inside of another one, or because its poller fails. The
-    /// loop is closed all the same.
+    /// [`Interrupted`] by a SIGINT during the shutdown; [`RunError`] if the loop cannot run: inside of
+    /// another one, or because its poller fails. The loop is closed all the same.
     ///
     /// # Panics
     /// If a failure occurs that nobody asks for, and the loop's policy is

@@ -362,7 +362,8 @@ pub trait TransportExt: Transport {
     }
 
     /// Calls `function` with the protocol, which must be a `P` (or a `Buffered<P>`, or have a `P` inside, as
-    /// those in [`wrappers`](crate::wrappers) have), from outside of it. What that causes is delivered and sent as after any method of the protocol.
+    /// those in [`wrappers`](crate::wrappers) have), from outside of it. What that causes is delivered
+    /// and sent as after any method of the protocol.
     ///
     /// # Errors
     /// [`ProtocolUnavailable`] while the protocol runs, if it is another type, or after the end.

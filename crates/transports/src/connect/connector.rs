@@ -1,8 +1,9 @@
 //! [`Connector`]: one call of a creator, until it is decided.
 //!
 //! Invariant: the deadline's timer, the attempts that are under way, and the timers between them own
-//! it, until an attempt has won: from then on the connection is on its own, and too late for nothing. When its future is done, all of these are gone, a look-up included. Of several attempts only the
-//! one that won is still there when user code hears of it (N-15).
+//! it, until an attempt has won: from then on the connection is on its own, and too late for nothing.
+//! When its future is done, all of these are gone, a look-up included. Of several attempts only the one
+//! that won is still there when user code hears of it (N-15).
 
 use super::attempt::{Attempt, begin};
 use super::options::{CommonOptions, Eyeballs};

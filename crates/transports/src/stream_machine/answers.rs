@@ -1,7 +1,7 @@
 //! What the machine answers at the very edges.
 
 use super::*;
-use crate::{Bytes, WriteBufferCap, WriteBufferLimits};
+use crate::{Bytes, CapPolicy, WriteBufferCap, WriteBufferLimits, WriteRefusal};
 
 /// A connection that the protocol knows of, with marks at 10 and 2 and a hard limit of 20 bytes.
 fn machine() -> StreamMachine {

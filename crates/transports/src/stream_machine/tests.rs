@@ -1,7 +1,7 @@
 //! The machine against a plain model, under random events.
 
 use super::*;
-use crate::{Bytes, WriteBufferCap, WriteBufferLimits};
+use crate::{Bytes, CapPolicy, WriteBufferCap, WriteBufferLimits, WriteRefusal};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
