@@ -25,7 +25,7 @@ use std::time::Duration;
 /// Twisted's `ReconnectingClientFactory` and `ClientService`.
 ///
 /// What connecting is, a closure says: any creator of a transport, with all of its options. How long the
-/// pauses are says a [`Backoff`], which grows by itself and is [reset](ReconnectingClient::reset_delay) by
+/// pauses are says a [`Backoff`](super::Backoff), which grows by itself and is [reset](ReconnectingClient::reset_delay) by
 /// whoever knows what a success is. Time is the loop's.
 ///
 /// It is a handle: clones name the same client, and dropping all of them stops nothing: the loop keeps it
