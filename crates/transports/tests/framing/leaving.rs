@@ -93,7 +93,7 @@ fn p21_w16_the_next_protocol_gets_what_may_have_been_a_terminator() {
 }
 
 #[test]
-fn w16_d16_a_handler_that_awaits_nothing_for_ever_loses_its_connection() {
+fn w16_r4_a_handler_that_awaits_nothing_for_ever_loses_its_connection() {
     struct Nothing(usize);
     impl TerminatorHandler for Nothing {
         fn collect_incoming_data(&mut self, _: &dyn Transport, _: &[u8]) {}
@@ -115,7 +115,7 @@ fn w16_d16_a_handler_that_awaits_nothing_for_ever_loses_its_connection() {
 }
 
 #[test]
-fn w11_d16_a_close_that_somebody_puts_off_ends_no_line_and_hangs_nobody() {
+fn w11_r4_a_close_that_somebody_puts_off_ends_no_line_and_hangs_nobody() {
     struct LaterPlease;
     impl ProtocolWrapper for LaterPlease {
         fn close(&self, _: &dyn Transport) {}

@@ -30,7 +30,7 @@ fn x7_what_is_given_back_is_still_delivered_when_sending_has_failed() {
 }
 
 #[test]
-fn x7_d16_who_gives_it_back_for_ever_then_is_told_the_end_nonetheless() {
+fn x7_r4_who_gives_it_back_for_ever_then_is_told_the_end_nonetheless() {
     let event_loop = TestLoop::new();
     let errors = collect_errors(&event_loop);
     let times = Slot::<usize>::new();
