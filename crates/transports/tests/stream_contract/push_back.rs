@@ -258,7 +258,7 @@ fn p20_a_protocol_is_told_whether_it_may_go_on_with_the_rest() {
 }
 
 #[test]
-fn d16_p14_who_gives_everything_back_for_ever_loses_its_connection() {
+fn p14_r4_who_gives_everything_back_for_ever_loses_its_connection() {
     each(|kind| {
         let event_loop = TestLoop::new();
         let errors = collect_errors(&event_loop);
