@@ -195,7 +195,7 @@ impl<B: Backend> StreamTransport<B> {
         self.set(TURN_QUEUED, false);
         let (salvaging, again) = {
             let machine = self.machine.borrow();
-            let again = machine.owed_call().is_none() && machine.may_deliver_unread();
+            let again = machine.may_deliver_unread() && machine.owed_call().is_none();
             (machine.is_salvaging(), again)
         };
         if salvaging {

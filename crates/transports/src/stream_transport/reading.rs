@@ -69,10 +69,13 @@ impl<B: Backend> StreamTransport<B> {
         let mut total = 0;
         for _ in 0..READS_A_TURN {
             more = false;
-            if !self.machine.borrow().may_read() {
-                break;
-            }
-            let again = self.machine.borrow().has_unread();
+            let again = {
+                let machine = self.machine.borrow();
+                if !machine.may_read() {
+                    break;
+                }
+                machine.has_unread()
+            };
             let most = self.most_to_read(buffer.len());
             match self.read_once(&mut buffer[..most]) {
                 Read::Delivered { count, filled } => {

@@ -157,10 +157,13 @@ impl<B: Backend> StreamTransport<B> {
     /// Sends what waits, as far as the system takes it, then shuts our direction if that is due.
     pub(super) fn flush(self: &Rc<Self>) {
         loop {
-            let size = self.machine.borrow().size();
-            if !self.machine.borrow().may_send() {
-                break;
-            }
+            let size = {
+                let machine = self.machine.borrow();
+                if !machine.may_send() {
+                    break;
+                }
+                machine.size()
+            };
             let most = self.most_to_send(size);
             if most == 0 {
                 self.with_machine(|machine| machine.output_waits());
@@ -196,7 +199,7 @@ impl<B: Backend> StreamTransport<B> {
             }
         }
         self.with_machine(|machine| machine.finish_draining());
-        if self.machine.borrow().may_say_goodbye() {
+        if B::IS_LAYER && self.machine.borrow().may_say_goodbye() {
             self.with_machine(|machine| machine.goodbye_said());
             B::say_goodbye(self);
         }
