@@ -242,16 +242,12 @@ def alert_in_plain(said):
     return said == b"" or (said[0] == ALERT and len(said) == 7)
 
 
-class Meddler:
-    """A man in the middle: passes bytes on between its port and `target`, and calls
-    `meddle(direction, so_far, data)`, which says what to pass on, or raises `Cut(how)`. The directions are
-    `up`, to the target, and `down`."""
+class Listening:
+    """Listens on a port of its own; each connection is given to `accepted(socket)`."""
 
-    def __init__(self, target, meddle):
-        self.target, self.meddle = target, meddle
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.listener.getsockname()[1]
-        self.passed = {"up": 0, "down": 0}
         threading.Thread(target=self._serve, daemon=True).start()
 
     def __enter__(self):
@@ -265,11 +261,25 @@ class Meddler:
     def _serve(self):
         with contextlib.suppress(OSError):
             while True:
-                near, _ = self.listener.accept()
-                far = peers.connect(self.target)
-                near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                for direction, source, sink in (("up", near, far), ("down", far, near)):
-                    threading.Thread(target=self._pass, args=[direction, source, sink], daemon=True).start()
+                peer, _ = self.listener.accept()
+                self.accepted(peer)
+
+
+class Meddler(Listening):
+    """A man in the middle: passes bytes on between its port and `target`, and calls
+    `meddle(direction, so_far, data)`, which says what to pass on, or raises `Cut(how)`. The directions are
+    `up`, to the target, and `down`."""
+
+    def __init__(self, target, meddle):
+        self.target, self.meddle = target, meddle
+        self.passed = {"up": 0, "down": 0}
+        super().__init__()
+
+    def accepted(self, near):
+        far = peers.connect(self.target)
+        near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for direction, source, sink in (("up", near, far), ("down", far, near)):
+            threading.Thread(target=self._pass, args=[direction, source, sink], daemon=True).start()
 
     def _pass(self, direction, source, sink):
         try:
@@ -318,30 +328,17 @@ def spoiling(direction, place):
     return meddle
 
 
-class Scripted:
+class Scripted(Listening):
     """A server on a port of its own; each connection is given to `script(socket)` in a thread. What that
     raises is kept in `errors`."""
 
     def __init__(self, script):
         self.script, self.errors = script, []
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def _serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                peer, _ = self.listener.accept()
-                peer.settimeout(20)
-                threading.Thread(target=self._run, args=[peer], daemon=True).start()
+    def accepted(self, peer):
+        peer.settimeout(20)
+        threading.Thread(target=self._run, args=[peer], daemon=True).start()
 
     def _run(self, peer):
         with peer:

@@ -5,6 +5,7 @@
 //! protocol that was set inside a call nothing more comes of what was received already: it goes back to
 //! the transport ([`push_back`](crate::ReadTransport::push_back)).
 
+mod handler_methods;
 mod int_string;
 mod line;
 mod netstring;

@@ -30,6 +30,7 @@
 //! ```
 
 mod connection_limits;
+mod inner_methods;
 mod late_factory;
 mod proxy_protocol;
 mod throttle;

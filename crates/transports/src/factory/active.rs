@@ -3,7 +3,9 @@
 //! done keeps them, nor a factory that keeps its own connector.
 
 use crate::Transport;
+use crate::stream_transport::Opened;
 use eventloop::{AbstractEventLoop, AbstractEventLoopExt};
+use futures::Exception;
 use indexmap::IndexMap;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -72,6 +74,19 @@ pub(super) fn newest(mut transport: Rc<dyn Transport>) -> Rc<dyn Transport> {
         transport = newer;
     }
     transport
+}
+
+/// How an attempt to connect ends.
+pub(super) type Outcome = Result<Rc<dyn Transport>, Exception>;
+
+/// Tells `core` how `attempt` has ended, unless it is gone by then.
+pub(super) fn when_ended<T: 'static>(attempt: &Opened, core: &Rc<T>, ended: fn(&Rc<T>, Outcome)) {
+    let core = Rc::downgrade(core);
+    attempt.add_done_callback(move |attempt| {
+        if let Some(core) = core.upgrade() {
+            ended(&core, attempt.take());
+        }
+    });
 }
 
 fn address<T>(kept: &Rc<T>) -> usize {

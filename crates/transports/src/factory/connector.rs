@@ -4,7 +4,7 @@
 //! them is ever called from inside another. The loop keeps the connector from `connect` until it is
 //! disconnected.
 
-use super::active::{AtWork, keep, newest, rest};
+use super::active::{AtWork, Outcome, keep, newest, rest, when_ended};
 use super::dial::{Dial, Redial};
 use super::{AnyClientFactory, Made};
 use crate::stream_transport::Opened;
@@ -231,15 +231,10 @@ impl Core {
         let core = Rc::downgrade(self);
         let attempt = self.redial.dial(&*self.event_loop, move |peer| build(&core, peer));
         self.set_state(State::Connecting(attempt.clone()));
-        let core = Rc::downgrade(self);
-        attempt.add_done_callback(move |attempt| {
-            if let Some(core) = core.upgrade() {
-                core.attempt_ended(attempt.take());
-            }
-        });
+        when_ended(&attempt, self, Self::attempt_ended);
     }
 
-    fn attempt_ended(self: &Rc<Self>, outcome: Result<Rc<dyn Transport>, Exception>) {
+    fn attempt_ended(self: &Rc<Self>, outcome: Outcome) {
         match outcome {
             Ok(transport) if self.called_off.get() => {
                 transport.abort(); // it was called off too late to be cancelled

@@ -13,6 +13,7 @@ pub use errors::LineTooLong;
 pub use handler::{LineHandler, LineMode, LongLine, RawData};
 
 use super::give_back;
+use super::handler_methods::{handler_access, pass_on_to_handler};
 use crate::{Bytes, Eof, Protocol, Transport};
 use futures::Exception;
 use splitter::{Part, Splitter};
@@ -88,20 +89,7 @@ impl<H: LineHandler> LineReceiver<H> {
         self
     }
 
-    /// The handler.
-    pub fn handler(&self) -> &H {
-        &self.handler
-    }
-
-    /// The handler, to be changed.
-    pub fn handler_mut(&mut self) -> &mut H {
-        &mut self.handler
-    }
-
-    /// The receiver's handler alone.
-    pub fn into_handler(self) -> H {
-        self.handler
-    }
+    handler_access!();
 
     /// What the receiver gives its handler now.
     pub fn mode(&self) -> LineMode {
@@ -191,21 +179,7 @@ impl<H: LineHandler> Protocol for LineReceiver<H> {
         self.handler.handshake_completed(transport);
     }
 
-    fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<Exception>) {
-        self.handler.connection_lost(transport, reason);
-    }
-
-    fn pause_writing(&mut self, transport: &dyn Transport) {
-        self.handler.pause_writing(transport);
-    }
-
-    fn resume_writing(&mut self, transport: &dyn Transport) {
-        self.handler.resume_writing(transport);
-    }
-
-    fn shutdown_requested(&mut self, transport: &dyn Transport) {
-        self.handler.shutdown_requested(transport);
-    }
+    pass_on_to_handler!();
 
     fn memory_held(&self) -> Bytes {
         Bytes(self.splitter.memory().saturating_add(self.handler.memory_held().0))

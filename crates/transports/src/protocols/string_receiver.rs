@@ -5,6 +5,7 @@
 //! however it is cut (W-16).
 
 use super::StringFraming;
+use super::handler_methods::{handler_access, pass_on_to_handler};
 use super::string_framing::FramingError;
 use crate::{Bytes, Eof, Protocol, Transport};
 use futures::Exception;
@@ -122,20 +123,7 @@ impl<F: StringFraming, H: StringHandler> StringReceiver<F, H> {
         self
     }
 
-    /// The handler.
-    pub fn handler(&self) -> &H {
-        &self.handler
-    }
-
-    /// The handler, to be changed.
-    pub fn handler_mut(&mut self) -> &mut H {
-        &mut self.handler
-    }
-
-    /// The receiver's handler alone.
-    pub fn into_handler(self) -> H {
-        self.handler
-    }
+    handler_access!();
 
     /// Takes from the front of `data` what belongs to one string, and gives that to the handler if it is
     /// complete.
@@ -253,21 +241,7 @@ impl<F: StringFraming, H: StringHandler> Protocol for StringReceiver<F, H> {
         self.handler.eof_received(transport)
     }
 
-    fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<Exception>) {
-        self.handler.connection_lost(transport, reason);
-    }
-
-    fn pause_writing(&mut self, transport: &dyn Transport) {
-        self.handler.pause_writing(transport);
-    }
-
-    fn resume_writing(&mut self, transport: &dyn Transport) {
-        self.handler.resume_writing(transport);
-    }
-
-    fn shutdown_requested(&mut self, transport: &dyn Transport) {
-        self.handler.shutdown_requested(transport);
-    }
+    pass_on_to_handler!();
 
     fn handshake_completed(&mut self, transport: &dyn Transport) {
         // Somebody on the way may have sent the beginning of what the peer sends now.

@@ -11,6 +11,7 @@ mod tests;
 pub use handler::{Terminator, TerminatorHandler};
 
 use super::give_back;
+use super::handler_methods::{handler_access, pass_on_to_handler};
 use crate::{Bytes, Eof, Protocol, Transport};
 use cutter::{Cutter, Part};
 use futures::Exception;
@@ -72,20 +73,7 @@ impl<H: TerminatorHandler> TerminatorReceiver<H> {
         Self { handler, terminator, cutter: Cutter::default(), collected: 0 }
     }
 
-    /// The handler.
-    pub fn handler(&self) -> &H {
-        &self.handler
-    }
-
-    /// The handler, to be changed.
-    pub fn handler_mut(&mut self) -> &mut H {
-        &mut self.handler
-    }
-
-    /// The receiver's handler alone.
-    pub fn into_handler(self) -> H {
-        self.handler
-    }
+    handler_access!();
 
     /// What ends the data that are being collected; of a count, what is left of it.
     pub fn terminator(&self) -> &Terminator {
@@ -183,21 +171,7 @@ impl<H: TerminatorHandler> Protocol for TerminatorReceiver<H> {
         self.handler.handshake_completed(transport);
     }
 
-    fn connection_lost(&mut self, transport: &dyn Transport, reason: Option<Exception>) {
-        self.handler.connection_lost(transport, reason);
-    }
-
-    fn pause_writing(&mut self, transport: &dyn Transport) {
-        self.handler.pause_writing(transport);
-    }
-
-    fn resume_writing(&mut self, transport: &dyn Transport) {
-        self.handler.resume_writing(transport);
-    }
-
-    fn shutdown_requested(&mut self, transport: &dyn Transport) {
-        self.handler.shutdown_requested(transport);
-    }
+    pass_on_to_handler!();
 
     fn memory_held(&self) -> Bytes {
         Bytes(self.cutter.memory().saturating_add(self.handler.memory_held().0))

@@ -3,6 +3,7 @@
 //! Invariant: a connection has its place from `connection_made` until it is over, whatever becomes of its
 //! protocol meanwhile.
 
+use super::inner_methods::{pass_on_to_factory, pass_on_to_inner};
 use super::{Asker, LateFactory};
 use crate::{
     Address, BufferedProtocol, Bytes, ClientFactory, Connector, Eof, Factory, Protocol,
@@ -259,17 +260,7 @@ impl<F: Factory> Factory for LimitedFactory<F> {
 }
 
 impl<F: ClientFactory> ClientFactory for LimitedFactory<F> {
-    fn started_connecting(&mut self, connector: &Connector) {
-        self.factory.started_connecting(connector);
-    }
-
-    fn client_connection_failed(&mut self, connector: &Connector, reason: Exception) {
-        self.factory.client_connection_failed(connector, reason);
-    }
-
-    fn client_connection_lost(&mut self, connector: &Connector, reason: Option<Exception>) {
-        self.factory.client_connection_lost(connector, reason);
-    }
+    pass_on_to_factory!();
 }
 
 impl<F> fmt::Debug for LimitedFactory<F> {
@@ -347,49 +338,12 @@ impl Protocol for LimitedConnection {
         }
     }
 
-    fn pause_writing(&mut self, transport: &dyn Transport) {
-        if let Some(inner) = self.inner() {
-            inner.pause_writing(transport);
-        }
-    }
-
-    fn resume_writing(&mut self, transport: &dyn Transport) {
-        if let Some(inner) = self.inner() {
-            inner.resume_writing(transport);
-        }
-    }
-
-    fn shutdown_requested(&mut self, transport: &dyn Transport) {
-        match self.inner() {
-            Some(inner) => inner.shutdown_requested(transport),
-            None => transport.close(),
-        }
-    }
-
-    fn handshake_completed(&mut self, transport: &dyn Transport) {
-        if let Some(inner) = self.inner() {
-            inner.handshake_completed(transport);
-        }
-    }
+    pass_on_to_inner!();
 
     fn memory_held(&self) -> Bytes {
         match &self.state {
             State::Open(inner) => Bytes(size_of_val(&**inner) + inner.memory_held().0),
             State::New { .. } | State::Refused => Bytes(0),
-        }
-    }
-
-    fn as_buffered(&mut self) -> Option<&mut dyn BufferedProtocol> {
-        self.inner().and_then(|inner| inner.as_buffered())
-    }
-
-    fn with_inner(
-        &mut self,
-        transport: &dyn Transport,
-        function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
-    ) {
-        if let Some(inner) = self.inner() {
-            function(inner, transport);
         }
     }
 

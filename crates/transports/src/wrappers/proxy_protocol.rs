@@ -14,6 +14,7 @@ mod write;
 pub use header::{ProxyHeader, ProxyHeaderError, ProxyValue};
 pub use trusted::{InvalidNetwork, TrustedProxies};
 
+use super::inner_methods::pass_on_to_inner;
 use super::{Asker, Late, LateFactory, ProtocolWrapper, Wrapped};
 use crate::factory::Made;
 use crate::report_limit::ReportLimit;
@@ -360,50 +361,13 @@ impl Protocol for Proxied {
         }
     }
 
-    fn pause_writing(&mut self, transport: &dyn Transport) {
-        if let Some(inner) = self.inner() {
-            inner.pause_writing(transport);
-        }
-    }
-
-    fn resume_writing(&mut self, transport: &dyn Transport) {
-        if let Some(inner) = self.inner() {
-            inner.resume_writing(transport);
-        }
-    }
-
-    fn shutdown_requested(&mut self, transport: &dyn Transport) {
-        match self.inner() {
-            Some(inner) => inner.shutdown_requested(transport),
-            None => transport.close(),
-        }
-    }
-
-    fn handshake_completed(&mut self, transport: &dyn Transport) {
-        if let Some(inner) = self.inner() {
-            inner.handshake_completed(transport);
-        }
-    }
+    pass_on_to_inner!();
 
     fn memory_held(&self) -> Bytes {
         match &self.state {
             State::Waiting(waiting) => Bytes(waiting.received.capacity()),
             State::Open(inner) => Protocol::memory_held(inner),
             State::Refused => Bytes(0),
-        }
-    }
-
-    fn as_buffered(&mut self) -> Option<&mut dyn BufferedProtocol> {
-        self.inner().and_then(|inner| inner.as_buffered())
-    }
-
-    fn with_inner(
-        &mut self,
-        transport: &dyn Transport,
-        function: &mut dyn FnMut(&mut dyn Protocol, &dyn Transport),
-    ) {
-        if let Some(inner) = self.inner() {
-            function(inner, transport);
         }
     }
 

@@ -1,5 +1,6 @@
 //! [`WrappedFactory`]: a factory whose protocols have a wrapper around them.
 
+use super::inner_methods::pass_on_to_factory;
 use super::{ProtocolWrapper, Wrapped};
 use crate::{Address, ClientFactory, Connector, Factory, IntoProtocol};
 use futures::Exception;
@@ -38,17 +39,7 @@ impl<W: ProtocolWrapper, F: Factory> Factory for WrappedFactory<W, F> {
 }
 
 impl<W: ProtocolWrapper, F: ClientFactory> ClientFactory for WrappedFactory<W, F> {
-    fn started_connecting(&mut self, connector: &Connector) {
-        self.factory.started_connecting(connector);
-    }
-
-    fn client_connection_failed(&mut self, connector: &Connector, reason: Exception) {
-        self.factory.client_connection_failed(connector, reason);
-    }
-
-    fn client_connection_lost(&mut self, connector: &Connector, reason: Option<Exception>) {
-        self.factory.client_connection_lost(connector, reason);
-    }
+    pass_on_to_factory!();
 }
 
 impl<W, F: fmt::Debug> fmt::Debug for WrappedFactory<W, F> {

@@ -51,6 +51,23 @@ fn run_both<A: Clone + 'static, B: Clone + 'static>(
     (left, right)
 }
 
+/// A client that says everything at once.
+async fn send_and_wait(
+    writer: StreamWriter,
+    mut reader: StreamReader,
+    data: &'static [u8],
+) -> Result<(), Exception> {
+    writer.write(data);
+    let _ = reader.read_to_end().await; // an end, or a cut
+    Ok(())
+}
+
+/// Nothing that came in clear is ever given out.
+async fn check_nothing_is_read(mut reader: StreamReader) {
+    let read = reader.read_to_end().await;
+    assert!(read.is_err() || read.is_ok_and(|bytes| bytes.is_empty()));
+}
+
 #[test]
 fn y22_both_sides_go_on_encrypted_with_the_same_reader_and_writer() {
     for client_is_left in [true, false] {
@@ -105,7 +122,7 @@ fn y22_both_sides_go_on_encrypted_with_the_same_reader_and_writer() {
 fn y22_n55_what_came_early_refuses_the_upgrade_and_is_not_read() {
     let event_loop = TestLoop::new();
     let (_, server) = configs();
-    let ((mut reader, writer), (mut hears, attacker)) = streams(&event_loop);
+    let ((mut reader, writer), (hears, attacker)) = streams(&event_loop);
     let victim = async move {
         assert_eq!(reader.readline().await?, b"STARTTLS\r\n");
         writer.write(b"220 go ahead\r\n");
@@ -114,15 +131,10 @@ fn y22_n55_what_came_early_refuses_the_upgrade_and_is_not_read() {
         assert_eq!(error.io_kind(), Some(ErrorKind::InvalidData));
         assert!(error.to_string().contains("6 bytes"), "{error}");
         assert!(writer.is_closing());
-        let read = reader.read_to_end().await;
-        assert!(read.is_err() || read.is_ok_and(|bytes| bytes.is_empty()));
+        check_nothing_is_read(reader).await;
         Ok(())
     };
-    let attack = async move {
-        attacker.write(b"STARTTLS\r\nRSET\r\n");
-        let _ = hears.read_to_end().await; // an end, or a cut
-        Ok(())
-    };
+    let attack = send_and_wait(attacker, hears, b"STARTTLS\r\nRSET\r\n");
     let (victim, attack) = run_both(&event_loop, victim, attack);
     victim.unwrap();
     attack.unwrap();
@@ -161,20 +173,19 @@ fn y22_n55_a_hello_right_behind_the_command_is_fed_to_tls() {
 fn y22_n55_plain_text_that_is_fed_to_tls_breaks_the_handshake() {
     let event_loop = TestLoop::new();
     let (_, server) = configs();
-    let ((mut reader, writer), (mut hears, attacker)) = streams(&event_loop);
+    let ((mut reader, writer), (hears, attacker)) = streams(&event_loop);
     let victim = async move {
         assert_eq!(reader.readline().await?, b"STARTTLS\r\n");
         let refused = writer.start_tls(&mut reader, as_server(&server), Early::Feed).await;
         assert_eq!(refused.unwrap_err().io_kind(), Some(ErrorKind::InvalidData));
-        let read = reader.read_to_end().await;
-        assert!(read.is_err() || read.is_ok_and(|bytes| bytes.is_empty()));
+        check_nothing_is_read(reader).await;
         Ok(())
     };
-    let attack = async move {
-        attacker.write(b"STARTTLS\r\nMAIL FROM:<eve@example.org>\r\nRCPT TO:<ann@example.org>\r\n");
-        let _ = hears.read_to_end().await; // an end, or a cut
-        Ok(())
-    };
+    let attack = send_and_wait(
+        attacker,
+        hears,
+        b"STARTTLS\r\nMAIL FROM:<eve@example.org>\r\nRCPT TO:<ann@example.org>\r\n",
+    );
     let (victim, attack) = run_both(&event_loop, victim, attack);
     victim.unwrap();
     attack.unwrap();

@@ -2,7 +2,7 @@
 
 use super::{ReconnectingClient, StoppedError};
 use crate::Transport;
-use crate::factory::active::{AtWork, release};
+use crate::factory::active::{AtWork, Outcome, release, when_ended};
 use crate::factory::reconnect_options::{Observer, Random};
 use crate::factory::{Backoff, ClientEvent};
 use crate::stream_transport::Opened;
@@ -87,15 +87,10 @@ impl Core {
         if !self.trying.get() {
             attempt.cancel(); // it was stopped from inside of `connect`
         }
-        let core = Rc::downgrade(self);
-        attempt.add_done_callback(move |attempt| {
-            if let Some(core) = core.upgrade() {
-                core.attempt_ended(attempt.take());
-            }
-        });
+        when_ended(&attempt, self, Self::attempt_ended);
     }
 
-    pub(super) fn attempt_ended(self: &Rc<Self>, outcome: Result<Rc<dyn Transport>, Exception>) {
+    pub(super) fn attempt_ended(self: &Rc<Self>, outcome: Outcome) {
         match outcome {
             Ok(transport) if !self.trying.get() => {
                 transport.abort(); // it was stopped too late to be cancelled
