@@ -8,7 +8,6 @@
 //! first segment is `front` and the others are `more`. All but the last are full.
 
 use crate::SourceKey;
-use crate::timers::TimerKey;
 use futures::{Callback, Step};
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -32,7 +31,8 @@ pub(crate) enum Other {
     Step(Step),
     /// The next call from another thread, whichever that is.
     Posted,
-    Timer(TimerKey),
+    /// The timers that were due when this was queued.
+    Timers,
     Readable(SourceKey),
     Writable(SourceKey),
 }

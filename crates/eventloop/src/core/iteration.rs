@@ -9,7 +9,7 @@ use super::{LoopCore, Phase};
 use crate::driver::ReadyEvent;
 use crate::ready_queue::{Entry, Other};
 use crate::{Clock, Direction, MonotonicClock, RunError, Source, SourceKey};
-use futures::{Instant, TaskContext, catch};
+use futures::{Callback, Instant, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -265,17 +265,15 @@ impl LoopCore {
         }
     }
 
-    /// Queues the timers that are due, earliest first (L-2).
+    /// Queues the timers that are due (L-2).
     fn queue_due_timers(&self) {
-        if self.timers.borrow_mut().next_due().is_none() {
-            return;
-        }
+        let Some(first) = self.timers.borrow_mut().next_due() else { return };
         // A timer for `NEVER` is not due, even at the clock's end (H-7).
         let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
-        let (mut timers, mut ready) = (self.timers.borrow_mut(), self.ready.borrow_mut());
-        timers.pop_all_due(now, |key| {
-            ready.push(Entry::Other(Other::Timer(key)));
-        });
+        if first <= now {
+            self.timers.borrow_mut().begin_firing(now);
+            self.ready.borrow_mut().push(Entry::Other(Other::Timers));
+        }
     }
 
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll.
@@ -327,15 +325,15 @@ impl LoopCore {
         let end = self.ready.borrow().tail();
         let mut ran = 0;
         while let Some(entry) = self.pop_below(end) {
-            let has_run = match entry {
+            ran += match entry {
                 Entry::Callback(mut callback) => {
                     let turn = Turn::Callback(callback.location());
                     self.run_turn(&turn, || callback.run_in_place());
-                    true
+                    1
                 }
-                Entry::Other(other) => self.run_other(other),
+                Entry::Other(Other::Timers) => self.fire_timers(),
+                Entry::Other(other) => u64::from(self.run_other(other)),
             };
-            ran += u64::from(has_run);
         }
         ran
     }
@@ -343,7 +341,7 @@ impl LoopCore {
     /// Runs a turn whose callback is kept elsewhere; false if it was called off.
     fn run_other(&self, other: Other) -> bool {
         match other {
-            Other::Gone => return false,
+            Other::Gone | Other::Timers => return false,
             Other::Step(step) => {
                 let task = self.debug.get().then(|| step.task_name());
                 let turn = Turn::Step { task, location: step.location() };
@@ -352,12 +350,6 @@ impl LoopCore {
             Other::Posted => {
                 let Some(call) = self.calls.begin_next() else { return false };
                 self.run_turn(&Turn::Callback(call.location()), || call.run());
-            }
-            Other::Timer(key) => {
-                let due = self.timers.borrow_mut().take(key);
-                let Some(mut callback) = due else { return false };
-                self.counters.timers_fired.add(1);
-                self.run_turn(&Turn::Timer(callback.location()), || callback.run_in_place());
             }
             Other::Readable(key) => {
                 let Some(source) = self.take_turn(key, Direction::Read) else { return false };
@@ -369,6 +361,22 @@ impl LoopCore {
             }
         }
         true
+    }
+
+    /// Runs the timers that were due when the batch was put together, earliest first; answers how many.
+    fn fire_timers(&self) -> u64 {
+        let mut fired = 0;
+        while let Some(mut callback) = self.next_to_fire() {
+            fired += 1;
+            self.counters.timers_fired.add(1);
+            self.run_turn(&Turn::Timer(callback.location()), || callback.run_in_place());
+        }
+        fired
+    }
+
+    #[inline]
+    fn next_to_fire(&self) -> Option<Callback> {
+        self.timers.borrow_mut().fire()
     }
 
     #[inline]
