@@ -4,8 +4,9 @@
 //! An entry's absolute number (counted from the first ever queued) is its identity: whether it is
 //! still to run is a comparison with the head, and calling it off replaces it by [`Entry::Gone`].
 //!
-//! Invariant: `head <= tail`; the entry with number `n` lies in segment `(n - base) / SEGMENT`, where the
-//! first segment is `front` and the others are `more`. All but the last are full.
+//! Invariant: entries are pushed to `last`. What was pushed before is in full segments, `front` and those
+//! of `middle` behind it, or has all been taken out. So the entry with number `n` lies in `last` if `n` is
+//! `last_base` or more, else in the full segment `(n - front_base) / SEGMENT`.
 
 use crate::SourceKey;
 use futures::{Callback, Step};
@@ -14,8 +15,10 @@ use std::panic::Location;
 
 /// Entries in one segment: 6 KiB, small enough that a chain of callbacks stays in the first cache.
 const SEGMENT: usize = 128;
-/// Spent segments that are kept for the next burst.
+/// Spent segments that are kept for ever.
 const SPARE_SEGMENTS: usize = 16;
+/// So many spent segments are given back at a time: one MiB, about.
+const SEGMENTS_A_TRIM: usize = 170;
 
 /// One turn to come.
 pub(crate) enum Entry {
@@ -38,25 +41,30 @@ pub(crate) enum Other {
 }
 
 pub(crate) struct ReadyQueue {
-    /// Mostly the only one: a place of its own, so that nothing has to be looked up to get at it.
+    /// The full segment that is being emptied; without memory if there is none.
     front: Vec<Entry>,
-    more: VecDeque<Vec<Entry>>,
+    /// Full segments behind it.
+    middle: VecDeque<Vec<Entry>>,
+    /// The segment that is being filled; mostly the only one.
+    last: Vec<Entry>,
     spare: Vec<Vec<Entry>>,
     /// The number of the first entry of the first segment.
-    base: u64,
+    front_base: u64,
+    /// The number of the first entry of the last segment.
+    last_base: u64,
     head: u64,
-    tail: u64,
 }
 
 impl ReadyQueue {
     pub(crate) fn new() -> Self {
         Self {
-            front: Vec::with_capacity(SEGMENT),
-            more: VecDeque::new(),
+            front: Vec::new(),
+            middle: VecDeque::new(),
+            last: Vec::with_capacity(SEGMENT),
             spare: Vec::new(),
-            base: 0,
+            front_base: 0,
+            last_base: 0,
             head: 0,
-            tail: 0,
         }
     }
 
@@ -67,37 +75,46 @@ impl ReadyQueue {
     }
 
     /// The number that the next entry pushed will get.
+    #[inline]
     pub(crate) fn tail(&self) -> u64 {
-        self.tail
+        self.last_base + self.last.len() as u64
     }
 
     /// Whether nothing is queued. Entries that were called off still count.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.head == self.tail
+        self.head == self.tail()
     }
 
     /// Queues `entry` and says its number.
     #[inline]
     pub(crate) fn push(&mut self, entry: Entry) -> u64 {
-        match self.more.is_empty() && self.front.len() < SEGMENT {
-            true => self.front.push(entry),
-            false => self.push_behind(entry),
+        // The second comparison never counts; with it, `push` below knows that there is room.
+        if self.last.len() == SEGMENT || self.last.len() == self.last.capacity() {
+            self.begin_segment();
         }
-        let number = self.tail;
-        self.tail += 1;
+        let number = self.tail();
+        self.last.push(entry);
         number
     }
 
+    /// The last segment is full: another one takes its place.
     #[cold]
-    fn push_behind(&mut self, entry: Entry) {
-        match self.more.back_mut() {
-            Some(segment) if segment.len() < SEGMENT => segment.push(entry),
-            _ => {
-                let mut segment = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(SEGMENT));
-                segment.push(entry);
-                self.more.push_back(segment);
-            }
+    fn begin_segment(&mut self) {
+        let tail = self.tail();
+        if self.head == tail {
+            self.last.clear();
+            self.last.reserve_exact(SEGMENT);
+            (self.front_base, self.last_base) = (tail, tail);
+            return;
         }
+        let empty = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(SEGMENT));
+        let full = std::mem::replace(&mut self.last, empty);
+        match self.front_base == self.last_base {
+            true => self.front = full,
+            false => self.middle.push_back(full),
+        }
+        self.last_base = tail;
     }
 
     /// Takes out the next entry, if its number is below `end`.
@@ -106,25 +123,34 @@ impl ReadyQueue {
         if self.head >= end {
             return None;
         }
-        if self.head - self.base == SEGMENT as u64 {
+        let (first, base) = match self.head < self.last_base {
+            true => (&mut self.front, self.front_base),
+            false => (&mut self.last, self.last_base),
+        };
+        let entry = &mut first[(self.head - base) as usize];
+        let taken = std::mem::replace(entry, Entry::Other(Other::Gone));
+        self.head += 1;
+        if self.head - base == SEGMENT as u64 && base < self.last_base {
             self.retire_front();
         }
-        let index = (self.head - self.base) as usize;
-        self.head += 1;
-        Some(std::mem::replace(&mut self.front[index], Entry::Other(Other::Gone)))
+        Some(taken)
     }
 
     /// All entries of the first segment were taken out: the next one takes its place.
     #[cold]
     fn retire_front(&mut self) {
         self.front.clear();
-        if let Some(next) = self.more.pop_front() {
-            let spent = std::mem::replace(&mut self.front, next);
-            if self.spare.len() < SPARE_SEGMENTS {
-                self.spare.push(spent);
-            }
-        }
-        self.base += SEGMENT as u64;
+        let next = self.middle.pop_front().unwrap_or_default();
+        let spent = std::mem::replace(&mut self.front, next);
+        self.spare.push(spent);
+        self.front_base += SEGMENT as u64;
+    }
+
+    /// Gives some memory back that a burst has left. Meant to be called whenever there is nothing to
+    /// do: fresh memory costs more than the turns that are kept in it.
+    pub(crate) fn trim(&mut self) {
+        let kept = self.spare.len().saturating_sub(SEGMENTS_A_TRIM).max(SPARE_SEGMENTS);
+        self.spare.truncate(kept);
     }
 
     /// Takes out the callback with this number, if it has yet to run.
@@ -140,16 +166,16 @@ impl ReadyQueue {
     }
 
     /// Whether the callback with this number has yet to run.
-    pub(crate) fn is_pending(&self, number: u64) -> bool {
-        self.is_queued(number)
-            && matches!(self.segment(number)[self.place(number)], Entry::Callback(_))
+    pub(crate) fn is_pending(&mut self, number: u64) -> bool {
+        matches!(self.slot_mut(number), Some(Entry::Callback(_)))
     }
 
     /// Where the callbacks that have yet to run were scheduled, and the tasks spawned whose steps
     /// have, in order.
     pub(crate) fn locations(&self) -> impl Iterator<Item = &'static Location<'static>> {
         // Entries before the head were replaced when they were taken out.
-        self.front.iter().chain(self.more.iter().flatten()).filter_map(|entry| match entry {
+        let full = self.front.iter().chain(self.middle.iter().flatten());
+        full.chain(&self.last).filter_map(|entry| match entry {
             Entry::Callback(callback) => Some(callback.location()),
             Entry::Other(Other::Step(step)) => Some(step.location()),
             Entry::Other(_) => None,
@@ -158,41 +184,28 @@ impl ReadyQueue {
 
     /// Empties the queue and hands over what was in it, to be dropped where user code may run.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Entry> + use<> {
-        self.head = self.tail;
-        self.base = self.tail;
+        self.head = self.tail();
+        (self.front_base, self.last_base) = (self.head, self.head);
         self.spare.clear();
-        let more = std::mem::take(&mut self.more).into_iter().flatten();
-        std::mem::take(&mut self.front).into_iter().chain(more)
+        let middle = std::mem::take(&mut self.middle).into_iter().flatten();
+        let last = std::mem::take(&mut self.last);
+        std::mem::take(&mut self.front).into_iter().chain(middle).chain(last)
     }
 
-    fn is_queued(&self, number: u64) -> bool {
-        (self.head..self.tail).contains(&number)
-    }
-
-    fn segment_number(&self, number: u64) -> usize {
-        (number - self.base) as usize / SEGMENT
-    }
-
-    fn place(&self, number: u64) -> usize {
-        (number - self.base) as usize % SEGMENT
-    }
-
-    fn segment(&self, number: u64) -> &Vec<Entry> {
-        match self.segment_number(number) {
-            0 => &self.front,
-            behind => &self.more[behind - 1],
-        }
-    }
-
+    /// The entry with this number, if it has not been taken out.
     fn slot_mut(&mut self, number: u64) -> Option<&mut Entry> {
-        if !self.is_queued(number) {
+        if !(self.head..self.tail()).contains(&number) {
             return None;
         }
-        let (segment, place) = (self.segment_number(number), self.place(number));
-        Some(match segment {
-            0 => &mut self.front[place],
-            behind => &mut self.more[behind - 1][place],
-        })
+        if number >= self.last_base {
+            return self.last.get_mut((number - self.last_base) as usize);
+        }
+        let number = (number - self.front_base) as usize;
+        let segment = match number / SEGMENT {
+            0 => &mut self.front,
+            behind => &mut self.middle[behind - 1],
+        };
+        segment.get_mut(number % SEGMENT)
     }
 }
 
@@ -279,6 +292,10 @@ mod tests {
         }
         while queue.pop_below(u64::MAX).is_some_and(|_| !queue.is_empty()) {}
         assert!(queue.is_empty());
-        assert!(queue.more.is_empty() && queue.spare.len() <= SPARE_SEGMENTS);
+        assert!(queue.middle.is_empty());
+        for _ in 0..100_000 / SEGMENT / SEGMENTS_A_TRIM + 1 {
+            queue.trim();
+        }
+        assert!(queue.spare.len() <= SPARE_SEGMENTS);
     }
 }

@@ -66,7 +66,7 @@ impl Scheduler for LoopCore {
 
     fn is_pending(&self, id: CallbackId) -> bool {
         match id {
-            CallbackId::Soon(number) => self.ready.borrow().is_pending(number),
+            CallbackId::Soon(number) => self.ready.borrow_mut().is_pending(number),
             CallbackId::Timer(key) => self.timers.borrow().contains(TimerKey::from_u64(key)),
         }
     }
