@@ -154,14 +154,12 @@ impl ReadyQueue {
     }
 
     /// Takes out the callback with this number, if it has yet to run.
-    pub(crate) fn cancel(&mut self, number: u64) -> Option<Callback> {
+    #[inline]
+    pub(crate) fn cancel(&mut self, number: u64) -> Option<Entry> {
         let slot = self.slot_mut(number)?;
-        match std::mem::replace(slot, Entry::Other(Other::Gone)) {
-            Entry::Callback(callback) => Some(callback),
-            other => {
-                *slot = other;
-                None
-            }
+        match slot {
+            Entry::Callback(_) => Some(std::mem::replace(slot, Entry::Other(Other::Gone))),
+            Entry::Other(_) => None,
         }
     }
 

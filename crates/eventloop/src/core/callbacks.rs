@@ -52,16 +52,16 @@ impl Scheduler for LoopCore {
 
     fn cancel(&self, id: CallbackId) -> bool {
         // Taken out first, dropped when nothing is borrowed: its captures are the user's.
-        let callback = match id {
-            CallbackId::Soon(number) => self.ready.borrow_mut().cancel(number),
-            CallbackId::Timer(key) => self.timers.borrow_mut().cancel(TimerKey::from_u64(key)),
-        };
-        let found = callback.is_some();
-        if found {
-            self.counters.cancelled.add(1);
-            self.drop_contained(callback);
+        match id {
+            CallbackId::Soon(number) => {
+                let cancelled = self.ready.borrow_mut().cancel(number);
+                self.drop_cancelled(cancelled)
+            }
+            CallbackId::Timer(key) => {
+                let cancelled = self.timers.borrow_mut().cancel(TimerKey::from_u64(key));
+                self.drop_cancelled(cancelled)
+            }
         }
-        found
     }
 
     fn is_pending(&self, id: CallbackId) -> bool {
@@ -102,5 +102,18 @@ impl Scheduler for LoopCore {
 
     fn get_debug(&self) -> bool {
         self.debug.get()
+    }
+}
+
+impl LoopCore {
+    /// Counts and drops what was called off; answers whether it was there.
+    #[inline]
+    fn drop_cancelled<T>(&self, cancelled: Option<T>) -> bool {
+        let found = cancelled.is_some();
+        if found {
+            self.counters.cancelled.add(1);
+            self.drop_contained(cancelled);
+        }
+        found
     }
 }
