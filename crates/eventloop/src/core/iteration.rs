@@ -78,11 +78,24 @@ impl LoopCore {
             // Timers do not pass by sleeping; `poll` steps to them when nothing else comes.
             return Some(Duration::ZERO);
         }
-        let until_due = self.next_due().map(|due| due - self.clock.now());
+        let until_due = self.next_due().map(|due| self.until_wake_up(due));
         match (until_due, limit) {
             (None, None) => None,
             (due, limit) => Some(due.into_iter().chain(limit).fold(LONGEST_POLL, Duration::min)),
         }
+    }
+
+    /// How long to wait for a timer: up to the next multiple of the slack, so that all that come due
+    /// by then share a wake-up (H-9). Whoever spins that long sees it come anyway.
+    fn until_wake_up(&self, due: Instant) -> Duration {
+        let now = self.clock.now();
+        if due - now <= self.settings.spin {
+            return due - now;
+        }
+        let slack = (Instant::ZERO + self.settings.timer_slack).as_nanos();
+        // `None` if the slack is zero, or beyond the end of the clock.
+        let rounded = due.as_nanos().checked_next_multiple_of(slack);
+        rounded.map_or(due, Instant::from_nanos) - now
     }
 
     /// Whether something can run without polling for it.
