@@ -23,6 +23,7 @@ use crate::ready_queue::ReadyQueue;
 use crate::shuffle::Shuffle;
 use crate::signals::SignalHandlers;
 use crate::sources::Sources;
+use crate::spin::Spin;
 use crate::stats::Counters;
 use crate::threadsafe::Remote;
 use crate::timers::TimerQueue;
@@ -75,6 +76,7 @@ pub(crate) struct LoopCore {
 
     counters: Counters,
     shuffle: Option<RefCell<Shuffle>>,
+    spin: Spin,
     batches_between_looks: Cell<u32>,
     /// Kept between iterations for their memory.
     events: Cell<Vec<ReadyEvent>>,
@@ -124,6 +126,7 @@ impl LoopCore {
             locals: RefCell::new(IndexMap::new()),
             counters: Counters::default(),
             shuffle: settings.seed.map(|seed| RefCell::new(Shuffle::new(seed))),
+            spin: Spin::new(settings.spin),
             batches_between_looks: Cell::new(1),
             events: Cell::new(Vec::new()),
             settings,

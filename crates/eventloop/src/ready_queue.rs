@@ -7,7 +7,6 @@
 //! Invariant: `head <= tail`; the entry with number `n` lies in segment `(n - base) / SEGMENT`, where the
 //! first segment is `front` and the others are `more`. All but the last are full.
 
-use crate::SourceKey;
 use crate::timers::TimerKey;
 use futures::{Callback, Step};
 use std::collections::VecDeque;
@@ -30,11 +29,9 @@ pub(crate) enum Other {
     /// Called off, or already taken.
     Gone,
     Step(Step),
-    /// The next call from another thread, whichever that is.
-    Posted,
+    /// The next calls from other threads, so many, whichever these are.
+    Posted(usize),
     Timer(TimerKey),
-    Readable(SourceKey),
-    Writable(SourceKey),
 }
 
 pub(crate) struct ReadyQueue {

@@ -24,8 +24,8 @@ struct Slot {
     kind: SourceKind,
     generation: u32,
     interest: Interest,
-    /// The directions whose turn stands in the queue.
-    queued: Interest,
+    /// The directions whose turn comes in this iteration.
+    to_come: Interest,
 }
 
 /// What `by_descriptor` has for a number that is not watched.
@@ -41,8 +41,8 @@ impl Sources {
         interest: Interest,
     ) -> SourceKey {
         let generation = self.next_generation();
-        let queued = Interest::NONE;
-        let slot = Slot { source, descriptor, kind, generation, interest, queued };
+        let to_come = Interest::NONE;
+        let slot = Slot { source, descriptor, kind, generation, interest, to_come };
         let slot = self.slots.insert(slot);
         self.transports += usize::from(kind == SourceKind::Transport);
         let number = descriptor as usize;
@@ -64,19 +64,17 @@ impl Sources {
         Some((slot.source, slot.interest))
     }
 
-    /// Notes that a turn for `direction` is queued. False if there is none to queue: the source is
-    /// gone, is not watched for that, or has its turn in the queue already.
+    /// Notes that its turns come, in the directions that are `ready` and watched. False if the source
+    /// is gone.
     #[inline]
-    pub(crate) fn queue_turn(&mut self, key: SourceKey, direction: Direction) -> bool {
+    pub(crate) fn note_turns(&mut self, key: SourceKey, ready: Interest) -> bool {
         let Some(slot) = self.get_mut(key) else { return false };
-        let due = slot.interest.includes(direction) && !slot.queued.includes(direction);
-        if due {
-            slot.queued = slot.queued.with(direction, true);
-        }
-        due
+        slot.to_come.readable |= ready.readable & slot.interest.readable;
+        slot.to_come.writable |= ready.writable & slot.interest.writable;
+        true
     }
 
-    /// Takes a queued turn: whose it is, unless it was called off or is not wanted any more.
+    /// Takes a turn that was noted: whose it is, unless it was called off or is not wanted any more.
     #[inline]
     pub(crate) fn take_turn(
         &mut self,
@@ -84,15 +82,15 @@ impl Sources {
         direction: Direction,
     ) -> Option<Rc<dyn Source>> {
         let slot = self.get_mut(key)?;
-        let due = slot.interest.includes(direction) && slot.queued.includes(direction);
-        slot.queued = slot.queued.with(direction, false);
+        let due = slot.interest.includes(direction) && slot.to_come.includes(direction);
+        slot.to_come = slot.to_come.with(direction, false);
         due.then(|| slot.source.clone())
     }
 
-    /// Calls off the turn for `direction`, if one is queued: who it was for is gone (L-38, L-39).
+    /// Calls off the turn for `direction`, if one is to come: who it was for is gone (L-38, L-39).
     pub(crate) fn call_off_turn(&mut self, key: SourceKey, direction: Direction) {
         if let Some(slot) = self.get_mut(key) {
-            slot.queued = slot.queued.with(direction, false);
+            slot.to_come = slot.to_come.with(direction, false);
         }
     }
 

@@ -57,7 +57,7 @@ impl<T> TimerQueue<T> {
     }
 
     /// Whether no timer is left, neither armed nor due.
-    #[cfg(test)]
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.len() == 0
     }
@@ -100,6 +100,9 @@ impl<T> TimerQueue<T> {
     /// get ahead of the time: after it, timers with earlier deadlines are as cheap as before.
     #[inline]
     pub(crate) fn next_due(&mut self) -> Option<u64> {
+        if self.armed == 0 {
+            return None;
+        }
         self.agenda.peek(&self.slots)
     }
 
