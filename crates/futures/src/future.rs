@@ -13,6 +13,7 @@ mod teardown;
 mod wait;
 
 use crate::catch::catch;
+use crate::in_place;
 use crate::scope::Membership;
 use crate::task::wait_set::WaitSetId;
 use crate::task::{CancelMessage, WakeTarget, panicked};
@@ -73,6 +74,8 @@ pub(crate) struct Shared<T: 'static> {
     retrieved: Cell<bool>,
     /// Whether a callback looks for an exception that nobody asks for (T-55).
     watched: Cell<bool>,
+    /// Whether only a coroutine completes it (T-5).
+    of_task: bool,
 }
 
 pub(crate) enum State<T> {
@@ -94,7 +97,10 @@ impl<T: 'static> Future<T> {
     #[track_caller]
     pub fn new(scheduler: Rc<dyn Scheduler>) -> Self {
         match scheduler.scope() {
-            None => Self::from_object(Rc::new(Shared::new(scheduler, Location::caller()))),
+            None => {
+                let created_at = Location::caller();
+                Self::from_object(in_place::rc(|| Shared::new(scheduler, created_at)))
+            }
             Some(scope) => scope.make_future(Location::caller()),
         }
     }
@@ -108,7 +114,7 @@ impl<T: 'static> Future<T> {
         match self.done() {
             true => drop(membership),
             false => {
-                self.shared().listeners.borrow_mut().push(Listener::Scope(membership));
+                self.shared().listeners.borrow_mut().push(|| Listener::Scope(membership));
             }
         }
     }
@@ -217,9 +223,10 @@ impl<T: 'static> Future<T> {
 
     /// Completes it from outside, which only a plain future lets one do (T-5).
     fn complete(&self, state: State<T>) -> Result<(), State<T>> {
-        match self.object.task() {
-            None => self.shared().complete(|| self.object.clone(), state),
-            Some(_) => Err(state),
+        let shared = self.shared();
+        match shared.of_task {
+            false => shared.complete(|| self.object.clone(), state),
+            true => Err(state),
         }
     }
 
@@ -234,8 +241,9 @@ impl<T: 'static> Future<T> {
     {
         // A `Clone` may be user code: it must not find the state mutably borrowed, and it does not:
         // a done state is never borrowed mutably again but by `take`, which fails inside it.
-        self.shared().retrieved.set(true);
-        match &*self.shared().state.borrow() {
+        let shared = self.shared();
+        shared.retrieved.set(true);
+        match &*shared.state.borrow() {
             State::Finished(outcome) => outcome.clone(),
             other => Err(other.without_value()),
         }
@@ -247,8 +255,9 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// As [`result`](Future::result).
     pub fn take(&self) -> Result<T, Exception> {
-        self.shared().retrieved.set(true);
-        let Ok(mut state) = self.shared().state.try_borrow_mut() else {
+        let shared = self.shared();
+        shared.retrieved.set(true);
+        let Ok(mut state) = shared.state.try_borrow_mut() else {
             return Err(InvalidStateError::new("the value is being cloned right now").into());
         };
         match std::mem::replace(&mut *state, State::Taken) {
@@ -280,13 +289,16 @@ impl<T: 'static> Future<T> {
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + 'static) -> CallbackToken {
         let location = Location::caller();
-        if self.done() && !self.shared().listeners.borrow().is_announcing() {
+        let shared = self.shared();
+        if shared.done() && !shared.listeners.borrow().is_announcing() {
             let future = self.clone();
-            self.shared().schedule(Callback::at(location, move || callback(&future)));
+            shared.schedule(Callback::at(location, move || callback(&future)));
             return CallbackToken::SPENT;
         }
-        let closure = context::bind(move |future: Future<T>| callback(&future));
-        self.shared().listeners.borrow_mut().push(Listener::Callback { closure, location })
+        shared.listeners.borrow_mut().push(|| Listener::Callback {
+            closure: context::bind(move |future: Future<T>| callback(&future)),
+            location,
+        })
     }
 
     /// Takes a callback back: true if it was there and will not run. Once the future is done its
@@ -300,7 +312,7 @@ impl<T: 'static> Future<T> {
     }
 
     fn already_done(&self, operation: &str) -> InvalidStateError {
-        if self.object.task().is_some() {
+        if self.shared().of_task {
             let error = format!("{operation}: a task's own coroutine gives its result");
             return InvalidStateError::new(error);
         }
@@ -365,7 +377,19 @@ impl<T: 'static> Shared<T> {
             listeners: RefCell::new(Listeners::Empty),
             retrieved: Cell::new(false),
             watched: Cell::new(false),
+            of_task: false,
         }
+    }
+
+    /// State and listeners of a task.
+    #[inline(always)]
+    pub(crate) fn of_task(
+        scheduler: Rc<dyn Scheduler>,
+        created_at: &'static Location<'static>,
+    ) -> Self {
+        let mut shared = Self::new(scheduler, created_at);
+        shared.of_task = true;
+        shared
     }
 
     pub(crate) fn scheduler(&self) -> &Rc<dyn Scheduler> {
@@ -453,30 +477,37 @@ impl<T: 'static> Shared<T> {
             let this: Rc<dyn AnyFuture> = this();
             panicked::note(self.scheduler.id(), &this);
         }
-        let only = self.listeners.borrow_mut().take_only_waiter();
+        let only = self.listeners.borrow_mut().close();
         match only {
-            Some(target) => self.wake(target),
-            None if self.listeners.borrow().is_empty() => {}
+            Some(announced) => self.tell(announced, this),
             None => self.announce(&this()),
         }
         Ok(())
     }
 
-    /// Tells everybody who waits, one after the other.
+    /// Tells everybody of a crowd, one after the other.
+    #[cold]
     fn announce(&self, this: &Rc<dyn FutureObject<T>>) {
-        self.listeners.borrow_mut().close();
         loop {
             let next = self.listeners.borrow_mut().announce();
             match next {
-                Some(Announced::Callback(location)) => {
-                    let turn = Turn(Some(this.clone()));
-                    self.schedule(Callback::without_context(location, move || turn.run()));
-                }
-                Some(Announced::Waiter(target)) => self.wake(target),
-                Some(Announced::Scope(membership)) => drop(membership),
-                Some(Announced::Gone) => {}
+                Some(announced) => self.tell(announced, || this.clone()),
                 None => return,
             }
+        }
+    }
+
+    /// Tells one of those who wait for `this`.
+    #[inline(always)]
+    fn tell(&self, announced: Announced, this: impl Fn() -> Rc<dyn FutureObject<T>>) {
+        match announced {
+            Announced::Callback(location) => {
+                let turn = Turn(Some(this()));
+                self.schedule(Callback::without_context(location, move || turn.run()));
+            }
+            Announced::Waiter(target) => self.wake(target),
+            Announced::Scope(membership) => drop(membership),
+            Announced::Nobody => {}
         }
     }
 

@@ -36,35 +36,36 @@ impl<T: 'static> Future<T> {
         match (self.done(), self.wait) {
             (true, None) => Poll::Ready(Ok(())),
             (true, Some(token)) => Poll::Ready(self.end_wait(token)),
-            (false, None) => self.begin_wait(context),
+            (false, None) => {
+                running::with_running(|task, wait_set| self.begin_wait(task, wait_set, context))
+            }
             (false, Some(token)) => self.wait_on(token, context),
         }
     }
 
-    /// The first poll of a pending future.
-    fn begin_wait(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        let begun = running::with_running(|task, wait_set| {
-            self.check_waiter(task)?;
-            // Cloning a waker is user code, which may complete this very future.
-            let target = WakeTarget::of(task, context.waker());
-            if self.done() || self.pass_request_on(wait_set) {
-                return Ok(None);
-            }
-            let within = wait_set.map_or(WaitSetId::NONE, WaitSet::id);
-            let mut listeners = self.shared().listeners.borrow_mut();
-            let token = listeners.push(Listener::Waiter(Waiter { target, within }));
-            drop(listeners);
-            self.enter(wait_set, token);
-            Ok(Some(token))
-        });
-        match begun {
-            Ok(Some(token)) => {
-                self.wait = Some(token);
-                Poll::Pending
-            }
-            Ok(None) => Poll::Ready(Ok(())),
-            Err(error) => Poll::Ready(Err(InvalidStateError::into(error))),
+    /// The first poll of a pending future, by the coroutine whose waits stand in `wait_set`.
+    #[inline]
+    fn begin_wait(
+        &mut self,
+        task: Option<&RunningTask>,
+        wait_set: Option<&WaitSet>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Exception>> {
+        let shared = self.shared();
+        if let Err(error) = self.check_waiter(shared, task) {
+            return Poll::Ready(Err(error.into()));
         }
+        // Cloning a waker is user code, which may complete this very future.
+        let target = WakeTarget::of(task, context.waker());
+        if shared.done() || self.pass_request_on(wait_set) {
+            return Poll::Ready(Ok(()));
+        }
+        let within = wait_set.map_or(WaitSetId::NONE, WaitSet::id);
+        let waiter = || Listener::Waiter(Waiter { target, within });
+        let token = shared.listeners.borrow_mut().push(waiter);
+        self.enter(wait_set, token);
+        self.wait = Some(token);
+        Poll::Pending
     }
 
     /// The poll after its end.
@@ -84,6 +85,7 @@ impl<T: 'static> Future<T> {
     }
 
     /// A poll while it waits already.
+    #[inline(never)]
     fn wait_on(
         &mut self,
         token: CallbackToken,
@@ -150,13 +152,16 @@ impl<T: 'static> Future<T> {
 
     /// Whether whoever polls may wait for this.
     #[inline]
-    fn check_waiter(&self, waiter: Option<&RunningTask>) -> Result<(), InvalidStateError> {
+    fn check_waiter(
+        &self,
+        shared: &Shared<T>,
+        waiter: Option<&RunningTask>,
+    ) -> Result<(), InvalidStateError> {
         let Some(waiter) = waiter else { return self.check_loop() };
         if std::ptr::addr_eq(Rc::as_ptr(waiter.task()), Rc::as_ptr(&self.object)) {
             return Err(InvalidStateError::new("a task cannot wait for itself"));
         }
-        let (own, their) = (&self.shared().scheduler, waiter.task().scheduler());
-        match std::ptr::addr_eq(Rc::as_ptr(own), Rc::as_ptr(their)) {
+        match waiter.runs_on(&shared.scheduler) {
             true => Ok(()),
             false => self.check_loop(),
         }

@@ -102,7 +102,7 @@ where
         // Part by part, where it will lie: making it elsewhere and moving it costs as much again.
         // SAFETY: `place` is that of a cell, all parts of which are written, and none is read before.
         unsafe {
-            (&raw mut (*place).shared).write(Shared::new(scheduler, location));
+            (&raw mut (*place).shared).write(Shared::of_task(scheduler, location));
             (&raw mut (*place).header).write(TaskHeader::new(owner, context));
             (&raw mut (*place).coroutine).write(RefCell::new(Some(coroutine)));
             (&raw mut (*place).finish).write(PhantomData);
@@ -121,7 +121,7 @@ where
     /// Drops the coroutine where it stands, with the task as the running one. A panic of its
     /// destructors is reported.
     fn drop_coroutine(self: &Rc<Self>) {
-        let dropped = running::as_task(self.clone(), |_| {
+        let dropped = running::as_task(self, || {
             catch(|| self.with_coroutine(|mut coroutine| coroutine.set(None)))
         });
         if let Err(panic) = dropped {
@@ -148,7 +148,7 @@ where
     #[inline]
     fn poll_coroutine(self: &Rc<Self>) -> Option<State<T>> {
         let mut end = None;
-        let polled = running::as_task(self.clone(), |_| {
+        let polled = running::as_task(self, || {
             let waker = self.header.waker().lend();
             let mut context = Context::from_waker(&waker);
             catch(|| {
