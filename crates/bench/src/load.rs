@@ -5,6 +5,8 @@
 //! checks every byte that comes back.
 
 pub mod echo;
+pub mod flood;
+pub mod memory;
 
 use crate::cpu::CpuTime;
 use crate::process::{GENERATOR_CORE, run_in_real_time};

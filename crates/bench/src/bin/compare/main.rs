@@ -40,12 +40,15 @@ struct Arguments {
     /// Where the lines of JSON go, one for each window.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// The Python that runs asyncio and, if it has it, uvloop.
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    python: PathBuf,
 }
 
 fn main() -> Result<(), Exception> {
     let arguments = Arguments::parse();
     raise_descriptor_limit();
-    let programs = Programs::build()?;
+    let programs = Programs::build(arguments.python.clone())?;
     let suites = suite::selected(suites::all(&programs), &arguments)?;
     let path = match arguments.record {
         Some(path) => path,
