@@ -1,5 +1,15 @@
 //! What the benchmark programs share: clocks, pinning, and the line that reports a figure.
 
+#[cfg(target_os = "linux")]
+pub mod cpu;
+#[cfg(target_os = "linux")]
+pub mod load;
+#[cfg(target_os = "linux")]
+pub mod process;
+pub mod record;
+#[cfg(target_os = "linux")]
+pub mod server;
+
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
