@@ -1,5 +1,7 @@
 //! What the benchmark programs share: clocks, pinning, and the line that reports a figure.
 
+pub mod record;
+
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
