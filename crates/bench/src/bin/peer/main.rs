@@ -1,0 +1,36 @@
+//! What Tulipa is compared with, as far as it is written in Rust: the same small programs on other libraries.
+//!
+//! Each is written as its library's own guide would have it, and keeps to the same rules: one thread, the same
+//! options on the sockets, no more than one read for each time it is told of bytes, 64 KiB at most, and a client
+//! that does not take its answers is not read from meanwhile. A server prints `listening on ADDRESS`, and stays in
+//! the foreground until it is killed.
+
+mod echo;
+mod launch;
+mod listener;
+
+use clap::{Parser, Subcommand};
+use tulipa::Exception;
+
+#[derive(Parser)]
+#[command(about = "What Tulipa is compared with.")]
+struct Arguments {
+    #[command(subcommand)]
+    peer: Peer,
+}
+
+#[derive(Subcommand)]
+enum Peer {
+    /// Sends back what it receives, over TCP.
+    Echo(echo::Arguments),
+    /// Becomes another program, prepared to be measured.
+    #[command(hide = true)]
+    Launch(launch::Arguments),
+}
+
+fn main() -> Result<(), Exception> {
+    match Arguments::parse().peer {
+        Peer::Echo(arguments) => echo::serve(&arguments),
+        Peer::Launch(arguments) => launch::launch(&arguments),
+    }
+}
