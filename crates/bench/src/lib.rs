@@ -9,6 +9,7 @@ pub mod load;
 #[cfg(target_os = "linux")]
 pub mod process;
 pub mod record;
+pub mod report;
 #[cfg(target_os = "linux")]
 pub mod server;
 
