@@ -5,6 +5,8 @@ pub mod cpu;
 #[cfg(target_os = "linux")]
 pub mod load;
 #[cfg(target_os = "linux")]
+pub mod machine;
+#[cfg(target_os = "linux")]
 pub mod process;
 pub mod record;
 #[cfg(target_os = "linux")]

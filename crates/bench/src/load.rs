@@ -9,7 +9,7 @@ pub mod flood;
 pub mod memory;
 
 use crate::cpu::CpuTime;
-use crate::process::{GENERATOR_CORE, run_in_real_time};
+use crate::process::{Cores, run_in_real_time};
 use crate::record::Metrics;
 use hdrhistogram::Histogram;
 use std::io::{Error, ErrorKind};
@@ -49,15 +49,16 @@ impl Window {
 /// Runs a generator: in a thread of its own, on its core and in real time, as far as that is allowed.
 ///
 /// # Errors
-/// What the generator fails with.
+/// What the generator fails with; or if there is no second core.
 ///
 /// # Panics
 /// If the generator does.
 pub fn generate<T: Send>(
     generator: impl FnOnce() -> Result<T, Exception> + Send,
 ) -> Result<T, Exception> {
+    let cores = Cores::of_this_process()?;
     let on_its_core = || {
-        crate::pin(GENERATOR_CORE);
+        crate::pin(cores.generator);
         run_in_real_time();
         generator()
     };
@@ -83,7 +84,7 @@ pub struct Meter {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     WarmUp,
-    Open { since: Instant, used: CpuTime },
+    Open { since: Instant, server: CpuTime, generator: CpuTime },
 }
 
 impl Meter {
@@ -117,35 +118,36 @@ impl Meter {
                 if now - self.started >= self.window.warm_up
                     && self.answers >= self.window.warm_up_answers
                 {
-                    let used = CpuTime::of(self.server)?;
+                    let generator = CpuTime::of_this_thread()?;
+                    let server = CpuTime::of(self.server)?;
                     self.answers = 0;
-                    self.phase = Phase::Open { since: Instant::now(), used };
+                    self.phase = Phase::Open { since: Instant::now(), server, generator };
                 }
                 Ok(None)
             }
-            Phase::Open { since, used }
-                if now.saturating_duration_since(since) >= self.window.length =>
-            {
-                let used = CpuTime::of(self.server)?.since(used);
-                Ok(Some(self.metrics(now - since, used)))
+            Phase::Open { since, server, generator } if now - since >= self.window.length => {
+                let server = CpuTime::of(self.server)?.since(server);
+                let generator = CpuTime::of_this_thread()?.since(generator);
+                Ok(Some(self.metrics(now - since, server, generator)))
             }
             Phase::Open { .. } => Ok(None),
         }
     }
 
-    fn metrics(&self, length: Duration, used: CpuTime) -> Metrics {
+    fn metrics(&self, length: Duration, server: CpuTime, generator: CpuTime) -> Metrics {
         let (answers, seconds) = (self.answers as f64, length.as_secs_f64());
         let quantile = |of: f64| self.waits.value_at_quantile(of) as f64;
         let metrics = [
             ("answers", answers),
-            ("cpu_ns", used.ran.as_nanos() as f64 / answers),
+            ("cpu_ns", server.ran.as_nanos() as f64 / answers),
             ("per_second", answers / seconds),
             ("p50_ns", quantile(0.5)),
             ("p99_ns", quantile(0.99)),
             ("longest_ns", self.waits.max() as f64),
-            // How much of its core the server used, and for how much of the window others had it.
-            ("busy", used.ran.as_secs_f64() / seconds),
-            ("kept_waiting", used.waited.as_secs_f64() / seconds),
+            // How much of its core the server used, and for how much of the window others had the cores.
+            ("server_busy", server.ran.as_secs_f64() / seconds),
+            ("server_waited", server.waited.as_secs_f64() / seconds),
+            ("generator_waited", generator.waited.as_secs_f64() / seconds),
         ];
         metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
@@ -197,7 +199,7 @@ mod tests {
         assert_eq!(metrics["per_second"], 20.0);
         assert_eq!((metrics["p50_ns"] / 1e6).round(), 2.0);
         assert_eq!((metrics["longest_ns"] / 1e6).round(), 90.0);
-        assert!(metrics["cpu_ns"] > 0.0 || metrics["busy"] == 0.0);
+        assert!(metrics["cpu_ns"] > 0.0 || metrics["server_busy"] == 0.0);
     }
 
     #[test]
