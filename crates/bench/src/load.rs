@@ -125,7 +125,10 @@ impl Meter {
                 }
                 Ok(None)
             }
-            Phase::Open { since, server, generator } if now - since >= self.window.length => {
+            // Without any answer there is nothing to divide by.
+            Phase::Open { since, server, generator }
+                if now - since >= self.window.length && self.answers > 0 =>
+            {
                 let server = CpuTime::of(self.server)?.since(server);
                 let generator = CpuTime::of_this_thread()?.since(generator);
                 Ok(Some(self.metrics(now - since, server, generator)))
@@ -200,6 +203,20 @@ mod tests {
         assert_eq!((metrics["p50_ns"] / 1e6).round(), 2.0);
         assert_eq!((metrics["longest_ns"] / 1e6).round(), 90.0);
         assert!(metrics["cpu_ns"] > 0.0 || metrics["server_busy"] == 0.0);
+    }
+
+    #[test]
+    fn a_window_without_any_answer_stays_open() {
+        let start = Instant::now();
+        let mut meter = meter(start);
+        meter.answered(start, start);
+        meter.answered(start, start);
+        meter.poll(start + Duration::from_secs(1)).unwrap();
+        let much_later = Instant::now() + Duration::from_secs(5);
+        assert!(meter.poll(much_later).unwrap().is_none());
+        meter.answered(start, much_later);
+        let metrics = meter.poll(much_later).unwrap().expect("it is over");
+        assert!(metrics.values().all(|figure| figure.is_finite()), "{metrics:?}");
     }
 
     #[test]
