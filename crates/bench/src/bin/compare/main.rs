@@ -46,7 +46,7 @@ fn main() -> Result<(), Exception> {
     let arguments = Arguments::parse();
     raise_descriptor_limit();
     let programs = Programs::build()?;
-    let suites = suite::selected(suites::all(&programs), &arguments)?;
+    let suites = suite::selected(suites::all(&programs)?, &arguments)?;
     let path = match arguments.record {
         Some(path) => path,
         None => programs.target().join(format!("bench/{}.jsonl", seconds_since_1970()?)),

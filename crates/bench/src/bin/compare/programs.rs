@@ -8,7 +8,7 @@ use tulipa::Exception;
 use tulipa_bench::server::Program;
 
 /// Our example programs that are measured as what users would write.
-const EXAMPLES: &[&str] = &["echo_server"];
+const EXAMPLES: &[&str] = &["echo_server", "http_hello", "tls_echo", "udp_echo"];
 
 /// Where the programs are.
 pub(crate) struct Programs {
