@@ -4,9 +4,14 @@
 //! A generator runs on a core of its own and never sleeps, so that its own speed is the same for all peers. It
 //! checks every byte that comes back.
 
+pub mod accept;
 pub mod echo;
 pub mod flood;
+pub mod http;
 pub mod memory;
+mod poll;
+pub mod tls;
+pub mod udp;
 
 use crate::cpu::CpuTime;
 use crate::process::{Cores, run_in_real_time};

@@ -66,7 +66,7 @@ fn main() -> Result<(), Exception> {
     raise_descriptor_limit();
     Cores::of_this_process()?;
     let programs = Programs::build(arguments.python.clone())?;
-    let suites = suite::selected(suites::all(&programs), &arguments)?;
+    let suites = suite::selected(suites::all(&programs)?, &arguments)?;
     let path = match arguments.record {
         Some(path) => path,
         None => programs.target().join(format!("bench/{}.jsonl", seconds_since_1970()?)),

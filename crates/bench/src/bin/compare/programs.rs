@@ -10,7 +10,7 @@ use tulipa_bench::record::Machine;
 use tulipa_bench::server::Program;
 
 /// Our example programs that are measured as what users would write.
-const EXAMPLES: &[&str] = &["echo_server"];
+const EXAMPLES: &[&str] = &["echo_server", "http_hello", "tls_echo", "udp_echo"];
 
 /// The folder of what is not Rust.
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
