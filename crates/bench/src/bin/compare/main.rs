@@ -32,7 +32,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tulipa::Exception;
 use tulipa_bench::machine::machine;
 use tulipa_bench::process::{Cores, raise_descriptor_limit, run_in_real_time};
-use tulipa_bench::record::Recorder;
+use tulipa_bench::record::{Recorder, Recording};
+use tulipa_bench::report;
 
 /// Compares Tulipa with what else there is. Every peer takes its turn in every round, in random order; what counts
 /// is the ratio to the baseline of the same round.
@@ -53,9 +54,12 @@ struct Arguments {
     /// Only these cases, as 100x1024.
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<String>,
-    /// Where the lines of JSON go, one for each window.
+    /// Where the lines of JSON go, one for each window; they are added to what is there.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Measure nothing; report what was recorded in this file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "rounds", "quick"])]
+    report: Option<PathBuf>,
     /// The Python that runs asyncio and, if it has it, uvloop.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: PathBuf,
@@ -63,12 +67,23 @@ struct Arguments {
 
 fn main() -> Result<(), Exception> {
     let arguments = Arguments::parse();
+    let path = match &arguments.report {
+        Some(path) => path.clone(),
+        None => measure(&arguments)?,
+    };
+    let recording = Recording::read(&path)?;
+    print!("{}", report::markdown(&recording));
+    Ok(())
+}
+
+/// Runs all that was asked for. The file that it is recorded in.
+fn measure(arguments: &Arguments) -> Result<PathBuf, Exception> {
     raise_descriptor_limit();
     Cores::of_this_process()?;
     let programs = Programs::build(arguments.python.clone())?;
-    let suites = suite::selected(suites::all(&programs)?, &arguments)?;
-    let path = match arguments.record {
-        Some(path) => path,
+    let suites = suite::selected(suites::all(&programs)?, arguments)?;
+    let path = match &arguments.record {
+        Some(path) => path.clone(),
         None => programs.target().join(format!("bench/{}.jsonl", seconds_since_1970()?)),
     };
     let mut machine = machine();
@@ -82,7 +97,7 @@ fn main() -> Result<(), Exception> {
     for suite in &suites {
         rounds::run(suite, rounds, &mut recorder)?;
     }
-    Ok(())
+    Ok(path)
 }
 
 fn seconds_since_1970() -> Result<u64, Exception> {
