@@ -37,7 +37,7 @@ pub fn measure(server: &Server, connections: usize) -> Result<Metrics, Exception
     let each = |now: u64| (now as f64 - before as f64) / connections as f64;
     let metrics = [
         ("idle_bytes", each(idle)),
-        ("after_echo_bytes", each(after_echo)),
+        ("echo_bytes", each(after_echo)),
         ("without_connections_bytes", before as f64),
     ];
     Ok(metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())

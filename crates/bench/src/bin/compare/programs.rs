@@ -6,10 +6,11 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tulipa::Exception;
+use tulipa_bench::record::Machine;
 use tulipa_bench::server::Program;
 
 /// Our example programs that are measured as what users would write.
-const EXAMPLES: &[&str] = &["echo_server"];
+const EXAMPLES: &[&str] = &["echo_server", "http_hello", "tls_echo", "udp_echo"];
 
 /// The folder of what is not Rust.
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
@@ -93,6 +94,20 @@ impl Programs {
         said(Command::new(&self.python).args(["-c", "import uvloop"]))
             .map_err(|_| format!("{} has no uvloop", self.python.display()))?;
         Ok(self.on_python(source).with(["uvloop"]))
+    }
+
+    /// The versions of what is not Rust, as far as it is there.
+    pub(crate) fn versions(&self) -> Machine {
+        let peers = [
+            ("libuv", self.on_libuv("uv_echo.c")),
+            ("asyncio", self.on_asyncio("echo_asyncio.py")),
+            ("uvloop", self.on_uvloop("echo_asyncio.py")),
+        ];
+        let version =
+            |program: Result<Program, String>| said(&mut program?.with(["--version"]).plain());
+        let known =
+            peers.into_iter().filter_map(|(name, program)| Some((name, version(program).ok()?)));
+        known.map(|(name, version)| (name.to_owned(), version)).collect()
     }
 
     fn on_python(&self, source: &str) -> Program {

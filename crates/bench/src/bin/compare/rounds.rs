@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::Instant;
 use tulipa::Exception;
 use tulipa_bench::record::{Metrics, Record, Recorder};
-use tulipa_bench::server::{Program, Server};
+use tulipa_bench::server::{Program, Schedule, Server};
 
 /// Measures; each window is recorded when it is over.
 ///
@@ -150,7 +150,8 @@ struct Figure {
 
 /// Runs a program to its end and takes what it prints.
 fn figures(program: &Program) -> Result<Vec<Figure>, Exception> {
-    let mut child = program.command()?.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut child =
+        program.command(Schedule::Ordinary)?.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut text = String::new();
     let read = child.stdout.take().expect("it was asked for").read_to_string(&mut text);
     let status = child.wait()?;

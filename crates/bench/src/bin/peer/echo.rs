@@ -29,7 +29,7 @@ enum On {
     /// epoll, by its system calls.
     Epoll,
     /// The same, but it never sleeps.
-    EpollSpinning,
+    EpollSpin,
     Mio,
     /// A task a connection, each with a buffer of its own.
     Tokio,
@@ -45,7 +45,7 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<(), Exception> {
     let listener = listener(arguments.port)?;
     match arguments.on {
         On::Epoll => epoll::serve(&listener, None),
-        On::EpollSpinning => epoll::serve(&listener, Some(epoll::AT_ONCE)),
+        On::EpollSpin => epoll::serve(&listener, Some(epoll::AT_ONCE)),
         On::Mio => mio::serve(listener),
         On::Tokio => tokio::serve(listener, tokio::own_buffer),
         On::TokioReadable => tokio::serve(listener, tokio::shared_buffer),

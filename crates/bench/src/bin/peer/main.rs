@@ -6,8 +6,11 @@
 //! the foreground until it is killed.
 
 mod echo;
+mod http;
 mod launch;
 mod listener;
+mod tls;
+mod udp;
 
 use clap::{Parser, Subcommand};
 use tulipa::Exception;
@@ -23,6 +26,12 @@ struct Arguments {
 enum Peer {
     /// Sends back what it receives, over TCP.
     Echo(echo::Arguments),
+    /// Answers every HTTP request with the same text.
+    Http(http::Arguments),
+    /// Sends every datagram back to where it came from.
+    Udp(udp::Arguments),
+    /// Sends back what it receives, over TLS.
+    Tls(tls::Arguments),
     /// Becomes another program, prepared to be measured.
     #[command(hide = true)]
     Launch(launch::Arguments),
@@ -31,6 +40,9 @@ enum Peer {
 fn main() -> Result<(), Exception> {
     match Arguments::parse().peer {
         Peer::Echo(arguments) => echo::serve(&arguments),
+        Peer::Http(arguments) => http::serve(&arguments),
+        Peer::Udp(arguments) => udp::serve(&arguments),
+        Peer::Tls(arguments) => tls::serve(&arguments),
         Peer::Launch(arguments) => launch::launch(&arguments),
     }
 }

@@ -19,5 +19,5 @@ pub(crate) fn suite(programs: &Programs) -> Suite {
 
 fn case(idle: usize) -> Case {
     let echo = Echo { connections: 1, size: 64, idle, window: Window::short() };
-    Case::new(format!("1+{idle}"), move |server| echo.measure(server))
+    Case::new(idle.to_string(), move |server| echo.measure(server))
 }

@@ -12,7 +12,7 @@ pub(crate) fn suite(programs: &Programs) -> Suite {
     // time is not made to pause by the kernel (after 0.95 s in a second).
     let window = Window { length: Duration::from_millis(600), ..Window::short() };
     let case =
-        Case::new(format!("1+{FLOODING}"), move |server| flood::measure(server, FLOODING, window));
+        Case::new(FLOODING.to_string(), move |server| flood::measure(server, FLOODING, window));
     Suite {
         name: "flood",
         baseline: Some("epoll"),

@@ -10,7 +10,7 @@ pub(crate) fn suite(programs: &Programs) -> Suite {
     let echo = Echo { connections: 1, size: 64, idle: 0, window: Window::short() };
     Suite {
         name: "spin",
-        baseline: Some("epoll-spinning"),
+        baseline: Some("epoll-spin"),
         peers: peers(programs),
         method: Method::Windows {
             // A server that never sleeps leaves nothing to the others.
@@ -24,8 +24,8 @@ fn peers(programs: &Programs) -> Vec<Peer> {
     let spinning = ["--port", "0", "--spin", "50"];
     vec![
         Peer::new("tulipa", programs.example("echo_server", ["--port", "0"])),
-        Peer::new("tulipa-spinning", programs.example("echo_server", spinning)),
+        Peer::new("tulipa-spin", programs.example("echo_server", spinning)),
         Peer::new("epoll", programs.peer(["echo", "epoll"])),
-        Peer::new("epoll-spinning", programs.peer(["echo", "epoll-spinning"])),
+        Peer::new("epoll-spin", programs.peer(["echo", "epoll-spin"])),
     ]
 }
