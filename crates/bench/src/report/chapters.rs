@@ -181,8 +181,36 @@ number; where few are there, it includes their share of what is done for all at 
     },
 ];
 
+/// What is done in each case of the suite `micro`.
+const THINGS: &[(&str, &str)] = &[
+    ("call_soon chain", "Callback queues the next"),
+    ("call_soon burst", "Million callbacks, first time"),
+    ("call_soon burst, warm", "Million callbacks, again"),
+    ("call_soon, then cancelled", "Callback queued, cancelled"),
+    ("timers arm+fire, CPU", "Timer armed, fires in real time"),
+    ("timers arm+fire, test clock", "Timer armed, fires on a test clock"),
+    ("timers arm (then cancelled)", "Timer armed"),
+    ("timers cancel", "Timer cancelled"),
+    ("timer moved", "Timer moved"),
+    ("idle time-out put off", "Idle time-out put off"),
+    ("future resolve + callback", "Future and callback, first time"),
+    ("future resolve + callback, warm", "Future and callback, again"),
+    ("future resolve + callback (task waits on it)", "Task waits for a future"),
+    ("future awaited in a row", "Future awaited, one by one"),
+    ("task spawn + await", "Task spawned and awaited"),
+    ("task yield", "Task yields"),
+    ("await ready", "Future awaited that is done"),
+    ("threadsafe throughput", "Call from a thread"),
+    ("threadsafe round trip", "Thread there and back"),
+    ("threadsafe round trip, spinning", "There and back, both spin"),
+    ("threadsafe round trip, blocking poster", "There and back, the loop spins"),
+];
+
 /// A case as a reader would write it: `100x1024` becomes `100 × 1 KiB`.
 pub fn label(case: &str) -> String {
+    if let Some((_, thing)) = THINGS.iter().find(|(name, _)| *name == case) {
+        return (*thing).to_owned();
+    }
     match case.split_once('x').map(|(many, size)| (many.parse::<u64>(), size.parse::<u64>())) {
         Some((Ok(many), Ok(size))) => format!("{} × {}", grouped(many), bytes(size)),
         _ => case.to_owned(),
@@ -206,7 +234,7 @@ fn bytes(size: u64) -> String {
 }
 
 /// What a peer is, for a reader who does not know it.
-pub fn introduction(peer: &str) -> Option<&'static str> {
+pub(super) fn introduction(peer: &str) -> Option<&'static str> {
     Some(match peer {
         "tulipa" => "as its users write it: the programs in `examples`, default settings",
         "tulipa-spin" => "the same, looking for 50 µs before it sleeps",

@@ -8,6 +8,7 @@
 mod echo;
 mod launch;
 mod listener;
+mod micro;
 
 use clap::{Parser, Subcommand};
 use tulipa::Exception;
@@ -23,6 +24,8 @@ struct Arguments {
 enum Peer {
     /// Sends back what it receives, over TCP.
     Echo(echo::Arguments),
+    /// Measures its own scheduler: callbacks, timers, tasks and posts from threads.
+    Micro(micro::Arguments),
     /// Becomes another program, prepared to be measured.
     #[command(hide = true)]
     Launch(launch::Arguments),
@@ -31,6 +34,7 @@ enum Peer {
 fn main() -> Result<(), Exception> {
     match Arguments::parse().peer {
         Peer::Echo(arguments) => echo::serve(&arguments),
+        Peer::Micro(arguments) => micro::measure(&arguments),
         Peer::Launch(arguments) => launch::launch(&arguments),
     }
 }
