@@ -9,7 +9,7 @@ mod panels;
 mod scale;
 
 use crate::record::Recording;
-use crate::report::{Better, CHAPTERS, FigureKind, Show, Windows};
+use crate::report::{Better, CHAPTERS, Chapter, Chart, Ratio, Windows};
 use std::path::{Path, PathBuf};
 use tulipa::Exception;
 
@@ -28,43 +28,30 @@ pub fn draw(recording: &Recording, folder: &Path) -> Result<Vec<PathBuf>, Except
         }
         Ok(())
     };
-    for chapter in CHAPTERS {
-        let windows = Windows::of(&recording.records, chapter.suite);
-        match chapter.shows.first() {
-            Some(Show::Ratio { figure, baseline, better }) => {
-                let ratios = Ratios { figure: *figure, baseline, better: *better };
+    for Chapter { suite, title, chart, .. } in CHAPTERS {
+        let windows = Windows::of(&recording.records, suite);
+        match *chart {
+            Some(Chart::Ratio(ratio)) => {
                 if windows.cases.len() > 1 {
-                    let name = format!("{}-overview", chapter.suite);
-                    write(&name, overview::draw(&windows, chapter.title, ratios)?)?;
+                    write(&format!("{suite}-overview"), overview::draw(&windows, title, ratio)?)?;
                 }
-                write(chapter.suite, panels::draw(&windows, chapter.title, ratios)?)?;
+                write(suite, panels::draw(&windows, title, ratio)?)?;
             }
-            Some(Show::Least(figure)) => {
-                write(chapter.suite, bars::draw(&windows, chapter.title, *figure)?)?
-            }
-            Some(Show::Growth) => write(chapter.suite, curves::draw(&windows, chapter.title)?)?,
-            Some(Show::Median(_)) | None => {}
+            Some(Chart::Bars(figure)) => write(suite, bars::draw(&windows, title, figure)?)?,
+            Some(Chart::Growth { over }) => write(suite, curves::draw(&windows, title, over)?)?,
+            None => {}
         }
     }
     Ok(files)
 }
 
-/// What a chart of ratios shows.
-#[derive(Clone, Copy, Debug)]
-struct Ratios {
-    figure: FigureKind,
-    baseline: &'static str,
-    better: Better,
-}
-
-impl Ratios {
-    fn caption(&self) -> String {
-        let good = match self.better {
-            Better::Lower => "left of the line is cheaper",
-            Better::Higher => "right of the line is faster",
-        };
-        format!("{}, divided by that of {}: {good}", self.figure.name, self.baseline)
-    }
+/// What a chart of ratios says about them.
+fn caption(Ratio { figure, baseline, better }: Ratio) -> String {
+    let good = match better {
+        Better::Lower => "left of the line is cheaper",
+        Better::Higher => "right of the line is faster",
+    };
+    format!("{}, divided by that of {baseline}: {good}", figure.name)
 }
 
 #[cfg(test)]

@@ -37,6 +37,15 @@ impl CpuTime {
         Ok(sum)
     }
 
+    /// What the calling thread has used since it was started.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub fn of_this_thread() -> Result<Self> {
+        let line = fs::read_to_string("/proc/thread-self/schedstat")?;
+        Self::parse(&line).ok_or_else(|| malformed("schedstat", &line))
+    }
+
     /// What was used between `earlier` and this.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
@@ -101,8 +110,7 @@ mod tests {
         let busy = std::thread::spawn(move || {
             let mut own = Duration::ZERO;
             while own < Duration::from_millis(20) {
-                let line = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-                own = CpuTime::parse(&line).unwrap().ran;
+                own = CpuTime::of_this_thread().unwrap().ran;
             }
             told.send(own).unwrap();
             let _ = finished.recv();

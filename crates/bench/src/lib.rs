@@ -8,6 +8,8 @@ pub mod figure;
 #[cfg(target_os = "linux")]
 pub mod load;
 #[cfg(target_os = "linux")]
+pub mod machine;
+#[cfg(target_os = "linux")]
 pub mod process;
 pub mod record;
 pub mod report;

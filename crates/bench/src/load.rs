@@ -4,10 +4,17 @@
 //! A generator runs on a core of its own and never sleeps, so that its own speed is the same for all peers. It
 //! checks every byte that comes back.
 
+pub mod accept;
 pub mod echo;
+pub mod flood;
+pub mod http;
+pub mod memory;
+mod poll;
+pub mod tls;
+pub mod udp;
 
 use crate::cpu::CpuTime;
-use crate::process::{GENERATOR_CORE, run_in_real_time};
+use crate::process::{Cores, run_in_real_time};
 use crate::record::Metrics;
 use hdrhistogram::Histogram;
 use std::io::{Error, ErrorKind};
@@ -47,15 +54,16 @@ impl Window {
 /// Runs a generator: in a thread of its own, on its core and in real time, as far as that is allowed.
 ///
 /// # Errors
-/// What the generator fails with.
+/// What the generator fails with; or if there is no second core.
 ///
 /// # Panics
 /// If the generator does.
 pub fn generate<T: Send>(
     generator: impl FnOnce() -> Result<T, Exception> + Send,
 ) -> Result<T, Exception> {
+    let cores = Cores::of_this_process()?;
     let on_its_core = || {
-        crate::pin(GENERATOR_CORE);
+        crate::pin(cores.generator);
         run_in_real_time();
         generator()
     };
@@ -81,7 +89,7 @@ pub struct Meter {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     WarmUp,
-    Open { since: Instant, used: CpuTime },
+    Open { since: Instant, server: CpuTime, generator: CpuTime },
 }
 
 impl Meter {
@@ -115,35 +123,39 @@ impl Meter {
                 if now - self.started >= self.window.warm_up
                     && self.answers >= self.window.warm_up_answers
                 {
-                    let used = CpuTime::of(self.server)?;
+                    let generator = CpuTime::of_this_thread()?;
+                    let server = CpuTime::of(self.server)?;
                     self.answers = 0;
-                    self.phase = Phase::Open { since: Instant::now(), used };
+                    self.phase = Phase::Open { since: Instant::now(), server, generator };
                 }
                 Ok(None)
             }
-            Phase::Open { since, used }
-                if now.saturating_duration_since(since) >= self.window.length =>
+            // Without any answer there is nothing to divide by.
+            Phase::Open { since, server, generator }
+                if now - since >= self.window.length && self.answers > 0 =>
             {
-                let used = CpuTime::of(self.server)?.since(used);
-                Ok(Some(self.metrics(now - since, used)))
+                let server = CpuTime::of(self.server)?.since(server);
+                let generator = CpuTime::of_this_thread()?.since(generator);
+                Ok(Some(self.metrics(now - since, server, generator)))
             }
             Phase::Open { .. } => Ok(None),
         }
     }
 
-    fn metrics(&self, length: Duration, used: CpuTime) -> Metrics {
+    fn metrics(&self, length: Duration, server: CpuTime, generator: CpuTime) -> Metrics {
         let (answers, seconds) = (self.answers as f64, length.as_secs_f64());
         let quantile = |of: f64| self.waits.value_at_quantile(of) as f64;
         let metrics = [
             ("answers", answers),
-            ("cpu_ns", used.ran.as_nanos() as f64 / answers),
+            ("cpu_ns", server.ran.as_nanos() as f64 / answers),
             ("per_second", answers / seconds),
             ("p50_ns", quantile(0.5)),
             ("p99_ns", quantile(0.99)),
             ("longest_ns", self.waits.max() as f64),
-            // How much of its core the server used, and for how much of the window others had it.
-            ("busy", used.ran.as_secs_f64() / seconds),
-            ("kept_waiting", used.waited.as_secs_f64() / seconds),
+            // How much of its core the server used, and for how much of the window others had the cores.
+            ("server_busy", server.ran.as_secs_f64() / seconds),
+            ("server_waited", server.waited.as_secs_f64() / seconds),
+            ("generator_waited", generator.waited.as_secs_f64() / seconds),
         ];
         metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
@@ -195,7 +207,21 @@ mod tests {
         assert_eq!(metrics["per_second"], 20.0);
         assert_eq!((metrics["p50_ns"] / 1e6).round(), 2.0);
         assert_eq!((metrics["longest_ns"] / 1e6).round(), 90.0);
-        assert!(metrics["cpu_ns"] > 0.0 || metrics["busy"] == 0.0);
+        assert!(metrics["cpu_ns"] > 0.0 || metrics["server_busy"] == 0.0);
+    }
+
+    #[test]
+    fn a_window_without_any_answer_stays_open() {
+        let start = Instant::now();
+        let mut meter = meter(start);
+        meter.answered(start, start);
+        meter.answered(start, start);
+        meter.poll(start + Duration::from_secs(1)).unwrap();
+        let much_later = Instant::now() + Duration::from_secs(5);
+        assert!(meter.poll(much_later).unwrap().is_none());
+        meter.answered(start, much_later);
+        let metrics = meter.poll(much_later).unwrap().expect("it is over");
+        assert!(metrics.values().all(|figure| figure.is_finite()), "{metrics:?}");
     }
 
     #[test]

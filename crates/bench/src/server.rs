@@ -1,7 +1,7 @@
 //! A program that is measured: started on its core, found by the line it prints, ended on every path.
 
 use crate::cpu::{CpuTime, anonymous_memory};
-use crate::process::SERVER_CORE;
+use crate::process::Cores;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error};
@@ -34,21 +34,41 @@ impl Program {
         self
     }
 
-    /// How it is started to be measured: on the server's core, in real time if that is allowed, and so that it
-    /// ends when the thread that starts it does, however that comes.
+    /// As it stands, for what is not measured.
+    pub fn plain(&self) -> Command {
+        let (program, arguments) = self.words.split_first().expect("it begins with the program");
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command
+    }
+
+    /// How it is started to be measured: on the server's core, and so that it ends when the thread that starts it
+    /// does, however that comes.
     ///
     /// The program `peer` does that to itself before it becomes the other one. It lies beside this program.
     ///
     /// # Errors
-    /// If the system does not say which program this is.
-    pub fn command(&self) -> Result<Command, Exception> {
+    /// If there is no second core, or the system does not say which program this is.
+    pub fn command(&self, schedule: Schedule) -> Result<Command, Exception> {
         let launcher = std::env::current_exe()?.with_file_name("peer");
         let mut command = Command::new(launcher);
-        command.arg("launch").arg("--core").arg(SERVER_CORE.to_string());
+        command.arg("launch").arg("--core").arg(Cores::of_this_process()?.server.to_string());
         command.arg("--parent").arg(std::process::id().to_string());
+        if schedule == Schedule::RealTime {
+            command.arg("--real-time");
+        }
         command.arg("--").args(&self.words);
         Ok(command)
     }
+}
+
+/// How a program shares its core with the other work of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// It goes before that, if that is allowed: for windows that are short.
+    RealTime,
+    /// It takes its part: for programs that run long, and whose CPU time is measured.
+    Ordinary,
 }
 
 /// A running server. Dropping it ends it.
@@ -67,7 +87,7 @@ impl Server {
     /// If it does not start, or ends, or is silent for too long. What it wrote to stderr is in the message.
     pub fn start(program: &Program) -> Result<Self, Exception> {
         let log = File::from(rustix::fs::memfd_create("log", rustix::fs::MemfdFlags::CLOEXEC)?);
-        let mut command = program.command()?;
+        let mut command = program.command(Schedule::RealTime)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
         let mut child = Running { child: command.spawn()?, log };
         let stdout = child.child.stdout.take().expect("it was asked for");

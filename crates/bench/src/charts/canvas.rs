@@ -19,13 +19,17 @@ pub(super) const GRID: RGBColor = RGBColor(224, 228, 232);
 /// Behind marks that belong together.
 pub(super) const SHADE: RGBColor = RGBColor(246, 248, 250);
 /// Lines of others, which have to be told apart (after Okabe and Ito).
-pub(super) const OTHERS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
+pub(super) const OTHERS: [RGBColor; 10] = [
     RGBColor(230, 159, 0),
-    RGBColor(0, 158, 115),
+    RGBColor(120, 80, 30),
+    RGBColor(36, 41, 47),
+    RGBColor(0, 114, 178),
     RGBColor(86, 180, 233),
+    RGBColor(150, 150, 150),
     RGBColor(140, 86, 160),
-    RGBColor(120, 120, 120),
+    RGBColor(0, 158, 115),
+    RGBColor(150, 170, 60),
+    RGBColor(90, 110, 200),
 ];
 
 /// A place on the page, from its upper left.

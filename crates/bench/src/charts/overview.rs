@@ -1,9 +1,9 @@
 //! Ratios at a glance: a row for each peer, in it a small dot for each case and a large one for their mean.
 
-use super::Ratios;
 use super::canvas::{Align, Canvas, GREY, GRID, INK, SHADE, Text, colour, page, pale, width};
+use super::caption;
 use super::scale::{Scale, ticks};
-use crate::report::{Windows, by_mean, is_ours, number};
+use crate::report::{Ratio, Windows, by_mean, is_ours, number};
 use plotters::style::Color;
 use tulipa::Exception;
 
@@ -20,7 +20,7 @@ const MOST: f64 = 2.0;
 pub(super) fn draw(
     windows: &Windows<'_>,
     title: &str,
-    what: Ratios,
+    what: Ratio,
 ) -> Result<Option<String>, Exception> {
     let metric = what.figure.metric;
     let peers = by_mean(windows, what.baseline, metric);
@@ -29,7 +29,7 @@ pub(super) fn draw(
     let height = TOP + ROW * rows.len() as f64 + BOTTOM;
     let cases = windows.cases.len();
     let chart = page((WIDTH, height), title, |canvas| {
-        let text = format!("{}.", what.caption());
+        let text = format!("{}.", caption(what));
         canvas.text((16.0, 44.0), &text, Text::new(12.0).colour(GREY))?;
         let text =
             format!("Small dots: {cases} cases. Large dot and number: their geometric mean.");
@@ -53,7 +53,7 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(windows: &Windows<'a>, peer: &'a str, what: Ratios) -> Self {
+    fn of(windows: &Windows<'a>, peer: &'a str, what: Ratio) -> Self {
         let metric = what.figure.metric;
         let ratio = |case: &&str| Some(windows.ratio(case, peer, what.baseline, metric)?.median);
         let ratios = windows.cases.iter().filter_map(ratio).collect();

@@ -1,9 +1,9 @@
 //! Ratios in detail: a panel for each case, in it a row for each peer: the median as a dot, the quartiles as a line.
 
-use super::Ratios;
 use super::canvas::{Align, Canvas, GREY, GRID, INK, Text, colour, page, width};
+use super::caption;
 use super::scale::{Scale, ticks};
-use crate::report::{Spread, Windows, by_mean, is_ours, label};
+use crate::report::{Ratio, Spread, Windows, by_mean, is_ours, label};
 use plotters::style::Color;
 use tulipa::Exception;
 
@@ -21,7 +21,7 @@ const WIDEST: (f64, f64) = (0.6, 1.6);
 pub(super) fn draw(
     windows: &Windows<'_>,
     title: &str,
-    what: Ratios,
+    what: Ratio,
 ) -> Result<Option<String>, Exception> {
     let metric = what.figure.metric;
     let peers = by_mean(windows, what.baseline, metric);
@@ -40,7 +40,7 @@ pub(super) fn draw(
     let height = TOP + panel * rows as f64 + 6.0;
     let chart = page((WIDTH, height), title, |canvas| {
         let text =
-            format!("{}. Dot: median of the rounds; line: their middle half.", what.caption());
+            format!("{}. Dot: median of the rounds; line: their middle half.", caption(what));
         canvas.text((16.0, 44.0), &text, Text::new(12.0).colour(GREY))?;
         for (number, case) in cases.iter().enumerate() {
             let (row, column) = (number / columns, number % columns);

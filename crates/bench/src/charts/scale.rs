@@ -51,6 +51,21 @@ pub(super) fn powers_of_ten((from, to): (f64, f64)) -> impl Iterator<Item = f64>
         .take_while(move |power| *power <= to * 1.001)
 }
 
+/// The powers of ten in a range; if there are fewer than two, 1, 2 and 5 times these.
+pub(super) fn round_steps((from, to): (f64, f64)) -> Vec<f64> {
+    let power = 10_f64.powf(from.log10().floor());
+    let inside = |value: &f64| (from * 0.999..=to * 1.001).contains(value);
+    let powers: Vec<f64> = powers_of_ten((power, to)).collect();
+    let most: Vec<f64> = powers.iter().copied().filter(inside).collect();
+    match most.len() {
+        0..2 => {
+            let steps = powers.iter().flat_map(|power| [1.0, 2.0, 5.0].map(|step| step * power));
+            steps.filter(inside).collect()
+        }
+        _ => most,
+    }
+}
+
 /// About five round values from `from` up to `to`.
 pub(super) fn ticks((from, to): (f64, f64)) -> Vec<f64> {
     let rough = (to - from) / 5.0;
@@ -91,6 +106,13 @@ mod tests {
         assert_eq!(decades([3.0, 250.0]), Some((1.0, 1000.0)));
         assert_eq!(decades([20.0]), Some((10.0, 100.0)));
         assert_eq!(powers_of_ten((1.0, 1000.0)).count(), 4);
+    }
+
+    #[test]
+    fn a_narrow_range_has_steps_between_powers_of_ten() {
+        assert_eq!(round_steps((10.0, 1000.0)), [10.0, 100.0, 1000.0]);
+        assert_eq!(round_steps((5_500.0, 26_000.0)), [10_000.0, 20_000.0]);
+        assert_eq!(round_steps((4_900.0, 9_000.0)), [5_000.0]);
     }
 
     #[test]

@@ -1,19 +1,26 @@
-//! The programs that are measured: built, if cargo runs this, and found.
+//! The programs that are measured: built, if cargo runs this, and found. What is not Rust is taken if its
+//! libraries are on the machine.
 
 use std::env;
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tulipa::Exception;
+use tulipa_bench::record::Machine;
 use tulipa_bench::server::Program;
 
 /// Our example programs that are measured as what users would write.
-const EXAMPLES: &[&str] = &["echo_server"];
+const EXAMPLES: &[&str] = &["echo_server", "http_hello", "tls_echo", "udp_echo"];
+
+/// The folder of what is not Rust.
+const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 
 /// Where the programs are.
 pub(crate) struct Programs {
     /// The folder of this program.
     folder: PathBuf,
+    /// The Python in which uvloop is looked for.
+    python: PathBuf,
 }
 
 impl Programs {
@@ -21,7 +28,7 @@ impl Programs {
     ///
     /// # Errors
     /// If that does not succeed, or something is not there.
-    pub(crate) fn build() -> Result<Self, Exception> {
+    pub(crate) fn build(python: PathBuf) -> Result<Self, Exception> {
         if cfg!(debug_assertions) {
             return Err(Error::other("built without optimisation: run it with --release").into());
         }
@@ -35,7 +42,7 @@ impl Programs {
         }
         let program = env::current_exe()?;
         let folder = program.parent().expect("a file lies in a folder").to_owned();
-        let programs = Self { folder };
+        let programs = Self { folder, python };
         let needed = EXAMPLES.iter().map(|example| programs.example_path(example));
         for path in needed.chain([programs.folder.join("peer")]) {
             if !path.exists() {
@@ -61,6 +68,52 @@ impl Programs {
         Program::new(self.example_path(name)).with(arguments)
     }
 
+    /// A C program in `peers/`, compiled with libuv; or why not.
+    pub(crate) fn on_libuv(&self, source: &str) -> Result<Program, String> {
+        let source = Path::new(PEERS).join(source);
+        let folder = self.folder.join("peers");
+        let program = folder.join(source.file_stem().expect("it is a file's name"));
+        if is_older(&program, &source) {
+            std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+            let mut compiler = Command::new("cc");
+            compiler.args(["-O2", "-o"]).args([&program, &source]).args(["-luv", "-lpthread"]);
+            said(&mut compiler)
+                .map_err(|why| format!("it could not be compiled with libuv\n{why}"))?;
+        }
+        Ok(Program::new(program))
+    }
+
+    /// A Python program in `peers/`, told to use asyncio's own event loop; or why not.
+    pub(crate) fn on_asyncio(&self, source: &str) -> Result<Program, String> {
+        said(Command::new(&self.python).arg("--version"))?;
+        Ok(self.on_python(source).with(["asyncio"]))
+    }
+
+    /// A Python program in `peers/`, told to use uvloop; or why not.
+    pub(crate) fn on_uvloop(&self, source: &str) -> Result<Program, String> {
+        said(Command::new(&self.python).args(["-c", "import uvloop"]))
+            .map_err(|_| format!("{} has no uvloop", self.python.display()))?;
+        Ok(self.on_python(source).with(["uvloop"]))
+    }
+
+    /// The versions of what is not Rust, as far as it is there.
+    pub(crate) fn versions(&self) -> Machine {
+        let peers = [
+            ("libuv", self.on_libuv("uv_echo.c")),
+            ("asyncio", self.on_asyncio("echo_asyncio.py")),
+            ("uvloop", self.on_uvloop("echo_asyncio.py")),
+        ];
+        let version =
+            |program: Result<Program, String>| said(&mut program?.with(["--version"]).plain());
+        let known =
+            peers.into_iter().filter_map(|(name, program)| Some((name, version(program).ok()?)));
+        known.map(|(name, version)| (name.to_owned(), version)).collect()
+    }
+
+    fn on_python(&self, source: &str) -> Program {
+        Program::new(&self.python).with([Path::new(PEERS).join(source)])
+    }
+
     fn example_path(&self, name: &str) -> PathBuf {
         self.folder.join("examples").join(name)
     }
@@ -73,5 +126,23 @@ fn build(cargo: &Path, arguments: &[&str]) -> Result<(), Exception> {
     match command.status()?.success() {
         true => Ok(()),
         false => Err(Error::other(format!("{command:?} failed")).into()),
+    }
+}
+
+fn is_older(program: &Path, source: &Path) -> bool {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified());
+    match (changed(program), changed(source)) {
+        (Ok(program), Ok(source)) => program < source,
+        _ => true,
+    }
+}
+
+/// What a command that succeeds says, without the end of the line; or what it complains of.
+pub(crate) fn said(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    match output.status.success() {
+        true => Ok(text(&output.stdout)),
+        false => Err(text(&output.stderr)),
     }
 }

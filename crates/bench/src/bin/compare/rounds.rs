@@ -3,13 +3,13 @@
 
 use crate::suite::{Case, Method, Peer, Servers, Suite};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Error, Read};
 use std::process::Stdio;
 use std::time::Instant;
 use tulipa::Exception;
 use tulipa_bench::record::{Metrics, Record, Recorder};
-use tulipa_bench::server::{Program, Server};
+use tulipa_bench::server::{Program, Schedule, Server};
 
 /// Measures; each window is recorded when it is over.
 ///
@@ -23,7 +23,8 @@ pub(crate) fn run(suite: &Suite, rounds: u32, recorder: &mut Recorder) -> Result
             Err(reason) => eprintln!("{}: without {}: {reason}", suite.name, peer.name),
         }
     }
-    let mut run = Run { suite, recorder, round: 0, servers: HashMap::new() };
+    let mut run =
+        Run { suite, recorder, round: 0, servers: HashMap::new(), absent: HashSet::new() };
     for round in 1..=rounds {
         let started = Instant::now();
         run.round = round;
@@ -55,6 +56,8 @@ struct Run<'a> {
     round: u32,
     /// Those that stay, by the names of their peers.
     servers: HashMap<&'static str, Server>,
+    /// Those that did not start.
+    absent: HashSet<&'static str>,
 }
 
 impl Run<'_> {
@@ -66,16 +69,14 @@ impl Run<'_> {
         servers: Servers,
     ) -> Result<(), Exception> {
         let started = Instant::now();
-        let mut server =
-            match self.servers.remove(peer.name).map_or_else(|| Server::start(program), Ok) {
-                Ok(server) => server,
-                Err(error) => {
-                    self.failed(&case.name, peer.name, &error);
-                    return Ok(());
-                }
-            };
-        // What it costs to get ready, or to come to rest after the last window, is not part of this one.
-        let measured = server.settle().and_then(|()| (case.measure)(&server));
+        let Some(mut server) = self.server(peer.name, program) else { return Ok(()) };
+        let settled = match servers {
+            // What is left to do after its last window is not part of this one.
+            Servers::Stay => server.settle(),
+            // It may be one that never comes to rest.
+            Servers::Fresh => Ok(()),
+        };
+        let measured = settled.and_then(|()| (case.measure)(&server));
         match (measured, server.check()) {
             (Ok(metrics), Ok(())) => {
                 self.record(&case.name, peer.name, metrics)?;
@@ -88,6 +89,24 @@ impl Run<'_> {
         }
         rest(started);
         Ok(())
+    }
+
+    /// The peer's server, started if there is none. If it does not start, it does not on this machine.
+    fn server(&mut self, peer: &'static str, program: &Program) -> Option<Server> {
+        if self.absent.contains(peer) {
+            return None;
+        }
+        if let Some(server) = self.servers.remove(peer) {
+            return Some(server);
+        }
+        match Server::start(program) {
+            Ok(server) => Some(server),
+            Err(error) => {
+                eprintln!("{}: from now on without {peer}: {error}", self.suite.name);
+                self.absent.insert(peer);
+                None
+            }
+        }
     }
 
     /// Has a program measure itself.
@@ -131,7 +150,8 @@ struct Figure {
 
 /// Runs a program to its end and takes what it prints.
 fn figures(program: &Program) -> Result<Vec<Figure>, Exception> {
-    let mut child = program.command()?.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut child =
+        program.command(Schedule::Ordinary)?.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut text = String::new();
     let read = child.stdout.take().expect("it was asked for").read_to_string(&mut text);
     let status = child.wait()?;

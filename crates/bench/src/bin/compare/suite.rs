@@ -26,6 +26,11 @@ impl Peer {
     pub(crate) fn new(name: &'static str, program: Program) -> Self {
         Self { name, program: Ok(program) }
     }
+
+    /// One that may not be there, or not work, on this machine.
+    pub(crate) fn perhaps(name: &'static str, program: Result<Program, String>) -> Self {
+        Self { name, program }
+    }
 }
 
 /// How the peers are measured.
@@ -34,7 +39,7 @@ pub(crate) enum Method {
     Windows { servers: Servers, cases: Vec<Case> },
     /// The peers measure themselves: programs that are run once a round and print a line of JSON for each figure,
     /// `{"bench": CASE, "ns_per_op": FIGURE}`; other members are ignored.
-    #[expect(dead_code, reason = "the suites that use it come next")]
+    #[allow(dead_code, reason = "the suites that use it come next")]
     Programs,
 }
 
@@ -44,7 +49,6 @@ pub(crate) enum Servers {
     /// From its first window to the end of the suite.
     Stay,
     /// For one window: those that never sleep, or in which earlier windows would leave traces that count.
-    #[expect(dead_code, reason = "the suites that use it come next")]
     Fresh,
 }
 
@@ -78,7 +82,10 @@ pub(crate) fn selected(suites: Vec<Suite>, arguments: &Arguments) -> Result<Vec<
         |asked: &[String], name: &str| asked.is_empty() || asked.iter().any(|one| one == name);
     let mut suites: Vec<_> =
         suites.into_iter().filter(|suite| wanted(&arguments.suites, suite.name)).collect();
-    known("case", &arguments.cases, suites.iter().flat_map(Suite::case_names))?;
+    // Programs that measure themselves say which cases they have only when they run.
+    if suites.iter().all(|suite| matches!(suite.method, Method::Windows { .. })) {
+        known("case", &arguments.cases, suites.iter().flat_map(Suite::case_names))?;
+    }
     for suite in &mut suites {
         let always = |name| name == "tulipa" || Some(name) == suite.baseline;
         suite.peers.retain(|peer| wanted(&arguments.peers, peer.name) || always(peer.name));
@@ -113,6 +120,61 @@ fn known<'a>(
         Some(unknown) => {
             let message = format!("there is no {what} {unknown:?}, but: {}", names.join(", "));
             Err(Error::other(message).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn suite(name: &'static str, peers: &[&'static str]) -> Suite {
+        let cases = ["1x64", "10x64"].map(|case| Case::new(case, |_| Ok(Metrics::new())));
+        Suite {
+            name,
+            baseline: Some("epoll"),
+            peers: peers.iter().map(|peer| Peer::new(peer, Program::new("true"))).collect(),
+            method: Method::Windows { servers: Servers::Stay, cases: cases.into() },
+        }
+    }
+
+    /// What is left of two suites by these arguments, each as its name, its peers and its cases.
+    fn left(arguments: &str) -> Result<Vec<String>, Exception> {
+        let all = vec![
+            suite("echo", &["tulipa", "epoll", "mio", "tokio"]),
+            suite("flood", &["tulipa", "epoll", "tokio"]),
+        ];
+        let words = ["compare"].into_iter().chain(arguments.split_whitespace());
+        let suites = selected(all, &Arguments::parse_from(words))?;
+        let text = |suite: &Suite| {
+            let peers: Vec<_> = suite.peers.iter().map(|peer| peer.name).collect();
+            let cases: Vec<_> = suite.case_names().collect();
+            format!("{}: {} / {}", suite.name, peers.join(" "), cases.join(" "))
+        };
+        Ok(suites.iter().map(text).collect())
+    }
+
+    #[test]
+    fn without_a_choice_everything_is_measured() {
+        let all = left("").unwrap();
+        assert_eq!(
+            all,
+            ["echo: tulipa epoll mio tokio / 1x64 10x64", "flood: tulipa epoll tokio / 1x64 10x64"]
+        );
+    }
+
+    #[test]
+    fn a_chosen_peer_is_measured_beside_tulipa_and_the_baseline() {
+        let few = left("--suite echo --peer mio --case 10x64").unwrap();
+        assert_eq!(few, ["echo: tulipa epoll mio / 10x64"]);
+    }
+
+    #[test]
+    fn a_name_that_nothing_has_is_an_error() {
+        for arguments in ["--suite echos", "--peer toki", "--case 1x65"] {
+            let error = left(arguments).expect_err(arguments).to_string();
+            assert!(error.starts_with("there is no"), "{error}");
         }
     }
 }

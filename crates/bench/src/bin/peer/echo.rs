@@ -1,6 +1,12 @@
 //! Echo servers.
 
+mod calloop;
+mod edge;
 mod epoll;
+mod mio;
+mod monoio;
+mod smol;
+mod tokio;
 
 use crate::listener::listener;
 use clap::ValueEnum;
@@ -23,13 +29,28 @@ enum On {
     /// epoll, by its system calls.
     Epoll,
     /// The same, but it never sleeps.
-    EpollSpinning,
+    EpollSpin,
+    Mio,
+    /// A task a connection, each with a buffer of its own.
+    Tokio,
+    /// The same with one buffer for all.
+    TokioReadable,
+    Smol,
+    Calloop,
+    /// On io_uring.
+    Monoio,
 }
 
 pub(crate) fn serve(arguments: &Arguments) -> Result<(), Exception> {
     let listener = listener(arguments.port)?;
     match arguments.on {
         On::Epoll => epoll::serve(&listener, None),
-        On::EpollSpinning => epoll::serve(&listener, Some(epoll::AT_ONCE)),
+        On::EpollSpin => epoll::serve(&listener, Some(epoll::AT_ONCE)),
+        On::Mio => mio::serve(listener),
+        On::Tokio => tokio::serve(listener, tokio::own_buffer),
+        On::TokioReadable => tokio::serve(listener, tokio::shared_buffer),
+        On::Smol => smol::serve(listener),
+        On::Calloop => calloop::serve(listener),
+        On::Monoio => monoio::serve(listener),
     }
 }

@@ -15,6 +15,9 @@ pub(crate) struct Arguments {
     /// The core to run on.
     #[arg(long)]
     core: usize,
+    /// Go before the other work of the machine, if that is allowed.
+    #[arg(long)]
+    real_time: bool,
     /// The process that started this one.
     #[arg(long)]
     parent: i32,
@@ -30,7 +33,9 @@ pub(crate) fn launch(arguments: &Arguments) -> Result<(), Exception> {
     }
     pin(arguments.core);
     raise_descriptor_limit();
-    run_in_real_time();
+    if arguments.real_time {
+        run_in_real_time();
+    }
     let (program, rest) = arguments.command.split_first().expect("it is required");
     Err(Command::new(program).args(rest).exec().into())
 }

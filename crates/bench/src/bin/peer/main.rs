@@ -6,9 +6,12 @@
 //! the foreground until it is killed.
 
 mod echo;
+mod http;
 mod launch;
 mod listener;
 mod micro;
+mod tls;
+mod udp;
 
 use clap::{Parser, Subcommand};
 use tulipa::Exception;
@@ -24,6 +27,12 @@ struct Arguments {
 enum Peer {
     /// Sends back what it receives, over TCP.
     Echo(echo::Arguments),
+    /// Answers every HTTP request with the same text.
+    Http(http::Arguments),
+    /// Sends every datagram back to where it came from.
+    Udp(udp::Arguments),
+    /// Sends back what it receives, over TLS.
+    Tls(tls::Arguments),
     /// Measures its own scheduler: callbacks, timers, tasks and posts from threads.
     Micro(micro::Arguments),
     /// Becomes another program, prepared to be measured.
@@ -34,6 +43,9 @@ enum Peer {
 fn main() -> Result<(), Exception> {
     match Arguments::parse().peer {
         Peer::Echo(arguments) => echo::serve(&arguments),
+        Peer::Http(arguments) => http::serve(&arguments),
+        Peer::Udp(arguments) => udp::serve(&arguments),
+        Peer::Tls(arguments) => tls::serve(&arguments),
         Peer::Micro(arguments) => micro::measure(&arguments),
         Peer::Launch(arguments) => launch::launch(&arguments),
     }

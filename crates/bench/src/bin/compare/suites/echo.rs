@@ -37,5 +37,13 @@ pub(super) fn peers(programs: &Programs) -> Vec<Peer> {
     vec![
         Peer::new("tulipa", programs.example("echo_server", ["--port", "0"])),
         Peer::new("epoll", programs.peer(["echo", "epoll"])),
+        Peer::new("mio", programs.peer(["echo", "mio"])),
+        Peer::new("tokio", programs.peer(["echo", "tokio"])),
+        Peer::new("smol", programs.peer(["echo", "smol"])),
+        Peer::new("calloop", programs.peer(["echo", "calloop"])),
+        Peer::new("monoio", programs.peer(["echo", "monoio"])),
+        Peer::perhaps("libuv", programs.on_libuv("uv_echo.c")),
+        Peer::perhaps("uvloop", programs.on_uvloop("echo_asyncio.py")),
+        Peer::perhaps("asyncio", programs.on_asyncio("echo_asyncio.py")),
     ]
 }
