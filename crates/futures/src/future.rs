@@ -573,6 +573,7 @@ impl<T: 'static> Shared<T> {
 struct Turn<T: 'static>(Option<Rc<dyn FutureObject<T>>>);
 
 impl<T: 'static> Turn<T> {
+    #[inline]
     fn run(mut self) {
         let Some(object) = self.0.take() else { return };
         let next = object.shared().listeners.borrow_mut().pop_callback();
@@ -580,13 +581,20 @@ impl<T: 'static> Turn<T> {
             closure.call(Future::from_object(object));
         }
     }
+
+    #[cold]
+    fn drop_callback(object: &dyn FutureObject<T>) {
+        let dropped = object.shared().listeners.borrow_mut().pop_callback();
+        drop(dropped); // its captures are user values
+    }
 }
 
 impl<T: 'static> Drop for Turn<T> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(object) = self.0.take() else { return };
-        let dropped = object.shared().listeners.borrow_mut().pop_callback();
-        drop(dropped); // its captures are user values
+        if let Some(object) = self.0.take() {
+            Self::drop_callback(&*object);
+        }
     }
 }
 
@@ -606,10 +614,25 @@ impl CallbackToken {
 }
 
 impl<T: 'static> Drop for Shared<T> {
+    #[inline]
     fn drop(&mut self) {
-        if !self.listeners.get_mut().is_empty() {
-            teardown::drop_flat(replace(self.listeners.get_mut(), Listeners::Empty));
+        if self.is_unretrieved() || !self.listeners.get_mut().is_empty() {
+            self.end();
         }
+    }
+}
+
+impl<T: 'static> Shared<T> {
+    /// Whether it goes with an exception that nobody asked for (F-18).
+    #[inline]
+    pub(crate) fn is_unretrieved(&mut self) -> bool {
+        matches!(self.state.get_mut(), State::Finished(Err(_))) && !self.retrieved.get()
+    }
+
+    /// It goes, with listeners or with an exception that nobody asked for.
+    #[cold]
+    fn end(&mut self) {
+        teardown::drop_flat(replace(self.listeners.get_mut(), Listeners::Empty));
         if let Some(exception) = self.take_unretrieved() {
             let mut context =
                 ExceptionContext::with_exception("exception was never retrieved", exception);

@@ -201,8 +201,8 @@ impl<T: 'static> Future<T> {
         Ok(())
     }
 
-    /// Ends the waiting.
-    #[inline]
+    /// Ends the waiting before the future is done.
+    #[cold]
     fn leave(&mut self) {
         let Some(token) = self.wait.take() else { return };
         running::with_wait_set(|wait_set| wait_set.map(|wait_set| wait_set.end(token)));

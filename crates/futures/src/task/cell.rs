@@ -233,10 +233,14 @@ where
 
     /// Goes back to the context outside, and lets go of its own: it has ended, and a value there may
     /// know the task.
+    #[inline]
     fn leave_context(&self, outside: Option<TaskContext>) {
-        if outside.is_none() && !context::is_any_set() {
-            return;
+        if outside.is_some() || context::is_any_set() {
+            self.leave_values(outside);
         }
+    }
+
+    fn leave_values(&self, outside: Option<TaskContext>) {
         let own = context::replace(outside.unwrap_or_default());
         if !own.is_empty()
             && let Err(panic) = catch(|| drop(own))
@@ -400,15 +404,16 @@ impl<F: std::future::Future, T: 'static, K> Drop for TaskCell<F, T, K> {
     /// Nobody can ask any more: a failure is reported (F-18).
     #[inline]
     fn drop(&mut self) {
-        if let Some(exception) = self.shared.take_unretrieved() {
-            self.report_unretrieved(exception);
+        if self.shared.is_unretrieved() {
+            self.report_unretrieved();
         }
     }
 }
 
 impl<F: std::future::Future, T: 'static, K> TaskCell<F, T, K> {
     #[cold]
-    fn report_unretrieved(&self, exception: Exception) {
+    fn report_unretrieved(&self) {
+        let Some(exception) = self.shared.take_unretrieved() else { return };
         let message = "task exception was never retrieved";
         let mut context = ExceptionContext::with_exception(message, exception);
         context.task = Some(self.description());
