@@ -26,6 +26,7 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::mem::{forget, replace};
 use std::num::NonZeroU64;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
@@ -184,10 +185,7 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// The value, if the future is done.
     pub fn try_set_result(&self, value: T) -> Result<(), T> {
-        match self.complete(State::Finished(Ok(value))) {
-            Err(State::Finished(Ok(value))) => Err(value),
-            _ => Ok(()),
-        }
+        self.complete(value, |value| State::Finished(Ok(value)))
     }
 
     /// Finishes it with an exception. Callbacks run in the next iteration (F-10).
@@ -195,7 +193,7 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// [`InvalidStateError`] if it is done, also when it was cancelled (F-2).
     pub fn set_exception(&self, exception: impl Into<Exception>) -> Result<(), InvalidStateError> {
-        let outcome = self.complete(State::Finished(Err(exception.into())));
+        let outcome = self.complete(exception.into(), |exception| State::Finished(Err(exception)));
         outcome.map_err(|_| self.already_done("set_exception"))
     }
 
@@ -204,7 +202,8 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// [`InvalidStateError`] if it is done.
     pub fn set_outcome(&self, outcome: Result<T, Exception>) -> Result<(), InvalidStateError> {
-        self.complete(State::from(outcome)).map_err(|_| self.already_done("set_outcome"))
+        self.complete(State::from(outcome), |state| state)
+            .map_err(|_| self.already_done("set_outcome"))
     }
 
     /// Cancels it: true, and it is cancelled at once; false if it was done already (F-5).
@@ -222,11 +221,12 @@ impl<T: 'static> Future<T> {
     }
 
     /// Completes it from outside, which only a plain future lets one do (T-5).
-    fn complete(&self, state: State<T>) -> Result<(), State<T>> {
+    #[inline(always)]
+    fn complete<V>(&self, outcome: V, state_of: impl FnOnce(V) -> State<T>) -> Result<(), V> {
         let shared = self.shared();
         match shared.of_task {
-            false => shared.complete(|| self.object.clone(), state),
-            true => Err(state),
+            false => shared.complete(|| self.object.clone(), outcome, state_of),
+            true => Err(outcome),
         }
     }
 
@@ -260,7 +260,7 @@ impl<T: 'static> Future<T> {
         let Ok(mut state) = shared.state.try_borrow_mut() else {
             return Err(InvalidStateError::new("the value is being cloned right now").into());
         };
-        match std::mem::replace(&mut *state, State::Taken) {
+        match replace(&mut *state, State::Taken) {
             State::Finished(Ok(value)) => Ok(value),
             other => {
                 let error = match &other {
@@ -454,35 +454,61 @@ impl<T: 'static> Shared<T> {
     /// Cancels it, unless it is done.
     pub(crate) fn cancel(&self, this: &Rc<dyn FutureObject<T>>, message: CancelMessage) -> bool {
         self.set_retrieved();
-        self.complete(|| this.clone(), State::Cancelled { message }).is_ok()
+        self.complete(|| this.clone(), message, |message| State::Cancelled { message }).is_ok()
     }
 
-    /// Moves from pending to `state`, then tells everybody who waits for `this`, the object that
-    /// this is a part of. Gives `state` back if the future is done.
+    /// Moves from pending to the state that is made of `outcome`, then tells everybody who waits for
+    /// `this`, the object that this is a part of. Gives `outcome` back if the future is done.
+    ///
+    /// `state_of` is called while the state is borrowed: it must call nothing of users', and drop nothing.
     #[inline(always)]
-    pub(crate) fn complete(
+    pub(crate) fn complete<V>(
         &self,
         this: impl Fn() -> Rc<dyn FutureObject<T>>,
-        state: State<T>,
-    ) -> Result<(), State<T>> {
-        let panicked =
-            matches!(&state, State::Finished(Err(exception)) if exception.panicked().is_some());
+        outcome: V,
+        state_of: impl FnOnce(V) -> State<T>,
+    ) -> Result<(), V> {
         match self.state.try_borrow_mut() {
-            Ok(mut current) if matches!(*current, State::Pending) => *current = state,
-            _ => return Err(state),
+            // Made where it will lie; what was there has nothing to drop.
+            Ok(mut current) if matches!(*current, State::Pending) => {
+                forget(replace(&mut *current, state_of(outcome)));
+            }
+            _ => return Err(outcome),
         }
         // Who asked a pending future for its exception has not seen the one that came (F-19).
         self.retrieved.set(false);
-        if panicked {
-            let this: Rc<dyn AnyFuture> = this();
+        if self.failed() {
+            self.note_panic(&this());
+        }
+        let only = self.listeners.borrow_mut().take_only_task();
+        match only {
+            Some(task) => task.schedule_step(),
+            None => self.tell_others(this),
+        }
+        Ok(())
+    }
+
+    /// If it failed by a panic, that one has to be resumed by somebody.
+    #[cold]
+    fn note_panic(&self, this: &Rc<dyn FutureObject<T>>) {
+        let exception = match &*self.state.borrow() {
+            State::Finished(Err(exception)) => exception.clone(),
+            _ => return,
+        };
+        if exception.panicked().is_some() {
+            let this: Rc<dyn AnyFuture> = this.clone();
             panicked::note(self.scheduler.id(), &this);
         }
+    }
+
+    /// Tells everybody who waits, unless it is a single task.
+    #[inline]
+    fn tell_others(&self, this: impl Fn() -> Rc<dyn FutureObject<T>>) {
         let only = self.listeners.borrow_mut().close();
         match only {
             Some(announced) => self.tell(announced, this),
             None => self.announce(&this()),
         }
-        Ok(())
     }
 
     /// Tells everybody of a crowd, one after the other.
@@ -547,6 +573,7 @@ impl<T: 'static> Shared<T> {
 struct Turn<T: 'static>(Option<Rc<dyn FutureObject<T>>>);
 
 impl<T: 'static> Turn<T> {
+    #[inline]
     fn run(mut self) {
         let Some(object) = self.0.take() else { return };
         let next = object.shared().listeners.borrow_mut().pop_callback();
@@ -554,13 +581,20 @@ impl<T: 'static> Turn<T> {
             closure.call(Future::from_object(object));
         }
     }
+
+    #[cold]
+    fn drop_callback(object: &dyn FutureObject<T>) {
+        let dropped = object.shared().listeners.borrow_mut().pop_callback();
+        drop(dropped); // its captures are user values
+    }
 }
 
 impl<T: 'static> Drop for Turn<T> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(object) = self.0.take() else { return };
-        let dropped = object.shared().listeners.borrow_mut().pop_callback();
-        drop(dropped); // its captures are user values
+        if let Some(object) = self.0.take() {
+            Self::drop_callback(&*object);
+        }
     }
 }
 
@@ -580,10 +614,25 @@ impl CallbackToken {
 }
 
 impl<T: 'static> Drop for Shared<T> {
+    #[inline]
     fn drop(&mut self) {
-        if !self.listeners.get_mut().is_empty() {
-            teardown::drop_flat(std::mem::replace(self.listeners.get_mut(), Listeners::Empty));
+        if self.is_unretrieved() || !self.listeners.get_mut().is_empty() {
+            self.end();
         }
+    }
+}
+
+impl<T: 'static> Shared<T> {
+    /// Whether it goes with an exception that nobody asked for (F-18).
+    #[inline]
+    pub(crate) fn is_unretrieved(&mut self) -> bool {
+        matches!(self.state.get_mut(), State::Finished(Err(_))) && !self.retrieved.get()
+    }
+
+    /// It goes, with listeners or with an exception that nobody asked for.
+    #[cold]
+    fn end(&mut self) {
+        teardown::drop_flat(replace(self.listeners.get_mut(), Listeners::Empty));
         if let Some(exception) = self.take_unretrieved() {
             let mut context =
                 ExceptionContext::with_exception("exception was never retrieved", exception);

@@ -9,13 +9,14 @@
 use super::{CallbackToken, Future};
 use crate::inline_once::InlineOnce;
 use crate::scope::Membership;
-use crate::task::WakeTarget;
 use crate::task::wait_set::WaitSetId;
+use crate::task::{AnyTask, WakeTarget};
 use indexmap::IndexMap;
 use std::cell::Cell;
 use std::mem::{forget, replace};
 use std::num::NonZeroU64;
 use std::panic::Location;
+use std::rc::Rc;
 
 /// Listeners by token, in the order of their coming. Of a done future, those callbacks whose turn is
 /// queued.
@@ -87,7 +88,7 @@ impl<T: 'static> Listeners<T> {
         token
     }
 
-    /// Puts `listeners` where nobody is, so that there is nothing to drop.
+    /// Puts `listeners` where nothing is left to drop.
     #[inline(always)]
     fn replace_empty(&mut self, listeners: Self) {
         forget(replace(self, listeners));
@@ -134,6 +135,16 @@ impl<T: 'static> Listeners<T> {
         }
     }
 
+    /// Takes out the task that waits, if nobody else is there.
+    #[inline]
+    pub(super) fn take_only_task(&mut self) -> Option<Rc<dyn AnyTask>> {
+        let Listeners::One(_, Listener::Waiter(waiter)) = self else { return None };
+        let task = waiter.target.take_task()?;
+        // Only what is needed is moved: the whole has many words.
+        self.replace_empty(Listeners::Empty);
+        Some(task)
+    }
+
     /// Closes the list: the future is done. Answers whom to tell; `None` if it is a crowd, which is
     /// [announced](Self::announce) one by one.
     #[inline(always)]
@@ -142,12 +153,6 @@ impl<T: 'static> Listeners<T> {
             Listeners::Empty => Some(Announced::Nobody),
             Listeners::One(_, Listener::Callback { location, .. }) => {
                 Some(Announced::Callback(location))
-            }
-            Listeners::One(_, Listener::Waiter(waiter)) => {
-                // Only what is needed is moved: the whole has many words.
-                let target = replace(&mut waiter.target, WakeTarget::Nobody);
-                self.replace_empty(Listeners::Empty);
-                Some(Announced::Waiter(target))
             }
             Listeners::One(..) => match replace(self, Listeners::Empty) {
                 Listeners::One(_, listener) => Some(listener.announced()),

@@ -12,7 +12,7 @@ use crate::task::{WakeTarget, running};
 use crate::{Exception, InvalidStateError};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 impl<T: Clone + 'static> std::future::Future for Future<T> {
     type Output = Result<T, Exception>;
@@ -33,39 +33,64 @@ impl<T: 'static> Future<T> {
     /// Polls for its end, and leaves the outcome in it. An error means that waiting has failed.
     #[inline]
     pub(crate) fn poll_done(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        match (self.done(), self.wait) {
+        let shared = self.shared();
+        match (shared.done(), self.wait) {
             (true, None) => Poll::Ready(Ok(())),
             (true, Some(token)) => Poll::Ready(self.end_wait(token)),
-            (false, None) => {
-                running::with_running(|task, wait_set| self.begin_wait(task, wait_set, context))
-            }
+            (false, None) => match self.begin_wait(shared, context) {
+                Ok(token) => {
+                    self.wait = Some(token);
+                    Poll::Pending
+                }
+                Err(outcome) => Poll::Ready(outcome),
+            },
             (false, Some(token)) => self.wait_on(token, context),
         }
     }
 
-    /// The first poll of a pending future, by the coroutine whose waits stand in `wait_set`.
+    /// The first poll of a pending future. An error is the outcome of one that cannot be waited for, or
+    /// need not be any more.
     #[inline]
     fn begin_wait(
-        &mut self,
-        task: Option<&RunningTask>,
-        wait_set: Option<&WaitSet>,
+        &self,
+        shared: &Shared<T>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(), Exception>> {
-        let shared = self.shared();
-        if let Err(error) = self.check_waiter(shared, task) {
-            return Poll::Ready(Err(error.into()));
+    ) -> Result<CallbackToken, Result<(), Exception>> {
+        running::with_running(|task, wait_set| {
+            self.check_waiter(shared, task).map_err(|error| Err(error.into()))?;
+            let within = wait_set.map_or(WaitSetId::NONE, WaitSet::id);
+            if self.pass_request_on(wait_set) {
+                return Err(Ok(()));
+            }
+            let token = match task.filter(|task| task.lent(context.waker())) {
+                Some(task) => shared.listeners.borrow_mut().push(|| {
+                    let target = WakeTarget::Task(task.task().clone());
+                    Listener::Waiter(Waiter { target, within })
+                }),
+                None => self.add_waker(shared, context.waker(), within)?,
+            };
+            self.enter(wait_set, token);
+            Ok(token)
+        })
+    }
+
+    /// Has somebody's waker told.
+    #[cold]
+    fn add_waker(
+        &self,
+        shared: &Shared<T>,
+        waker: &Waker,
+        within: WaitSetId,
+    ) -> Result<CallbackToken, Result<(), Exception>> {
+        // Cloning it is user code, which may complete this very future.
+        let target = WakeTarget::Waker(waker.clone());
+        match shared.done() {
+            true => Err(Ok(())),
+            false => {
+                let waiter = || Listener::Waiter(Waiter { target, within });
+                Ok(shared.listeners.borrow_mut().push(waiter))
+            }
         }
-        // Cloning a waker is user code, which may complete this very future.
-        let target = WakeTarget::of(task, context.waker());
-        if shared.done() || self.pass_request_on(wait_set) {
-            return Poll::Ready(Ok(()));
-        }
-        let within = wait_set.map_or(WaitSetId::NONE, WaitSet::id);
-        let waiter = || Listener::Waiter(Waiter { target, within });
-        let token = shared.listeners.borrow_mut().push(waiter);
-        self.enter(wait_set, token);
-        self.wait = Some(token);
-        Poll::Pending
     }
 
     /// The poll after its end.
@@ -176,8 +201,8 @@ impl<T: 'static> Future<T> {
         Ok(())
     }
 
-    /// Ends the waiting.
-    #[inline]
+    /// Ends the waiting before the future is done.
+    #[cold]
     fn leave(&mut self) {
         let Some(token) = self.wait.take() else { return };
         running::with_wait_set(|wait_set| wait_set.map(|wait_set| wait_set.end(token)));
