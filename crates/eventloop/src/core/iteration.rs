@@ -11,7 +11,7 @@ use crate::ready_queue::{Entry, Other};
 use crate::{
     Clock, Direction, Interest, IterationHook, MonotonicClock, RunError, Source, SourceKey,
 };
-use futures::{Instant, TaskContext, catch};
+use futures::{Callback, Instant, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -327,17 +327,18 @@ impl LoopCore {
         }
     }
 
-    /// Queues the timers that are due, earliest first (L-2).
+    /// Queues the timers that are due (L-2).
     fn queue_due_timers(&self) {
         if self.timers.borrow().is_empty() {
             return;
         }
+        let Some(first) = self.timers.borrow_mut().next_due() else { return };
         // A timer for `NEVER` is not due, even at the clock's end (H-7).
         let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
-        let (mut timers, mut ready) = (self.timers.borrow_mut(), self.ready.borrow_mut());
-        timers.pop_all_due(now, |key| {
-            ready.push(Entry::Other(Other::Timer(key)));
-        });
+        if first <= now {
+            self.timers.borrow_mut().begin_firing(now);
+            self.ready.borrow_mut().push(Entry::Other(Other::Timers));
+        }
     }
 
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll. Answers how
@@ -449,12 +450,7 @@ impl LoopCore {
                 self.run_turn(&turn, || step.run());
             }
             Other::Posted(count) => return self.run_posted(count),
-            Other::Timer(key) => {
-                let due = self.timers.borrow_mut().take(key);
-                let Some(mut callback) = due else { return 0 };
-                self.counters.timers_fired.add(1);
-                self.run_turn(&Turn::Timer(callback.location()), || callback.run_in_place());
-            }
+            Other::Timers => return self.fire_timers(),
         }
         1
     }
@@ -469,6 +465,22 @@ impl LoopCore {
             }
         }
         ran
+    }
+
+    /// Runs the timers that were due when the batch was put together, earliest first; answers how many.
+    fn fire_timers(&self) -> u64 {
+        let mut fired = 0;
+        while let Some(mut callback) = self.next_to_fire() {
+            fired += 1;
+            self.counters.timers_fired.add(1);
+            self.run_turn(&Turn::Timer(callback.location()), || callback.run_in_place());
+        }
+        fired
+    }
+
+    #[inline]
+    fn next_to_fire(&self) -> Option<Callback> {
+        self.timers.borrow_mut().fire()
     }
 
     #[inline]
