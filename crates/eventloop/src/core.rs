@@ -29,7 +29,7 @@ use crate::threadsafe::Remote;
 use crate::timers::TimerQueue;
 use crate::{Clock, IterationHook, SourceKey};
 use executor::DefaultExecutor;
-use futures::{Callback, Exception, SchedulerId};
+use futures::{Callback, Exception, Instant, SchedulerId};
 use indexmap::IndexMap;
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
@@ -54,6 +54,8 @@ pub(crate) struct LoopCore {
 
     ready: RefCell<ReadyQueue>,
     timers: RefCell<TimerQueue<Callback>>,
+    /// No timer is due before this. `NEVER`, which is not rare, saves a look at queue and clock.
+    first_due: Cell<Instant>,
     sources: RefCell<Sources>,
     /// Sources to flush before the next poll.
     dirty: RefCell<VecDeque<SourceKey>>,
@@ -112,6 +114,7 @@ impl LoopCore {
             slow_callback_duration: Cell::new(settings.slow_callback_duration),
             ready: RefCell::new(ReadyQueue::new()),
             timers: RefCell::new(TimerQueue::new()),
+            first_due: Cell::new(Instant::NEVER),
             sources: RefCell::new(Sources::default()),
             dirty: RefCell::new(VecDeque::new()),
             driver: RefCell::new(Some(driver.into())),

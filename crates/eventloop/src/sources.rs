@@ -82,9 +82,11 @@ impl Sources {
         direction: Direction,
     ) -> Option<Rc<dyn Source>> {
         let slot = self.get_mut(key)?;
-        let due = slot.interest.includes(direction) && slot.to_come.includes(direction);
-        slot.to_come = slot.to_come.with(direction, false);
-        due.then(|| slot.source.clone())
+        let (to_come, interest) = match direction {
+            Direction::Read => (&mut slot.to_come.readable, slot.interest.readable),
+            Direction::Write => (&mut slot.to_come.writable, slot.interest.writable),
+        };
+        (std::mem::take(to_come) && interest).then(|| slot.source.clone())
     }
 
     /// Calls off the turn for `direction`, if one is to come: who it was for is gone (L-38, L-39).

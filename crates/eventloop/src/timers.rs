@@ -57,7 +57,7 @@ impl<T> TimerQueue<T> {
     }
 
     /// Whether no timer is left, neither armed nor due.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.len() == 0
     }
