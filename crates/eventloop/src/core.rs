@@ -43,6 +43,8 @@ pub(crate) struct LoopCore {
     this: Weak<LoopCore>,
     id: SchedulerId,
     clock: Box<dyn Clock>,
+    /// What the clock says of itself.
+    clock_steps: bool,
     settings: Settings,
 
     phase: Cell<Phase>,
@@ -57,6 +59,8 @@ pub(crate) struct LoopCore {
     /// No timer is due before this. `NEVER`, which is not rare, saves a look at queue and clock.
     first_due: Cell<Instant>,
     sources: RefCell<Sources>,
+    /// Whether the turn of a source was called off since the last poll.
+    turns_called_off: Cell<bool>,
     /// Sources to flush before the next poll.
     dirty: RefCell<VecDeque<SourceKey>>,
     /// `None` once closed.
@@ -106,6 +110,7 @@ impl LoopCore {
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
             id,
+            clock_steps: clock.steps(),
             clock,
             phase: Cell::new(Phase::Idle),
             has_owner: Cell::new(true),
@@ -116,6 +121,7 @@ impl LoopCore {
             timers: RefCell::new(TimerQueue::new()),
             first_due: Cell::new(Instant::NEVER),
             sources: RefCell::new(Sources::default()),
+            turns_called_off: Cell::new(false),
             dirty: RefCell::new(VecDeque::new()),
             driver: RefCell::new(Some(driver.into())),
             calls,

@@ -8,9 +8,7 @@ use super::exceptions::Turn;
 use super::{LoopCore, Phase};
 use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::{Entry, Other};
-use crate::{
-    Clock, Direction, Interest, IterationHook, MonotonicClock, RunError, Source, SourceKey,
-};
+use crate::{Clock, Direction, IterationHook, MonotonicClock, RunError, Source, SourceKey};
 use futures::{Instant, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
@@ -85,8 +83,7 @@ impl LoopCore {
         self.counters.iterations.add(1);
         self.counters.io_events.add(around.events.len() as u64);
         self.collect_inbox();
-        // No user code runs before the turns are noted: the keys are still those of the poll.
-        self.note_io_turns(&mut around.events);
+        self.begin_io_turns(&mut around.events);
         let io = IoTurns { place: self.ready.borrow().tail(), events: &around.events };
         if let Some(hook) = &around.hook {
             self.call_hook(|| hook.after_poll(io.events.len()));
@@ -129,7 +126,7 @@ impl LoopCore {
         if self.has_work() {
             return Some(Duration::ZERO);
         }
-        if self.clock.steps() {
+        if self.clock_steps {
             // Timers do not pass by sleeping; `poll` steps to them when nothing else comes.
             return Some(Duration::ZERO);
         }
@@ -173,7 +170,7 @@ impl LoopCore {
         };
         if timeout == Some(Duration::ZERO) {
             wait(timeout, events)?;
-            if self.clock.steps() && events.is_empty() && !self.has_work() {
+            if self.clock_steps && events.is_empty() && !self.has_work() {
                 self.step(limit, &wait, events)?;
             }
             return Ok(());
@@ -302,17 +299,15 @@ impl LoopCore {
         }
     }
 
-    /// Notes whose turns come next. They run in the order in which the poller reported them (L-4).
-    fn note_io_turns(&self, events: &mut [ReadyEvent]) {
+    /// The turns of the descriptors in `events` come next, in the order in which the poller reported
+    /// them (L-4). What was called off so far is no concern of theirs.
+    #[inline]
+    fn begin_io_turns(&self, events: &mut [ReadyEvent]) {
         if let Some(shuffle) = &self.shuffle {
             shuffle.borrow_mut().shuffle(events);
         }
-        let mut sources = self.sources.borrow_mut();
-        for event in events {
-            let ready = Interest { readable: event.readable, writable: event.writable };
-            if !sources.note_turns(SourceKey::from_usize(event.key), ready) {
-                self.counters.stale_events.add(1);
-            }
+        if self.turns_called_off.replace(false) {
+            self.sources.borrow_mut().forget_called_off();
         }
     }
 
@@ -427,12 +422,17 @@ impl LoopCore {
         let mut ran = 0;
         for event in events {
             let key = SourceKey::from_usize(event.key);
+            let mut turns = 0;
             if event.readable {
-                ran += self.run_io_turn(key, Direction::Read);
+                turns += self.run_io_turn(key, Direction::Read);
             }
             if event.writable {
-                ran += self.run_io_turn(key, Direction::Write);
+                turns += self.run_io_turn(key, Direction::Write);
             }
+            if turns == 0 && self.sources.borrow().source(key).is_none() {
+                self.counters.stale_events.add(1);
+            }
+            ran += turns;
         }
         ran
     }
@@ -440,13 +440,9 @@ impl LoopCore {
     /// Runs one of these turns; answers 0 if it was called off, or is not wanted any more.
     #[inline]
     fn run_io_turn(&self, key: SourceKey, direction: Direction) -> u64 {
-        match self.take_turn(key, direction) {
-            Some(source) => {
-                self.run_io(source, direction);
-                1
-            }
-            None => 0,
-        }
+        let Some(source) = self.source_for_turn(key, direction) else { return 0 };
+        self.run_io(source, direction);
+        1
     }
 
     /// Runs turns of which what runs is kept elsewhere; answers how many, as some may have been
@@ -489,8 +485,8 @@ impl LoopCore {
 
     /// Whose turn it is. Nobody's if the descriptor is gone, or not watched for that any more.
     #[inline]
-    fn take_turn(&self, key: SourceKey, direction: Direction) -> Option<Rc<dyn Source>> {
-        self.sources.borrow_mut().take_turn(key, direction)
+    fn source_for_turn(&self, key: SourceKey, direction: Direction) -> Option<Rc<dyn Source>> {
+        self.sources.borrow().source_for_turn(key, direction).cloned()
     }
 
     /// One turn. Its panic is reported, and the next one runs (L-9).
