@@ -29,7 +29,7 @@ use crate::threadsafe::Remote;
 use crate::timers::TimerQueue;
 use crate::{Clock, IterationHook, SourceKey};
 use executor::DefaultExecutor;
-use futures::{Callback, Exception, SchedulerId};
+use futures::{Callback, Exception, Instant, SchedulerId};
 use indexmap::IndexMap;
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
@@ -43,6 +43,8 @@ pub(crate) struct LoopCore {
     this: Weak<LoopCore>,
     id: SchedulerId,
     clock: Box<dyn Clock>,
+    /// What the clock says of itself.
+    clock_steps: bool,
     settings: Settings,
 
     phase: Cell<Phase>,
@@ -54,7 +56,11 @@ pub(crate) struct LoopCore {
 
     ready: RefCell<ReadyQueue>,
     timers: RefCell<TimerQueue<Callback>>,
+    /// No timer is due before this. `NEVER`, which is not rare, saves a look at queue and clock.
+    first_due: Cell<Instant>,
     sources: RefCell<Sources>,
+    /// Whether the turn of a source was called off since the last poll.
+    turns_called_off: Cell<bool>,
     /// Sources to flush before the next poll.
     dirty: RefCell<VecDeque<SourceKey>>,
     /// `None` once closed.
@@ -104,6 +110,7 @@ impl LoopCore {
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
             id,
+            clock_steps: clock.steps(),
             clock,
             phase: Cell::new(Phase::Idle),
             has_owner: Cell::new(true),
@@ -112,7 +119,9 @@ impl LoopCore {
             slow_callback_duration: Cell::new(settings.slow_callback_duration),
             ready: RefCell::new(ReadyQueue::new()),
             timers: RefCell::new(TimerQueue::new()),
+            first_due: Cell::new(Instant::NEVER),
             sources: RefCell::new(Sources::default()),
+            turns_called_off: Cell::new(false),
             dirty: RefCell::new(VecDeque::new()),
             driver: RefCell::new(Some(driver.into())),
             calls,

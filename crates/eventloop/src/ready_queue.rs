@@ -57,6 +57,12 @@ impl ReadyQueue {
         }
     }
 
+    /// The number of the next entry to run, and the one that the next entry pushed will get.
+    #[inline]
+    pub(crate) fn range(&self) -> (u64, u64) {
+        (self.head, self.tail)
+    }
+
     /// The number of the next entry to run.
     #[cfg(test)]
     pub(crate) fn head(&self) -> u64 {

@@ -55,7 +55,7 @@ impl<T> TimerQueue<T> {
     }
 
     /// Whether no timer is left.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.len() == 0
     }

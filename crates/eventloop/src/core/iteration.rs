@@ -8,9 +8,7 @@ use super::exceptions::Turn;
 use super::{LoopCore, Phase};
 use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::{Entry, Other};
-use crate::{
-    Clock, Direction, Interest, IterationHook, MonotonicClock, RunError, Source, SourceKey,
-};
+use crate::{Clock, Direction, IterationHook, MonotonicClock, RunError, Source, SourceKey};
 use futures::{Callback, Instant, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,25 +43,34 @@ struct Looks {
     left: u32,
 }
 
-/// What a run asks for once, because it stays the same to its end.
+/// What stays the same to the end of a run, and is asked for once.
 pub(super) struct Surroundings {
     driver: Rc<dyn Driver>,
     hook: Option<Rc<dyn IterationHook>>,
+    /// What the driver last reported.
+    events: Vec<ReadyEvent>,
 }
 
 impl LoopCore {
     /// What the iterations of a run need; `None` if the loop is closed.
     pub(super) fn surroundings(&self) -> Option<Surroundings> {
-        Some(Surroundings { driver: self.driver()?, hook: self.hook.borrow().clone() })
+        let (driver, hook) = (self.driver()?, self.hook.borrow().clone());
+        Some(Surroundings { driver, hook, events: self.events.take() })
+    }
+
+    /// The run is over: keeps the memory of its events for the next.
+    pub(super) fn leave_surroundings(&self, around: Surroundings) {
+        self.events.set(around.events);
     }
 
     /// One pass. It polls for at most `limit`, and not at all longer than there is time until the
     /// next callback or timer.
     pub(super) fn iteration(
         &self,
-        around: &Surroundings,
+        around: &mut Surroundings,
         limit: Option<Duration>,
     ) -> Result<(), RunError> {
+        around.events.clear();
         self.flush_dirty();
         let mut timeout = self.poll_timeout(limit);
         if let Some(hook) = &around.hook {
@@ -72,30 +79,14 @@ impl LoopCore {
             self.flush_dirty();
             timeout = self.poll_timeout(limit);
         }
-        let mut events = self.events.take();
-        let polled = self.poll(&*around.driver, timeout, limit, &mut events);
-        let outcome = self.run_what_came(around, polled, &mut events);
-        events.clear();
-        self.events.set(events);
-        outcome
-    }
-
-    /// What follows a poll: collects what is due, and runs it.
-    #[inline]
-    fn run_what_came(
-        &self,
-        around: &Surroundings,
-        polled: Result<(), RunError>,
-        events: &mut [ReadyEvent],
-    ) -> Result<(), RunError> {
+        let polled = self.poll(&*around.driver, timeout, limit, &mut around.events);
         self.counters.iterations.add(1);
-        self.counters.io_events.add(events.len() as u64);
+        self.counters.io_events.add(around.events.len() as u64);
         self.collect_inbox();
-        // No user code runs before the turns are noted: the keys are still those of the poll.
-        self.note_io_turns(events);
-        let io = IoTurns { place: self.ready.borrow().tail(), events };
+        self.begin_io_turns(&mut around.events);
+        let io = IoTurns { place: self.ready.borrow().tail(), events: &around.events };
         if let Some(hook) = &around.hook {
-            self.call_hook(|| hook.after_poll(events.len()));
+            self.call_hook(|| hook.after_poll(io.events.len()));
         }
         polled?;
         self.queue_due_timers();
@@ -113,6 +104,7 @@ impl LoopCore {
         }
     }
 
+    #[inline(never)]
     fn flush_all_dirty(&self) {
         while let Some(key) = self.pop_dirty() {
             let source = self.sources.borrow().source(key).cloned();
@@ -134,11 +126,18 @@ impl LoopCore {
         if self.has_work() {
             return Some(Duration::ZERO);
         }
-        if self.clock.steps() {
+        if self.clock_steps {
             // Timers do not pass by sleeping; `poll` steps to them when nothing else comes.
             return Some(Duration::ZERO);
         }
-        let until_due = self.next_due().map(|due| self.until_wake_up(due));
+        if self.first_due.get() == Instant::NEVER {
+            return limit.map(|limit| limit.min(LONGEST_POLL));
+        }
+        self.first_due.set(self.next_due().unwrap_or(Instant::NEVER));
+        let until_due = match self.first_due.get() {
+            Instant::NEVER => None,
+            due => Some(self.until_wake_up(due)),
+        };
         match (until_due, limit) {
             (None, None) => None,
             (due, limit) => Some(due.into_iter().chain(limit).fold(LONGEST_POLL, Duration::min)),
@@ -184,7 +183,7 @@ impl LoopCore {
         };
         if timeout == Some(Duration::ZERO) {
             wait(timeout, events)?;
-            if self.clock.steps() && events.is_empty() && !self.has_work() {
+            if self.clock_steps && events.is_empty() && !self.has_work() {
                 self.step(limit, &wait, events)?;
             }
             return Ok(());
@@ -313,32 +312,31 @@ impl LoopCore {
         }
     }
 
-    /// Notes whose turns come next. They run in the order in which the poller reported them (L-4).
-    fn note_io_turns(&self, events: &mut [ReadyEvent]) {
+    /// The turns of the descriptors in `events` come next, in the order in which the poller reported
+    /// them (L-4). What was called off so far is no concern of theirs.
+    #[inline]
+    fn begin_io_turns(&self, events: &mut [ReadyEvent]) {
         if let Some(shuffle) = &self.shuffle {
             shuffle.borrow_mut().shuffle(events);
         }
-        let mut sources = self.sources.borrow_mut();
-        for event in events {
-            let ready = Interest { readable: event.readable, writable: event.writable };
-            if !sources.note_turns(SourceKey::from_usize(event.key), ready) {
-                self.counters.stale_events.add(1);
-            }
+        if self.turns_called_off.replace(false) {
+            self.sources.borrow_mut().forget_called_off();
         }
     }
 
     /// Queues the timers that are due (L-2).
     fn queue_due_timers(&self) {
-        if self.timers.borrow().is_empty() {
+        // A timer for `NEVER` is not due, even at the clock's end (H-7).
+        if self.first_due.get() == Instant::NEVER {
             return;
         }
-        let Some(first) = self.timers.borrow_mut().next_due() else { return };
-        // A timer for `NEVER` is not due, even at the clock's end (H-7).
-        let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
-        if first <= now {
-            self.timers.borrow_mut().begin_firing(now);
-            self.ready.borrow_mut().push(Entry::Other(Other::Timers));
+        let now = self.clock.now();
+        if now < self.first_due.get() {
+            return;
         }
+        let now = now.as_nanos().min(Instant::NEVER.as_nanos() - 1);
+        self.timers.borrow_mut().begin_firing(now);
+        self.ready.borrow_mut().push(Entry::Other(Other::Timers));
     }
 
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll. Answers how
@@ -367,7 +365,7 @@ impl LoopCore {
             ran += self.run_batch();
         }
         self.counters.callbacks.add(ran);
-        self.counters.note_busy(self.clock.coarse_now() - start);
+        self.counters.note_busy(start, self.clock.coarse_now());
         ran
     }
 
@@ -395,8 +393,16 @@ impl LoopCore {
     /// then timers.
     #[inline]
     fn run_first_batch(&self, io: &IoTurns<'_>) -> u64 {
-        let end = self.ready.borrow().tail();
-        self.run_below(io.place) + self.run_io_turns(io.events) + self.run_below(end)
+        let (head, end) = self.ready.borrow().range();
+        let mut ran = 0;
+        if io.place > head {
+            ran += self.run_below(io.place);
+        }
+        ran += self.run_io_turns(io.events);
+        if end > io.place {
+            ran += self.run_below(end);
+        }
+        ran
     }
 
     /// Runs what was ready when the batch began; what that schedules waits for the next (L-2, L-3).
@@ -406,7 +412,7 @@ impl LoopCore {
     }
 
     /// Runs the entries with numbers below `end`; answers how many ran.
-    #[inline]
+    #[inline(never)]
     fn run_below(&self, end: u64) -> u64 {
         let mut ran = 0;
         while let Some(entry) = self.pop_below(end) {
@@ -427,16 +433,27 @@ impl LoopCore {
         let mut ran = 0;
         for event in events {
             let key = SourceKey::from_usize(event.key);
-            for (is_ready, direction) in
-                [(event.readable, Direction::Read), (event.writable, Direction::Write)]
-            {
-                if is_ready && let Some(source) = self.take_turn(key, direction) {
-                    self.run_io(source, direction);
-                    ran += 1;
-                }
+            let mut turns = 0;
+            if event.readable {
+                turns += self.run_io_turn(key, Direction::Read);
             }
+            if event.writable {
+                turns += self.run_io_turn(key, Direction::Write);
+            }
+            if turns == 0 && self.sources.borrow().source(key).is_none() {
+                self.counters.stale_events.add(1);
+            }
+            ran += turns;
         }
         ran
+    }
+
+    /// Runs one of these turns; answers 0 if it was called off, or is not wanted any more.
+    #[inline]
+    fn run_io_turn(&self, key: SourceKey, direction: Direction) -> u64 {
+        let Some(source) = self.source_for_turn(key, direction) else { return 0 };
+        self.run_io(source, direction);
+        1
     }
 
     /// Runs turns of which what runs is kept elsewhere; answers how many, as some may have been
@@ -489,8 +506,9 @@ impl LoopCore {
     }
 
     /// Whose turn it is. Nobody's if the descriptor is gone, or not watched for that any more.
-    fn take_turn(&self, key: SourceKey, direction: Direction) -> Option<Rc<dyn Source>> {
-        self.sources.borrow_mut().take_turn(key, direction)
+    #[inline]
+    fn source_for_turn(&self, key: SourceKey, direction: Direction) -> Option<Rc<dyn Source>> {
+        self.sources.borrow().source_for_turn(key, direction).cloned()
     }
 
     /// One turn. Its panic is reported, and the next one runs (L-9).

@@ -25,13 +25,13 @@ impl LoopCore {
     /// One run, of the iterations that `iterate` makes.
     fn run_with(
         &self,
-        iterate: impl FnOnce(&Surroundings) -> Result<(), RunError>,
+        iterate: impl FnOnce(&mut Surroundings) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let run = self.enter()?;
-        let around = self.surroundings().ok_or(RunError::Closed)?;
+        let mut around = self.surroundings().ok_or(RunError::Closed)?;
         // One that turned up since the last run ends this one before it begins.
-        let outcome = if self.has_fatal_failure() { Ok(()) } else { iterate(&around) };
-        drop(around); // the end of the run may close the loop
+        let outcome = if self.has_fatal_failure() { Ok(()) } else { iterate(&mut around) };
+        self.leave_surroundings(around); // the end of the run may close the loop
         drop(run);
         self.outcome_of_run(outcome)
     }
