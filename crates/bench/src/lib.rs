@@ -1,14 +1,24 @@
-//! What the benchmark programs share: clocks, pinning, and the line that reports a figure.
+//! What the benchmark programs share: clocks, pinning, the lines that report what was measured, and the
+//! tables and charts that are made from them.
+
+pub mod charts;
+#[cfg(target_os = "linux")]
+pub mod cpu;
+pub mod figure;
+#[cfg(target_os = "linux")]
+pub mod load;
+#[cfg(target_os = "linux")]
+pub mod machine;
+#[cfg(target_os = "linux")]
+pub mod process;
+pub mod record;
+pub mod report;
+#[cfg(target_os = "linux")]
+pub mod server;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
-
-/// Prints one figure as a JSON line: nanoseconds per operation, over `operations` of them.
-pub fn report(bench: &str, operations: u64, took: Duration) {
-    let each = took.as_nanos() as f64 / operations as f64;
-    println!(r#"{{"peer":"tulipa","bench":"{bench}","n":{operations},"ns_per_op":{each:.1}}}"#);
-}
 
 /// CPU time of this process and wall time, since it was started. CPU time does not depend on what
 /// else the machine does.

@@ -131,10 +131,16 @@ impl EventLoopBuilder {
         self
     }
 
-    /// How long to poll without sleeping before each sleep. Default: not at all.
+    /// How long to poll without sleeping before a sleep, at most. Default: not at all.
     ///
     /// A sleep costs some 20 µs of CPU and as much latency; spinning a little longer than the usual
-    /// pause between requests saves both, and keeps a core busy meanwhile.
+    /// pause between requests saves both, and keeps a core busy meanwhile. Calls from other threads
+    /// that come while the loop spins are seen at once, and cost the sender no system call.
+    ///
+    /// Spinning in vain costs `longest` of CPU and saves nothing. A loop with which fewer than one of
+    /// five spins meets something gives it up by and by: from eight in vain on (those that paid count
+    /// four times against them) only every second, fourth, and finally every 64th sleep is preceded by
+    /// one, until they pay again. So with 50 µs a quiet loop pays less than 1 µs a sleep.
     pub fn spin(mut self, longest: Duration) -> Self {
         self.settings.spin = longest;
         self

@@ -8,7 +8,6 @@
 //! of `middle` behind it, or has all been taken out. So the entry with number `n` lies in `last` if `n` is
 //! `last_base` or more, else in the full segment `(n - front_base) / SEGMENT`.
 
-use crate::SourceKey;
 use futures::{Callback, Step};
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -32,12 +31,10 @@ pub(crate) enum Other {
     /// Called off, or already taken.
     Gone,
     Step(Step),
-    /// The next call from another thread, whichever that is.
-    Posted,
+    /// The next calls from other threads, so many, whichever these are.
+    Posted(usize),
     /// The timers that were due when this was queued.
     Timers,
-    Readable(SourceKey),
-    Writable(SourceKey),
 }
 
 pub(crate) struct ReadyQueue {
@@ -66,6 +63,12 @@ impl ReadyQueue {
             last_base: 0,
             head: 0,
         }
+    }
+
+    /// The number of the next entry to run, and the one that the next entry pushed will get.
+    #[inline]
+    pub(crate) fn range(&self) -> (u64, u64) {
+        (self.head, self.tail())
     }
 
     /// The number of the next entry to run.

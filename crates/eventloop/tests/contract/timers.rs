@@ -556,6 +556,30 @@ fn l5_a_spinning_loop_polls_without_sleeping_for_so_long_and_then_sleeps() {
 }
 
 #[test]
+fn l5_spinning_is_given_up_while_nothing_comes_of_it_and_taken_up_again() {
+    let (builder, script) = fake_builder();
+    let event_loop = builder.spin(Duration::from_micros(50)).build().unwrap();
+    script.wait_takes.set(Some(Duration::from_micros(50)));
+    let sleeps_preceded_by_a_spin = |sleeps| {
+        for _ in 0..sleeps {
+            event_loop.run_once(None).unwrap();
+        }
+        script.waits.take().len() - sleeps
+    };
+    assert_eq!(sleeps_preceded_by_a_spin(8), 8);
+    // Then before one of 2, 4, ... 64 sleeps.
+    assert_eq!(sleeps_preceded_by_a_spin(1 + 2 + 4 + 8 + 16 + 32 + 64), 7);
+    assert_eq!(sleeps_preceded_by_a_spin(640), 10);
+    // Timers that come due within the spin save their sleeps: it pays.
+    for _ in 0..3 * 64 {
+        event_loop.call_later(Duration::from_micros(50), || {});
+        event_loop.run_once(None).unwrap();
+    }
+    script.waits.take();
+    assert_eq!(sleeps_preceded_by_a_spin(8), 8);
+}
+
+#[test]
 fn l5_l33_a_loop_that_spins_comes_to_rest_and_is_woken() {
     for_each_builder(|builder| {
         let event_loop = builder.spin(Duration::from_micros(20)).build().unwrap();
