@@ -227,6 +227,7 @@ const THINGS: &[(&str, &str)] = &[
     ("call_soon, then cancelled", "Callback queued, cancelled"),
     ("timers arm+fire, CPU", "Timer armed, fires in real time"),
     ("timers arm+fire, test clock", "Timer armed, fires on a test clock"),
+    ("timers arm+fire, test clock, warm", "The same, again"),
     ("timers arm (then cancelled)", "Timer armed"),
     ("timers cancel", "Timer cancelled"),
     ("timer moved", "Timer moved"),

@@ -1,31 +1,21 @@
-//! Timers: armed and fired in real time, armed and called off, and moved.
+//! Timers: armed and fired, in real time and on a test clock, armed and called off, and moved.
 
-use crate::{Loop, N, report};
+use crate::{Loop, N, erased, report};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa::testing::RecordingTransport;
-use tulipa::{IdleTimeout, TimerHandle};
+use tulipa::{Clock, Future, IdleTimeout, TestClock, TimerHandle};
 use tulipa_bench::{Random, Stopwatch};
 
 pub(crate) fn measure(event_loop: &Loop) -> Result<(), Exception> {
-    let mut random = Random::new();
-    let left = Rc::new(Cell::new(N));
-    let done = event_loop.create_future();
     let watch = Stopwatch::start();
-    for _ in 0..N {
-        let (left, done) = (left.clone(), done.clone());
-        event_loop.call_later(random.delay(), move || {
-            left.set(left.get() - 1);
-            if left.get() == 0 {
-                done.set_result(()).expect("it is set once");
-            }
-        });
-    }
+    let done = arm_within_a_second(event_loop);
     event_loop.run_until_complete(&done)?;
     report("timers arm+fire, CPU", N, watch.cpu());
+    on_a_test_clock()?;
 
     let mut random = Random::new();
     // The places are there before, so that what is measured is the loop's memory and not theirs.
@@ -45,6 +35,38 @@ pub(crate) fn measure(event_loop: &Loop) -> Result<(), Exception> {
     }
     report("timers cancel", N, watch.cpu());
     put_off(event_loop)
+}
+
+/// Arms timers at random; the future is done when all have fired.
+fn arm_within_a_second(event_loop: &Loop) -> Future<()> {
+    let mut random = Random::new();
+    let left = Rc::new(Cell::new(N));
+    let done = event_loop.create_future();
+    for _ in 0..N {
+        let (left, done) = (left.clone(), done.clone());
+        event_loop.call_later(random.delay(), move || {
+            left.set(left.get() - 1);
+            if left.get() == 0 {
+                done.set_result(()).expect("it is set once");
+            }
+        });
+    }
+    done
+}
+
+/// The second passes at once: what is left is the order, without reading clocks and without sleeping.
+fn on_a_test_clock() -> Result<(), Exception> {
+    let clock = TestClock::new();
+    let owner = EventLoop::builder().clock(clock.clone()).build()?;
+    let event_loop = erased(&owner);
+    for name in ["timers arm+fire, test clock", "timers arm+fire, test clock, warm"] {
+        let watch = Stopwatch::start();
+        let done = arm_within_a_second(&event_loop);
+        clock.set(clock.now() + Duration::from_secs(1));
+        event_loop.run_until_complete(&done)?;
+        report(name, N, watch.cpu());
+    }
+    Ok(())
 }
 
 /// What a message costs whose sender has a limit of silence: an idle time-out, and a timer that is moved.
