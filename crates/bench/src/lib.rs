@@ -1,8 +1,20 @@
 //! What the benchmark programs share: clocks, pinning, the lines that report what was measured, and the
 //! tables and charts that are made from them.
 
+pub mod charts;
+#[cfg(target_os = "linux")]
+pub mod cpu;
 pub mod figure;
+#[cfg(target_os = "linux")]
+pub mod load;
+#[cfg(target_os = "linux")]
+pub mod machine;
+#[cfg(target_os = "linux")]
+pub mod process;
 pub mod record;
+pub mod report;
+#[cfg(target_os = "linux")]
+pub mod server;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};

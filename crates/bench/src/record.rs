@@ -1,79 +1,156 @@
-//! What was measured, as JSON lines: first the machine, then a line for each measured window.
-//!
-//! Nothing is worked out here: ratios, medians and tables are made from these lines by `report`, as often as one
-//! likes and on another machine too.
+//! What was measured, as lines of JSON: one line for each window, written as soon as it is over, so that a run
+//! that is broken off loses nothing. The first line of a file says on which machine and with which versions.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use tulipa::Exception;
 
-/// One measured window: one peer, in one case of a suite, in one round.
+/// The figures of one window, by name: `cpu_ns`, `per_second`, `p50_ns` and so on.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// The machine and the versions of what ran on it, by name.
+pub type Machine = BTreeMap<String, String>;
+
+/// One measured window. A ratio is that of two records that differ in nothing but their peer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The suite, such as `echo`.
+    /// What kind of measurement, as `echo`.
     pub suite: String,
-    /// What was asked of the peer, such as `100x1024`: connections and bytes.
+    /// Which one of that kind, as `100x1024`.
     pub case: String,
     /// Who was measured.
     pub peer: String,
-    /// Windows of one round were measured close to each other, so they can be compared.
+    /// In which round: all peers take turns in each.
     pub round: u32,
-    /// Figures by name; the name ends with the unit: `cpu_ns`, `per_second`, `p50_ns`.
-    pub metrics: BTreeMap<String, f64>,
+    /// What was found.
+    pub metrics: Metrics,
 }
 
-/// What ran the benchmark: kind of processor, system, versions of compilers and peers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Machine {
-    /// Names and values, shown as they are.
-    pub machine: BTreeMap<String, String>,
-}
-
-/// A whole file of lines.
+/// All that one run measured.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recording {
-    /// What is known about the machine.
+    /// Where; empty if the file does not say.
     pub machine: Machine,
-    /// The windows, in the order in which they were measured.
+    /// What, in the order of measuring.
     pub records: Vec<Record>,
 }
 
 impl Recording {
-    /// Reads a file of lines. Files put one after the other are one recording.
+    /// Reads a file that a [`Recorder`] wrote. Later descriptions of a machine add to the first, for files that
+    /// were joined.
     ///
     /// # Errors
-    /// If the file cannot be read, or a line is neither a machine nor a window; it says which.
+    /// If the file cannot be read, or a line is neither a record nor a description of a machine.
     pub fn read(path: &Path) -> Result<Self, Exception> {
-        Self::parse(&std::fs::read_to_string(path)?)
+        Self::parse(BufReader::new(File::open(path)?))
     }
 
-    /// Reads lines that are in memory. What [`Recording::read`] says holds here too.
-    ///
-    /// # Errors
-    /// As [`Recording::read`].
-    pub fn parse(lines: &str) -> Result<Self, Exception> {
+    fn parse(lines: impl BufRead) -> Result<Self, Exception> {
         let mut recording = Self::default();
-        for (number, line) in lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
-        {
-            match serde_json::from_str(line) {
-                Ok(Line::Window(record)) => recording.records.push(record),
-                Ok(Line::Machine(machine)) => recording.machine.machine.extend(machine.machine),
-                Err(error) => {
-                    let text =
-                        format!("line {} is neither a machine nor a window: {error}", number + 1);
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
-                }
+        for line in lines.lines() {
+            match serde_json::from_str(&line?)? {
+                Line::Machine { machine } => recording.machine.extend(machine),
+                Line::Record(record) => recording.records.push(record),
             }
         }
         Ok(recording)
     }
 }
 
-#[derive(Deserialize)]
+/// Writes what is measured, line by line.
+#[derive(Debug)]
+pub struct Recorder<W = File> {
+    lines: W,
+}
+
+impl Recorder {
+    /// Appends to the file, which is made together with its folder if it is not there.
+    ///
+    /// # Errors
+    /// If the file cannot be made or written to.
+    pub fn append(path: &Path, machine: &Machine) -> Result<Self, Exception> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        Self::new(file, machine)
+    }
+}
+
+impl<W: Write> Recorder<W> {
+    fn new(lines: W, machine: &Machine) -> Result<Self, Exception> {
+        let mut recorder = Self { lines };
+        recorder.line(&Line::Machine { machine: machine.clone() })?;
+        Ok(recorder)
+    }
+
+    /// Adds one window.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn record(&mut self, record: &Record) -> Result<(), Exception> {
+        self.line(&Line::Record(record.clone()))
+    }
+
+    fn line(&mut self, line: &Line) -> Result<(), Exception> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        self.lines.write_all(text.as_bytes())?;
+        Ok(self.lines.flush()?)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line {
-    Window(Record),
-    Machine(Machine),
+    Machine { machine: Machine },
+    Record(Record),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(peer: &str, cpu: f64) -> Record {
+        Record {
+            suite: "echo".into(),
+            case: "100x1024".into(),
+            peer: peer.into(),
+            round: 3,
+            metrics: Metrics::from([("cpu_ns".into(), cpu)]),
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_is_read_again() {
+        let machine = Machine::from([("cpu".into(), "some \"kind\"\n".into())]);
+        let mut recorder = Recorder::new(Vec::new(), &machine).unwrap();
+        let records = [record("epoll", 6123.25), record("tulipa", 0.1 + 0.2)];
+        for record in &records {
+            recorder.record(record).unwrap();
+        }
+        let read = Recording::parse(recorder.lines.as_slice()).unwrap();
+        assert_eq!(read, Recording { machine, records: records.to_vec() });
+    }
+
+    #[test]
+    fn a_record_is_one_line_with_the_names_that_are_documented() {
+        let mut recorder = Recorder::new(Vec::new(), &Machine::new()).unwrap();
+        recorder.record(&record("mio", 6123.0)).unwrap();
+        let text = String::from_utf8(recorder.lines).unwrap();
+        assert_eq!(
+            text,
+            "{\"machine\":{}}\n{\"suite\":\"echo\",\"case\":\"100x1024\",\"peer\":\"mio\",\
+             \"round\":3,\"metrics\":{\"cpu_ns\":6123.0}}\n"
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_record_is_an_error_and_not_skipped() {
+        assert!(Recording::parse(&b"{\"suite\":\"echo\"}\n"[..]).is_err());
+        assert!(Recording::parse(&b"{\"machine\":{}}\n\n"[..]).is_err());
+    }
 }

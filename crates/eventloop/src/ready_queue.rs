@@ -7,7 +7,6 @@
 //! Invariant: `head <= tail`; the entry with number `n` lies in segment `(n - base) / SEGMENT`, where the
 //! first segment is `front` and the others are `more`. All but the last are full.
 
-use crate::timers::TimerKey;
 use futures::{Callback, Step};
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -31,7 +30,8 @@ pub(crate) enum Other {
     Step(Step),
     /// The next calls from other threads, so many, whichever these are.
     Posted(usize),
-    Timer(TimerKey),
+    /// The timers that were due when this was queued.
+    Timers,
 }
 
 pub(crate) struct ReadyQueue {

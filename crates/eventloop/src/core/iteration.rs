@@ -9,7 +9,7 @@ use super::{LoopCore, Phase};
 use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::{Entry, Other};
 use crate::{Clock, Direction, IterationHook, MonotonicClock, RunError, Source, SourceKey};
-use futures::{Instant, TaskContext, catch};
+use futures::{Callback, Instant, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -136,12 +136,25 @@ impl LoopCore {
         self.first_due.set(self.next_due().unwrap_or(Instant::NEVER));
         let until_due = match self.first_due.get() {
             Instant::NEVER => None,
-            due => Some(due - self.clock.now()),
+            due => Some(self.until_wake_up(due)),
         };
         match (until_due, limit) {
             (None, None) => None,
             (due, limit) => Some(due.into_iter().chain(limit).fold(LONGEST_POLL, Duration::min)),
         }
+    }
+
+    /// How long to wait for a timer: up to the next multiple of the slack, so that all that come due
+    /// by then share a wake-up (H-9). Whoever spins that long sees it come anyway.
+    fn until_wake_up(&self, due: Instant) -> Duration {
+        let now = self.clock.now();
+        if due - now <= self.settings.spin {
+            return due - now;
+        }
+        let slack = (Instant::ZERO + self.settings.timer_slack).as_nanos();
+        // `None` if the slack is zero, or beyond the end of the clock.
+        let rounded = due.as_nanos().checked_next_multiple_of(slack);
+        rounded.map_or(due, Instant::from_nanos) - now
     }
 
     /// Whether something can run without polling for it.
@@ -311,7 +324,7 @@ impl LoopCore {
         }
     }
 
-    /// Queues the timers that are due, earliest first (L-2).
+    /// Queues the timers that are due (L-2).
     fn queue_due_timers(&self) {
         // A timer for `NEVER` is not due, even at the clock's end (H-7).
         if self.first_due.get() == Instant::NEVER {
@@ -322,10 +335,8 @@ impl LoopCore {
             return;
         }
         let now = now.as_nanos().min(Instant::NEVER.as_nanos() - 1);
-        let (mut timers, mut ready) = (self.timers.borrow_mut(), self.ready.borrow_mut());
-        timers.pop_all_due(now, |key| {
-            ready.push(Entry::Other(Other::Timer(key)));
-        });
+        self.timers.borrow_mut().begin_firing(now);
+        self.ready.borrow_mut().push(Entry::Other(Other::Timers));
     }
 
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll. Answers how
@@ -456,12 +467,7 @@ impl LoopCore {
                 self.run_turn(&turn, || step.run());
             }
             Other::Posted(count) => return self.run_posted(count),
-            Other::Timer(key) => {
-                let due = self.timers.borrow_mut().take(key);
-                let Some(mut callback) = due else { return 0 };
-                self.counters.timers_fired.add(1);
-                self.run_turn(&Turn::Timer(callback.location()), || callback.run_in_place());
-            }
+            Other::Timers => return self.fire_timers(),
         }
         1
     }
@@ -476,6 +482,22 @@ impl LoopCore {
             }
         }
         ran
+    }
+
+    /// Runs the timers that were due when the batch was put together, earliest first; answers how many.
+    fn fire_timers(&self) -> u64 {
+        let mut fired = 0;
+        while let Some(mut callback) = self.next_to_fire() {
+            fired += 1;
+            self.counters.timers_fired.add(1);
+            self.run_turn(&Turn::Timer(callback.location()), || callback.run_in_place());
+        }
+        fired
+    }
+
+    #[inline]
+    fn next_to_fire(&self) -> Option<Callback> {
+        self.timers.borrow_mut().fire()
     }
 
     #[inline]

@@ -1,0 +1,121 @@
+//! HTTP: connections that stay, one request each under way, every reply checked, head and body.
+
+use super::poll::Poll;
+use super::{Meter, Window};
+use crate::record::Metrics;
+use crate::server::Server;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+use tulipa::Exception;
+
+const REQUEST: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+
+/// What every server answers with: `size` bytes.
+pub fn body(size: usize) -> Vec<u8> {
+    b"Hello, world!\n".iter().copied().cycle().take(size).collect()
+}
+
+/// What the clients do.
+#[derive(Clone, Copy, Debug)]
+pub struct Http {
+    /// How many connections there are.
+    pub connections: usize,
+    /// Bytes of each body.
+    pub size: usize,
+    /// When it is measured.
+    pub window: Window,
+}
+
+impl Http {
+    /// Measures the server.
+    ///
+    /// # Errors
+    /// If an answer is not what was to come, or there is none for too long, or the system says no.
+    pub fn measure(&self, server: &Server) -> Result<Metrics, Exception> {
+        super::generate(|| run(self, server.address(), server.pid()))
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    /// What has come of the reply.
+    reply: Vec<u8>,
+    /// A reply that was found right. Most others are the same, byte by byte.
+    right: Vec<u8>,
+    sent: Instant,
+}
+
+fn run(plan: &Http, address: SocketAddr, server: u32) -> Result<Metrics, Exception> {
+    let body = body(plan.size);
+    let mut poll = Poll::new()?;
+    let mut clients = Vec::new();
+    for key in 0..plan.connections {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        poll.add(&stream, key)?;
+        let now = Instant::now();
+        clients.push(Client { stream, reply: Vec::new(), right: Vec::new(), sent: now });
+    }
+    let mut meter = Meter::new(server, plan.window, Instant::now());
+    for client in &mut clients {
+        client.ask()?;
+    }
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        for key in poll.ready()? {
+            let client = &mut clients[key];
+            if client.is_answered(&mut buffer, &body)? {
+                let now = Instant::now();
+                meter.answered(client.sent, now);
+                client.sent = now;
+                client.ask()?;
+            }
+        }
+        if let Some(metrics) = meter.poll(Instant::now())? {
+            return Ok(metrics);
+        }
+    }
+}
+
+impl Client {
+    fn ask(&mut self) -> Result<(), Exception> {
+        // The last one was answered, so there is room for this one.
+        Ok(self.stream.write_all(REQUEST)?)
+    }
+
+    fn is_answered(&mut self, buffer: &mut [u8], body: &[u8]) -> Result<bool, Exception> {
+        match self.stream.read(buffer) {
+            Ok(0) => return Err(Exception::msg("the server closed a connection")),
+            Ok(count) => self.reply.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        if self.reply == self.right || is_right(&self.reply, body)? {
+            self.right.clone_from(&self.reply);
+            self.reply.clear();
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+/// Whether this is the whole reply, and the right one.
+fn is_right(reply: &[u8], body: &[u8]) -> Result<bool, Exception> {
+    let mut fields = [httparse::EMPTY_HEADER; 16];
+    let mut head = httparse::Response::new(&mut fields);
+    let httparse::Status::Complete(length) = head.parse(reply)? else { return Ok(false) };
+    let is_length =
+        |field: &httparse::Header<'_>| field.name.eq_ignore_ascii_case("content-length");
+    let declared = head.headers.iter().find(|field| is_length(field)).map(|field| field.value);
+    if head.code != Some(200) || declared != Some(body.len().to_string().as_bytes()) {
+        return Err(Exception::msg(format!("not the reply that was to come: {head:?}")));
+    }
+    let came = &reply[length..];
+    match body.starts_with(came) {
+        true => Ok(came.len() == body.len()),
+        false => Err(Exception::msg("not the body that was to come")),
+    }
+}
