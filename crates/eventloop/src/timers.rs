@@ -88,9 +88,6 @@ impl<T> TimerQueue<T> {
     /// get ahead of the time: after it, timers with earlier deadlines are as cheap as before.
     #[inline]
     pub(crate) fn next_due(&mut self) -> Option<u64> {
-        if self.slots.len() == 0 {
-            return None;
-        }
         self.agenda.peek(&self.slots)
     }
 

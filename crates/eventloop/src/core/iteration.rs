@@ -327,17 +327,20 @@ impl LoopCore {
 
     /// Queues the timers that are due (L-2).
     fn queue_due_timers(&self) {
-        // A timer for `NEVER` is not due, even at the clock's end (H-7).
         if self.first_due.get() == Instant::NEVER {
             return;
         }
-        let now = self.clock.now();
-        if now < self.first_due.get() {
+        // A timer for `NEVER` is not due, even at the clock's end (H-7).
+        let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
+        if now < self.first_due.get().as_nanos() {
             return;
         }
-        let now = now.as_nanos().min(Instant::NEVER.as_nanos() - 1);
-        self.timers.borrow_mut().begin_firing(now);
-        self.ready.borrow_mut().push(Entry::Other(Other::Timers));
+        // The timer that this was the deadline of may be gone.
+        self.first_due.set(self.next_due().unwrap_or(Instant::NEVER));
+        if now >= self.first_due.get().as_nanos() {
+            self.timers.borrow_mut().begin_firing(now);
+            self.ready.borrow_mut().push(Entry::Other(Other::Timers));
+        }
     }
 
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll. Answers how
@@ -413,7 +416,7 @@ impl LoopCore {
     }
 
     /// Runs the entries with numbers below `end`; answers how many ran.
-    #[inline(never)]
+    #[inline]
     fn run_below(&self, end: u64) -> u64 {
         let mut ran = 0;
         while let Some(mut entry) = self.pop_below(end) {
