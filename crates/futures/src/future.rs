@@ -96,16 +96,16 @@ impl<T: 'static> Future<T> {
     /// If `scheduler` is a [`Scope`](crate::Scope), the future ends with it; one that has ended gives a
     /// cancelled future.
     #[track_caller]
+    #[inline]
     pub fn new(scheduler: Rc<dyn Scheduler>) -> Self {
-        match scheduler.scope() {
-            None => {
-                let created_at = Location::caller();
-                Self::from_object(in_place::rc(|| Shared::new(scheduler, created_at)))
-            }
-            Some(scope) => scope.make_future(Location::caller()),
-        }
+        let created_at = Location::caller();
+        Self::from_object(match scheduler.scope() {
+            None => in_place::rc(|| Shared::new(scheduler, created_at)),
+            Some(scope) => scope.make_future(created_at).object.clone(),
+        })
     }
 
+    #[inline]
     pub(crate) fn from_object(object: Rc<dyn FutureObject<T>>) -> Self {
         Self { object, wait: None }
     }

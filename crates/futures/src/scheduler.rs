@@ -252,6 +252,7 @@ pub trait SchedulerExt: Scheduler {
 
     /// A pending [`Future`] of this scheduler (L-52).
     #[track_caller]
+    #[inline]
     fn create_future<T: 'static>(&self) -> Future<T> {
         Future::new(self.to_rc())
     }

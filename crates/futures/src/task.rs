@@ -266,6 +266,7 @@ impl<T: 'static> std::future::Future for Task<T> {
 
     /// Waits for its end, and moves the value out. Cancelling the task that waits cancels this one
     /// too, and the wait goes on until it has ended (T-16).
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.future.poll_done(context).map(|ended| ended.and_then(|()| self.future.take()))
     }

@@ -105,6 +105,7 @@ impl TaskBuilder {
         self.make::<Plain, _, _>(scheduler.to_rc(), coroutine, Location::caller())
     }
 
+    #[inline(always)]
     fn make<K, F, T>(
         self,
         scheduler: Rc<dyn Scheduler>,
@@ -128,22 +129,21 @@ impl TaskBuilder {
         let owner = owner.unwrap_or_else(|| Rc::new(Owner::detached(&*scheduler)));
         let context = self.context.unwrap_or_else(TaskContext::current);
         let starts_now = self.eager && current_id() == Some(scheduler.id());
-        let cell = TaskCell::<F, T, K>::new(scheduler, location, owner.clone(), context, coroutine);
+        let cell = TaskCell::<F, T, K>::new(scheduler, location, owner, context, coroutine);
         if let Some(name) = self.name {
             cell.header().set_name(name);
         }
-        let task = Task { future: Future::from_object(cell.clone()) };
         if accepted {
-            owner.keep(cell.clone());
+            cell.header().owner().keep(cell.clone());
         }
         if let Some(scope) = scope.as_ref().filter(|_| accepted) {
-            scope.adopt_task(task.as_future(), TaskRef::new(cell.clone()));
+            scope.adopt_task(&Future::from_object(cell.clone()), TaskRef::new(cell.clone()));
         }
         match (accepted, starts_now) {
-            (false, _) => cell.refuse(scope.is_some()),
-            (true, true) => cell.step(),
-            (true, false) => cell.schedule_step(),
+            (false, _) => cell.clone().refuse(scope.is_some()),
+            (true, true) => cell.clone().step(),
+            (true, false) => cell.clone().schedule_step(),
         }
-        task
+        Task { future: Future::from_object(cell) }
     }
 }
