@@ -15,8 +15,10 @@ use std::rc::{Rc, Weak};
 /// the loop closes and drops what it keeps.
 pub(crate) struct LoopShared {
     event_loop: Rc<dyn AbstractEventLoop>,
-    /// Taken out while they are in use: one, or more where one transport reads from another.
-    read_buffers: RefCell<Vec<Box<[u8]>>>,
+    /// Taken out while it is in use.
+    read_buffer: Cell<Option<Box<[u8]>>>,
+    /// More of them, for where one transport reads from another.
+    more_read_buffers: RefCell<Vec<Box<[u8]>>>,
     #[expect(clippy::vec_box, reason = "the box is what is kept: a transport holds one in a word")]
     spare_outputs: RefCell<Vec<Box<Output>>>,
     /// All output of all transports, in bytes.
@@ -70,7 +72,8 @@ impl LoopShared {
     pub(crate) fn of<L: AbstractEventLoop + ?Sized>(event_loop: &L) -> Rc<Self> {
         event_loop.local(|| Self {
             event_loop: event_loop.to_event_loop(),
-            read_buffers: RefCell::default(),
+            read_buffer: Cell::default(),
+            more_read_buffers: RefCell::default(),
             spare_outputs: RefCell::default(),
             output_total: Cell::new(0),
             output_budget: Cell::new(OUTPUT_BUDGET.0),
@@ -89,14 +92,26 @@ impl LoopShared {
     /// The buffer to read into. To be given back.
     #[inline]
     pub(crate) fn take_read_buffer(&self) -> Box<[u8]> {
-        let spare = self.read_buffers.borrow_mut().pop();
+        self.read_buffer.take().unwrap_or_else(|| self.another_read_buffer())
+    }
+
+    #[cold]
+    fn another_read_buffer(&self) -> Box<[u8]> {
+        let spare = self.more_read_buffers.borrow_mut().pop();
         spare.unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
     }
 
     #[inline]
     pub(crate) fn give_back_read_buffer(&self, buffer: Box<[u8]>) {
-        let mut spare = self.read_buffers.borrow_mut();
-        if spare.len() < MOST_READ_BUFFERS {
+        if let Some(before) = self.read_buffer.replace(Some(buffer)) {
+            self.keep_read_buffer(before);
+        }
+    }
+
+    #[cold]
+    fn keep_read_buffer(&self, buffer: Box<[u8]>) {
+        let mut spare = self.more_read_buffers.borrow_mut();
+        if spare.len() < MOST_READ_BUFFERS - 1 {
             spare.push(buffer);
         }
     }
@@ -107,7 +122,7 @@ impl LoopShared {
         self.spare_outputs.borrow_mut().pop().unwrap_or_default()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give_back_output(&self, mut output: Box<Output>) {
         let mut spare = self.spare_outputs.borrow_mut();
         if output.is_worth_keeping() && spare.len() < MOST_SPARE_OUTPUTS {

@@ -229,10 +229,12 @@ impl<B: Backend> StreamTransport<B> {
         drop(queued);
     }
 
-    /// Whether nothing is to be called, watched or told, which is so after nearly every turn.
+    /// Whether nothing is to be called, watched or told, and what was collected may just be sent: so it is
+    /// after nearly every turn.
     #[inline]
-    fn is_steady(&self) -> bool {
-        const ALL: u16 = SHUTDOWN_OWED | READABLE | WRITABLE | MEASURED | AWAITED;
+    fn is_ordinary(&self) -> bool {
+        const SENDING: u16 = LIMITED | DESCRIPTORS | WAITING;
+        const ALL: u16 = SHUTDOWN_OWED | READABLE | WRITABLE | MEASURED | AWAITED | SENDING;
         let Flags(bits) = self.flags.get();
         !B::IS_LAYER && bits & ALL == READABLE && self.machine.borrow().is_ordinary()
     }

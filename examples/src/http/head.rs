@@ -250,10 +250,10 @@ pub(super) const BODY_TOO_LARGE: Refusal =
     Refusal::new(Status::CONTENT_TOO_LARGE, "the body is too large");
 
 /// The characters of a host and a port (RFC 3986, 3.2.2 and 3.2.3); no user, no path, no white space.
-fn valid_host(value: &[u8]) -> Result<&str, Refusal> {
-    match std::str::from_utf8(value) {
-        Ok(host) if value.iter().all(|byte| IN_HOST[usize::from(*byte)]) => Ok(host),
-        _ => Err(Refusal::bad("Host has a character it must not")),
+fn valid_host(value: &[u8]) -> Result<&[u8], Refusal> {
+    match value.iter().all(|byte| IN_HOST[usize::from(*byte)]) {
+        true => Ok(value),
+        false => Err(Refusal::bad("Host has a character it must not")),
     }
 }
 
@@ -278,7 +278,7 @@ const IN_HOST: [bool; 256] = {
 fn split_target<'a>(
     method: &str,
     target: &'a str,
-    host: Option<&str>,
+    host: Option<&[u8]>,
 ) -> Result<(&'a str, Option<&'a str>), Refusal> {
     if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         return Err(Refusal::bad("the target has a character it must not"));
@@ -297,7 +297,7 @@ fn split_target<'a>(
 }
 
 /// What follows `http://host` in a target that has it; Host must say the same.
-fn absolute_form<'a>(target: &'a str, host: Option<&str>) -> Result<&'a str, Refusal> {
+fn absolute_form<'a>(target: &'a str, host: Option<&[u8]>) -> Result<&'a str, Refusal> {
     let rest = match target.split_once("://") {
         Some((scheme, rest))
             if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") =>
@@ -308,7 +308,9 @@ fn absolute_form<'a>(target: &'a str, host: Option<&str>) -> Result<&'a str, Ref
     };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, origin) = rest.split_at(end);
-    if authority.is_empty() || host.is_some_and(|host| !host.eq_ignore_ascii_case(authority)) {
+    if authority.is_empty()
+        || host.is_some_and(|host| !host.eq_ignore_ascii_case(authority.as_bytes()))
+    {
         return Err(Refusal::bad("the target's host is not the one in Host"));
     }
     Ok(origin)

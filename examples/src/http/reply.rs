@@ -34,11 +34,7 @@ impl Reply<'_> {
     /// When a field's name or value contains a line end or a NUL: it would begin another field.
     pub fn send(self, status: Status, fields: &[(&str, &str)], body: &[u8]) {
         let output = self.output;
-        output.extend_from_slice(b"HTTP/1.1 ");
-        push_decimal(output, usize::from(status.code()));
-        output.push(b' ');
-        output.extend_from_slice(status.reason().as_bytes());
-        output.extend_from_slice(b"\r\n");
+        output.extend_from_slice(status.line().as_bytes());
         for (name, value) in fields {
             push_field(output, name, value);
         }

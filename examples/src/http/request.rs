@@ -8,7 +8,8 @@ pub struct Request<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) query: Option<&'a str>,
-    pub(super) host: Option<&'a str>,
+    /// ASCII, as its check left nothing else.
+    pub(super) host: Option<&'a [u8]>,
     pub(super) fields: &'a [Header<'a>],
     pub(super) body: &'a [u8],
 }
@@ -31,7 +32,7 @@ impl<'a> Request<'a> {
 
     /// The Host field with its port, if any. Always there in HTTP/1.1.
     pub fn host(&self) -> Option<&'a str> {
-        self.host
+        self.host.and_then(|host| std::str::from_utf8(host).ok())
     }
 
     /// The value of the first field called `name` (in any case), without the white space around it.

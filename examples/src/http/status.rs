@@ -7,13 +7,19 @@ use std::fmt;
 pub struct Status {
     code: u16,
     reason: &'static str,
+    /// The line with which a reply begins: it is the same each time.
+    line: &'static str,
 }
 
 macro_rules! statuses {
     ($($name:ident $code:literal $reason:literal)+) => {
         impl Status {
             $(#[doc = concat!(stringify!($code), " ", $reason, ".")]
-            pub const $name: Status = Status { code: $code, reason: $reason };)+
+            pub const $name: Status = Status {
+                code: $code,
+                reason: $reason,
+                line: concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n"),
+            };)+
         }
     };
 }
@@ -44,6 +50,11 @@ impl Status {
     /// The words after them.
     pub fn reason(self) -> &'static str {
         self.reason
+    }
+
+    /// The status line, with its line end.
+    pub(super) fn line(self) -> &'static str {
+        self.line
     }
 }
 

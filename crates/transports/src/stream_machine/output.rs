@@ -27,14 +27,22 @@ impl Output {
         &self.bytes[self.start..]
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, data: &[u8]) {
-        let full = self.bytes.len() + data.len() > self.bytes.capacity();
-        if full && self.start > self.len() {
+        if self.bytes.len() + data.len() > self.bytes.capacity() {
+            self.make_room(data.len());
+        }
+        self.bytes.extend_from_slice(data);
+    }
+
+    #[cold]
+    fn make_room(&mut self, size: usize) {
+        if self.start > self.len() {
             // More than half is sent already: moving the rest down is cheaper than growing.
             self.bytes.drain(..self.start);
             self.start = 0;
         }
-        self.bytes.extend_from_slice(data);
+        self.bytes.reserve(size);
     }
 
     /// Takes `data` over as a whole. Only for an empty one.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 impl StreamMachine {
     /// Collects what is written, if there is nothing to consider: it leaves with the next flush, and no
     /// limit is near. Says whether it was taken.
-    #[inline]
+    #[inline(always)] // see `StreamTransport::write_parts`
     pub(crate) fn collect(
         &mut self,
         parts: &[&[u8]],
@@ -115,9 +115,15 @@ impl StreamMachine {
         self.blocked = false;
     }
 
+    /// All that an [ordinary](StreamMachine::is_ordinary) one had collected was sent at once, so that nothing
+    /// else changes. Gives back the buffer.
+    #[inline]
+    pub(crate) fn all_sent(&mut self) -> Option<Box<Output>> {
+        self.output.take()
+    }
+
     /// To be called after sending, whether all went out or not: looks at the marks, and ends what
     /// only waited for the output. Gives back the buffer that is not needed any more.
-    #[inline]
     pub(crate) fn after_sending(&mut self) -> Option<Box<Output>> {
         self.review_flow();
         if self.size() > 0 {

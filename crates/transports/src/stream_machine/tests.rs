@@ -112,7 +112,14 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
         Event::Write(count) | Event::Collect(count) => {
             let closing = machine.is_closing();
             let data = model.bytes(count);
-            match machine.admit() {
+            let admitted = machine.admit();
+            let collected = count % 2 == 1 && machine.collect(&[&data], count, Box::default);
+            match admitted {
+                Ok(()) if collected => {
+                    assert!(!machine.is_over_high_mark() && machine.is_ordinary());
+                    model.taken.extend(data);
+                }
+                _ if collected => panic!("{admitted:?}, and yet it was collected"),
                 Ok(()) => {
                     let flushed = machine.size() == 0 && machine.flow == Flow::Open;
                     assert!(!closing || !flushed, "taken after the flush was done");
@@ -136,11 +143,15 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
                 let unsent = machine.unsent().to_vec();
                 let count = count.min(unsent.len());
                 model.sent.extend(&unsent[..count]);
-                machine.sent(count);
-                if count < unsent.len() {
-                    machine.block();
+                if count == unsent.len() && machine.is_ordinary() {
+                    assert!(machine.all_sent().is_some());
+                } else {
+                    machine.sent(count);
+                    if count < unsent.len() {
+                        machine.block();
+                    }
+                    machine.after_sending();
                 }
-                machine.after_sending();
             }
         }
         Event::WouldBlock => {
@@ -287,6 +298,11 @@ fn check(machine: &StreamMachine, model: &Model) {
     } else {
         assert_eq!(machine.size(), 0);
         assert!(machine.is_closing());
+    }
+    if machine.is_ordinary() {
+        assert!(machine.may_read() && machine.interest() == Interest::READ);
+        assert_eq!((machine.owed_call(), machine.has_unread()), (None, false));
+        assert!(!machine.may_shut() && !machine.may_send_file() && !machine.is_closing());
     }
     if machine.is_over() {
         assert!(!machine.has_unread() && !machine.may_deliver_unread());

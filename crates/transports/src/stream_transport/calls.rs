@@ -17,8 +17,8 @@ impl<B: Backend> StreamTransport<B> {
     /// told in a turn in which nothing else was, or in that of a write-ready event (P-16).
     #[inline]
     pub(super) fn settle(self: &Rc<Self>, turn: Turn) {
-        self.send_output();
-        if !self.is_steady() {
+        let at_rest = self.is_ordinary() && self.send_collected();
+        if !at_rest {
             self.settle_all(turn);
         }
     }

@@ -3,7 +3,7 @@
 use super::{AWAITED, DIRTY, LIMITED, MEASURED, RUNNING, StreamTransport, Turn, UPGRADED, WAITING};
 use crate::backend::Backend;
 use crate::loop_shared::{Waiting, add_waiting};
-use crate::stream_machine::End;
+use crate::stream_machine::{End, Output};
 use crate::{Bytes, CapPolicy, WriteRefusal, WriteState};
 use futures::{Exception, Future, SchedulerExt, TimeoutError};
 use std::io::{self, IoSlice};
@@ -19,7 +19,7 @@ const WORTH_KEEPING: usize = 4096;
 
 impl<B: Backend> StreamTransport<B> {
     /// Nearly every way to write comes through here. Most writes are small, and no limit is near.
-    #[inline]
+    #[inline(always)] // so that what has one part pays for one only
     pub(super) fn write_parts(self: &Rc<Self>, parts: &[&[u8]]) -> WriteState {
         let total: usize = parts.iter().map(|part| part.len()).sum();
         let spare = || self.shared().take_output();
@@ -167,6 +167,24 @@ impl<B: Backend> StreamTransport<B> {
         self.after_sending(spare);
     }
 
+    /// Sends what an [ordinary](StreamTransport::is_ordinary) connection has collected. Says whether all is
+    /// gone: then nothing else is to be done.
+    #[inline]
+    pub(super) fn send_collected(self: &Rc<Self>) -> bool {
+        let (size, outcome) = match self.machine.borrow().unsent() {
+            [] => return true,
+            unsent => (unsent.len(), self.backend.send(unsent)),
+        };
+        if !matches!(outcome, Ok(sent) if sent == size) {
+            self.was_tried(size, outcome);
+            return false;
+        }
+        let spare = self.machine_mut().all_sent();
+        self.shared().account(size, 0);
+        self.give_back(spare);
+        true
+    }
+
     /// Sends what waits, as far as the system takes it.
     pub(super) fn send_output(self: &Rc<Self>) {
         loop {
@@ -179,25 +197,26 @@ impl<B: Backend> StreamTransport<B> {
                 return self.output_waits();
             }
             let (tried, outcome) = self.send_front(&self.machine.borrow().unsent()[..most]);
-            let sent = match outcome {
-                Ok(sent) => sent,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(error) => return self.sending_failed(error),
-            };
-            self.was_sent(sent);
-            let spare = self.with_machine(|machine| {
-                machine.sent(sent);
-                if sent < tried {
-                    machine.block();
-                }
-                machine.after_sending()
-            });
-            let all_sent = spare.is_some();
-            self.after_sending(spare);
-            if all_sent {
-                return;
-            }
+            self.was_tried(tried, outcome);
         }
+    }
+
+    /// The system was given so much to send: this is what it said.
+    fn was_tried(self: &Rc<Self>, tried: usize, outcome: io::Result<usize>) {
+        let sent = match outcome {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return self.sending_failed(error),
+        };
+        self.was_sent(sent);
+        let spare = self.with_machine(|machine| {
+            machine.sent(sent);
+            if sent < tried {
+                machine.block();
+            }
+            machine.after_sending()
+        });
+        self.after_sending(spare);
     }
 
     /// It may not send more now.
@@ -226,16 +245,19 @@ impl<B: Backend> StreamTransport<B> {
         }
     }
 
-    #[inline]
-    fn after_sending(self: &Rc<Self>, spare: Option<Box<crate::stream_machine::Output>>) {
-        if let Some(output) = spare {
-            self.shared().give_back_output(output);
-        }
+    fn after_sending(self: &Rc<Self>, spare: Option<Box<Output>>) {
+        self.give_back(spare);
         self.review_waiting();
     }
 
-    /// Stands in the loop's list for as long as something of ours waits, be it of a file.
     #[inline]
+    fn give_back(&self, spare: Option<Box<Output>>) {
+        if let Some(output) = spare {
+            self.shared().give_back_output(output);
+        }
+    }
+
+    /// Stands in the loop's list for as long as something of ours waits, be it of a file.
     pub(super) fn review_waiting(self: &Rc<Self>) {
         let waits = {
             let machine = self.machine.borrow();
@@ -295,8 +317,7 @@ impl<B: Backend> StreamTransport<B> {
         if self.is(RUNNING) {
             return; // it is sent when the method returns
         }
-        self.send_output();
-        if self.is_steady() {
+        if self.is_ordinary() && self.send_collected() {
             return;
         }
         self.flush();
@@ -323,7 +344,7 @@ impl<B: Backend> StreamTransport<B> {
             self.set(DIRTY, true);
             B::flush_later(self);
         }
-        if self.is_steady() {
+        if self.is_ordinary() {
             return;
         }
         if self.is(MEASURED) && self.machine.borrow().is_made() {
