@@ -59,6 +59,7 @@ mod activation;
 mod backend;
 mod bandwidth;
 mod budget;
+mod burst;
 mod connect;
 mod cores;
 mod datagram;

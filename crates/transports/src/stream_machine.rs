@@ -127,6 +127,8 @@ enum Fact {
     SaysGoodbye = 4,
     /// Sending waits for its bandwidth.
     OutputHeld = 8,
+    /// The peer's end of file was read: nothing is left to be received.
+    PeerEnded = 16,
 }
 
 /// How a connection ended.
@@ -274,6 +276,11 @@ impl StreamMachine {
         self.is_made() && finishing && self.size() == 0 && !self.has_file()
     }
 
+    /// Whether the peer has ended its direction, and all that it sent was read.
+    pub(crate) fn peer_has_ended(&self) -> bool {
+        self.is(Fact::PeerEnded)
+    }
+
     /// Whether something can be done for the output now.
     pub(crate) fn wants_flush(&self) -> bool {
         self.may_send() || self.may_send_file() || self.may_shut() || self.may_say_goodbye()
@@ -349,6 +356,7 @@ impl StreamMachine {
 
     /// The peer has ended its direction.
     pub(crate) fn peer_eof(&mut self) {
+        self.set(Fact::PeerEnded, true);
         match &mut self.phase {
             Phase::Open { input, .. } if *input != Input::Ended => *input = Input::EofOwed,
             Phase::Salvaging => self.phase = Phase::Ending(End::Failed),

@@ -8,7 +8,7 @@ use crate::backend::system::{SEND_FLAGS, never_signal};
 use crate::server::SocketFile;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvFlags, SocketAddrAny, SocketAddrUnix};
+use rustix::net::{AddressFamily, RecvFlags, SocketAddrAny, SocketAddrUnix};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
@@ -289,8 +289,8 @@ pub(super) fn sock_addr(address: &Address) -> io::Result<SockAddr> {
 }
 
 fn address_of(name: SocketAddrAny) -> Address {
-    if let Ok(ip) = SocketAddr::try_from(name.clone()) {
-        return Address::Ip(ip);
+    if matches!(name.address_family(), AddressFamily::INET | AddressFamily::INET6) {
+        return SocketAddr::try_from(name).map_or(Address::Unnamed, Address::Ip);
     }
     let Ok(unix) = SocketAddrUnix::try_from(name) else { return Address::Unnamed };
     #[cfg(target_os = "linux")]

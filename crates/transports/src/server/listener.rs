@@ -4,6 +4,7 @@ use super::ServerCore;
 use super::binding::SocketFile;
 use crate::Address;
 use crate::backend::{SocketBackend, SocketKind, system};
+use crate::burst::Burst;
 use crate::loop_shared::Owner;
 use eventloop::{Direction, Interest, Source, SourceKey, SourceKind};
 use futures::{ExceptionContext, SchedulerExt, TimerHandle};
@@ -25,13 +26,13 @@ pub(super) struct Listener {
     pub(super) file: Option<SocketFile>,
     key: Cell<Option<SourceKey>>,
     retry: Cell<Option<TimerHandle>>,
+    /// How many connections are accepted, then the others of the loop get their turn.
+    burst: Cell<Burst>,
     server: Rc<ServerCore>,
     /// What the connections hold.
     owner: Rc<Owner>,
 }
 
-/// So many connections are accepted, then the others of the loop get their turn.
-const ACCEPTS_A_TURN: usize = 64;
 /// How long to wait when the system is out of descriptors or memory.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
@@ -50,6 +51,7 @@ impl Listener {
             file: bound.file,
             key: Cell::new(None),
             retry: Cell::new(None),
+            burst: Cell::new(Burst::new()),
             server: server.clone(),
             owner: owner.clone(),
         });
@@ -103,17 +105,24 @@ impl Listener {
     }
 
     fn accept(self: &Rc<Self>) {
-        for _ in 0..ACCEPTS_A_TURN {
+        let mut burst = self.burst.get();
+        let mut accepted = 0;
+        for _ in 0..burst.size() {
             if !self.server.is_accepting() {
                 return;
             }
             match system::accept(&self.socket) {
-                Ok((socket, peer)) => self.take_in(socket, peer),
-                Err(Errno::AGAIN) => return,
-                Err(error) if system::is_about_one_connection(error) => {}
+                Ok((socket, peer)) => {
+                    accepted += 1;
+                    self.take_in(socket, peer);
+                }
+                Err(Errno::AGAIN) => break,
+                Err(error) if system::is_about_one_connection(error) => accepted += 1,
                 Err(error) => return self.back_off(error.into()),
             }
         }
+        burst.ended(accepted);
+        self.burst.set(burst);
     }
 
     fn take_in(&self, socket: OwnedFd, peer: Option<SocketAddrAny>) {

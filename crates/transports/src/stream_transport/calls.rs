@@ -278,7 +278,8 @@ impl<B: Backend> StreamTransport<B> {
         self.stop_limiting();
         self.leave_waiting();
         let upper = self.upper(); // our protocol owns it
-        if end == End::Orderly && self.backend.may_discard_input() {
+        let all_read = self.machine.borrow().peer_has_ended();
+        if end == End::Orderly && !all_read && self.backend.may_discard_input() {
             self.discard_input();
         }
         B::detach(self);

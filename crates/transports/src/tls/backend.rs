@@ -34,8 +34,6 @@ pub(crate) struct TlsBackend {
     /// Until it is over.
     pub(super) handshake: Cell<Option<Box<Handshake>>>,
     info: OnceCell<Rc<TlsInfo>>,
-    /// Where cipher text is put for the way down.
-    cipher: Cell<Vec<u8>>,
     /// The transport below has more than it should: wait until it is sent.
     full: Cell<bool>,
     /// The transport below takes nothing any more.
@@ -63,10 +61,8 @@ pub(crate) struct TlsBackend {
 const MOST_HELD: usize = 256 * 1024;
 /// A peer that takes less in a second is not waited for after a close, or it could hold it for days.
 const LEAST_PACE: f64 = 256.0;
-/// More cipher text than this is handed over instead of copied.
-const WORTH_KEEPING: usize = 4096;
-/// An idle connection keeps no larger buffer than this for its next cipher text.
-const MOST_KEPT: usize = 1024;
+/// So many pieces of cipher text, each a record at most, are handed over at once.
+const MOST_PIECES: usize = 16;
 
 impl TlsBackend {
     pub(super) fn new(lower: Rc<dyn Transport>, session: TlsSession, limits: TlsLimits) -> Self {
@@ -76,7 +72,6 @@ impl TlsBackend {
             session: Cell::new(Some(Box::new(session))),
             handshake: Cell::new(None),
             info: OnceCell::new(),
-            cipher: Cell::default(),
             full: Cell::new(false),
             refused: Cell::new(false),
             drained: Cell::new(None),
@@ -241,30 +236,12 @@ impl TlsBackend {
 
     /// Hands over the cipher text that the session has.
     pub(super) fn send_output(&self) -> Option<WriteState> {
-        let mut cipher = self.cipher.take();
-        let has_output = self.with_session(|session| {
-            let has_output = session.has_output();
-            session.take_output(&mut cipher);
-            has_output
-        });
-        if has_output != Some(true) {
-            self.cipher.set(cipher);
-            return None;
-        }
-        let state = if cipher.len() >= WORTH_KEEPING {
-            self.lower.write_vec(cipher)
-        } else {
-            let state = self.lower.write(&cipher);
-            if cipher.capacity() <= MOST_KEPT {
-                cipher.clear();
-                self.cipher.set(cipher);
-            }
-            state
-        };
-        if state == WriteState::OverHighMark {
+        let mut below = Below { lower: &*self.lower, state: None };
+        self.with_session(|session| session.take_output(&mut below));
+        if below.state == Some(WriteState::OverHighMark) {
             self.full.set(true);
         }
-        Some(state)
+        below.state
     }
 
     /// Has the connection told when nothing waits below any more.
@@ -490,6 +467,34 @@ impl Backend for TlsBackend {
             Some(peer) => format!("TLS connection with {peer}"),
             None => "TLS connection".to_owned(),
         }
+    }
+}
+
+/// The way down for cipher text: the session's own pieces are written, and not put together before. What
+/// the transport below refuses is gone with it.
+struct Below<'a> {
+    lower: &'a dyn Transport,
+    /// What the transport said last; `None` if it was given nothing.
+    state: Option<WriteState>,
+}
+
+impl io::Write for Below<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(data)])
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut parts: [&[u8]; MOST_PIECES] = [&[]; MOST_PIECES];
+        let count = pieces.len().min(MOST_PIECES);
+        for (part, piece) in parts.iter_mut().zip(pieces) {
+            *part = piece;
+        }
+        self.state = Some(self.lower.writelines(&parts[..count]));
+        Ok(parts.iter().map(|part| part.len()).sum())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // the transport does that by itself
     }
 }
 

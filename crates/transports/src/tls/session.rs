@@ -305,17 +305,12 @@ impl TlsSession {
         }
     }
 
-    /// Whether there is cipher text to be sent.
-    pub(crate) fn has_output(&self) -> bool {
-        self.connection.wants_write()
-    }
-
-    /// Appends the cipher text that is to be sent to `output`.
-    pub(crate) fn take_output(&mut self, output: &mut Vec<u8>) {
+    /// Gives the cipher text that is to be sent to `output`, which takes all and does not fail.
+    pub(crate) fn take_output(&mut self, output: &mut dyn Write) {
         while self.connection.wants_write() {
             let written = self.connection.write_tls(output);
             if !matches!(written, Ok(1..)) {
-                break; // writing into memory does not fail
+                break;
             }
         }
     }

@@ -180,10 +180,13 @@ fn n21_r5_one_turn_accepts_only_so_many() {
     let (server, logs) = recording_server(&event_loop, ("127.0.0.1", 0), Hooks::new);
     let peers: Vec<TcpStream> =
         (0..150).map(|_| TcpStream::connect(address(&server)).unwrap()).collect();
-    event_loop.run_ready().unwrap();
-    assert_eq!(server.stats().accepted, 64);
-    event_loop.run_ready().unwrap();
-    assert_eq!(server.stats().accepted, 128);
+    let mut before = 0;
+    while before < 150 {
+        event_loop.run_ready().unwrap();
+        let accepted = server.stats().accepted;
+        assert!((before + 1..=before + 64).contains(&accepted), "{before}, then {accepted}");
+        before = accepted;
+    }
     run_until(&event_loop, || logs.get().len() == 150);
     drop(peers);
     end(&event_loop, &server, &logs);

@@ -15,9 +15,16 @@ use std::rc::Rc;
 const CALLS_A_TURN: usize = 64;
 
 impl Endpoint {
+    /// After something has happened: makes the calls that are owed, and sees to what follows from them.
+    pub(super) fn settle(self: &Rc<Self>, turn: Turn) {
+        self.make_owed_calls(turn);
+        self.complete_drained();
+        self.follow_up();
+    }
+
     /// Makes the calls that are owed, until there are no more, or the others have to get their turn
     /// . The end is told in a turn in which nothing else was (P-16).
-    pub(super) fn settle(self: &Rc<Self>, turn: Turn) {
+    pub(super) fn make_owed_calls(self: &Rc<Self>, turn: Turn) {
         let mut may_end = turn == Turn::Own;
         for _ in 0..CALLS_A_TURN {
             let owed = self.machine.borrow().owed();
@@ -33,8 +40,6 @@ impl Endpoint {
             }
             may_end = false;
         }
-        self.complete_drained();
-        self.follow_up();
     }
 
     /// Whether whoever asked for the endpoint does not want it any more (N-12).

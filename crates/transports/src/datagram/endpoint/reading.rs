@@ -83,7 +83,7 @@ impl Endpoint {
                 p.datagram_received(transport, data, &sender);
             });
         }
-        self.settle(Turn::Other);
+        self.make_owed_calls(Turn::Other);
     }
 
     /// The system's errors are told to the protocol; the endpoint goes on (P-18).
