@@ -1,6 +1,7 @@
 //! What the benchmark programs share: clocks, pinning, the lines that report what was measured, and the
 //! tables and charts that are made from them.
 
+pub mod charts;
 #[cfg(target_os = "linux")]
 pub mod cpu;
 pub mod figure;

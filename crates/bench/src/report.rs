@@ -8,7 +8,9 @@ mod statistics;
 mod tables;
 mod windows;
 
-pub use chapters::{Better, CHAPTERS, Chapter, FigureKind, Show, Unit, grouped, label};
+pub use chapters::{
+    Better, CHAPTERS, Chapter, Chart, FigureKind, Ratio, Show, Unit, grouped, label,
+};
 pub use growth::{Curve, curves, names};
 pub use statistics::{Spread, geometric_mean};
 pub use tables::number;
@@ -71,9 +73,7 @@ fn rounds(windows: &Windows<'_>) -> String {
 /// A table and what its cells mean; nothing if none of its figures were measured.
 fn section(show: Show, windows: &Windows<'_>) -> Option<String> {
     let (caption, table) = match show {
-        Show::Ratio { figure, baseline, better } => {
-            (ratio_caption(figure, baseline, better), ratios(windows, figure, baseline)?)
-        }
+        Show::Ratio(ratio) => (ratio_caption(ratio), ratios(windows, ratio)?),
         Show::Median(figure) => {
             let caption = format!(
                 "**{}**, in {}: the median over the rounds (in brackets, where their middle half lies).",
@@ -93,7 +93,7 @@ fn section(show: Show, windows: &Windows<'_>) -> Option<String> {
     Some(format!("{caption}\n\n{table}"))
 }
 
-fn ratio_caption(figure: FigureKind, baseline: &str, better: Better) -> String {
+fn ratio_caption(Ratio { figure, baseline, better }: Ratio) -> String {
     let good = match better {
         Better::Lower => "below 1 is cheaper",
         Better::Higher => "above 1 is faster",
@@ -107,8 +107,8 @@ fn ratio_caption(figure: FigureKind, baseline: &str, better: Better) -> String {
 }
 
 /// A row for each case, a column for each peer; the last row is the mean over the cases.
-fn ratios(windows: &Windows<'_>, figure: FigureKind, baseline: &str) -> Option<Table> {
-    let FigureKind { metric, unit, .. } = figure;
+fn ratios(windows: &Windows<'_>, ratio: Ratio) -> Option<Table> {
+    let Ratio { baseline, figure: FigureKind { metric, unit, .. }, .. } = ratio;
     let peers = by_mean(windows, baseline, metric);
     let head = [String::new(), format!("{baseline}, {}", unit.name)];
     let mut table = Table::new(head.into_iter().chain(peers.iter().map(|peer| cell(peer))));

@@ -1,4 +1,4 @@
-//! Curves over a size, out of cases that are named `curve/size`.
+//! Curves over a size, out of cases that are named `curve/size`, or that are the size.
 
 use super::chapters::grouped;
 use super::tables::{Table, cell, number};
@@ -7,7 +7,7 @@ use super::windows::Windows;
 /// How what one thing costs grows with the number of those that are there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve<'a> {
-    /// What is done.
+    /// What is done; empty where all cases are of one curve.
     pub name: &'a str,
     /// By whom.
     pub peer: &'a str,
@@ -20,7 +20,7 @@ pub struct Curve<'a> {
 pub fn curves<'a>(windows: &Windows<'a>) -> Vec<Curve<'a>> {
     let mut curves: Vec<Curve<'a>> = Vec::new();
     for case in &windows.cases {
-        let Some((name, size)) = case.rsplit_once('/') else { continue };
+        let (name, size) = case.rsplit_once('/').unwrap_or(("", case));
         let Ok(size) = size.parse() else { continue };
         for peer in &windows.peers {
             let least =

@@ -4,19 +4,19 @@ use std::fmt::{self, Display, Write};
 
 /// Rows of text below a head; the first column is text, the others are figures.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub(super) struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table that has yet no rows.
-    pub fn new<T: Into<String>>(head: impl IntoIterator<Item = T>) -> Self {
+    pub(super) fn new<T: Into<String>>(head: impl IntoIterator<Item = T>) -> Self {
         Self { head: head.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
     /// Adds a row. What is missing of it stays empty.
-    pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+    pub(super) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         let mut row: Vec<String> = cells.into_iter().map(Into::into).collect();
         row.resize(self.head.len(), String::new());
         self.rows.push(row);
@@ -54,7 +54,7 @@ impl Display for Table {
 }
 
 /// Puts what somebody else named into a cell.
-pub fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
 

@@ -62,7 +62,10 @@ fn micro_takes_the_least_and_leaves_cells_empty() {
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).skip(2).collect();
     assert_eq!(
         rows,
-        ["| task yield      |   25.0 |     – |", "| call_soon chain |      – |   216 |"]
+        [
+            "| Task yields              |   25.0 |     – |",
+            "| Callback queues the next |      – |   216 |"
+        ]
     );
 }
 

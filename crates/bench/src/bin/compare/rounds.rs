@@ -2,12 +2,12 @@
 //! out; the others go on.
 
 use crate::suite::{Case, Method, Peer, Servers, Suite};
-use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::io::{Error, Read};
 use std::process::Stdio;
 use std::time::Instant;
 use tulipa::Exception;
+use tulipa_bench::figure::Figure;
 use tulipa_bench::record::{Metrics, Record, Recorder};
 use tulipa_bench::server::{Program, Schedule, Server};
 
@@ -114,7 +114,7 @@ impl Run<'_> {
         let started = Instant::now();
         match figures(program) {
             Ok(figures) => {
-                for Figure { bench, ns_per_op } in figures {
+                for Figure { bench, ns_per_op, .. } in figures {
                     self.record(&bench, peer.name, Metrics::from([("ns".to_owned(), ns_per_op)]))?;
                 }
             }
@@ -140,12 +140,6 @@ impl Run<'_> {
 /// otherwise, or those in theirs.
 fn rest(since: Instant) {
     std::thread::sleep(since.elapsed());
-}
-
-#[derive(Deserialize)]
-struct Figure {
-    bench: String,
-    ns_per_op: f64,
 }
 
 /// Runs a program to its end and takes what it prints.

@@ -25,7 +25,6 @@ pub(crate) fn measure(event_loop: &Loop) -> Result<(), Exception> {
         });
     }
     event_loop.run_until_complete(&done)?;
-    report("timers arm+fire, wall", N, watch.wall());
     report("timers arm+fire, CPU", N, watch.cpu());
 
     let mut random = Random::new();

@@ -9,6 +9,7 @@ mod echo;
 mod http;
 mod launch;
 mod listener;
+mod micro;
 mod tls;
 mod udp;
 
@@ -32,6 +33,8 @@ enum Peer {
     Udp(udp::Arguments),
     /// Sends back what it receives, over TLS.
     Tls(tls::Arguments),
+    /// Measures its own scheduler: callbacks, timers, tasks and posts from threads.
+    Micro(micro::Arguments),
     /// Becomes another program, prepared to be measured.
     #[command(hide = true)]
     Launch(launch::Arguments),
@@ -43,6 +46,7 @@ fn main() -> Result<(), Exception> {
         Peer::Http(arguments) => http::serve(&arguments),
         Peer::Udp(arguments) => udp::serve(&arguments),
         Peer::Tls(arguments) => tls::serve(&arguments),
+        Peer::Micro(arguments) => micro::measure(&arguments),
         Peer::Launch(arguments) => launch::launch(&arguments),
     }
 }
