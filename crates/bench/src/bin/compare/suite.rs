@@ -51,10 +51,13 @@ pub(crate) enum Servers {
     Fresh,
 }
 
+/// What is done with a server in one window.
+type Measure = Box<dyn Fn(&Server) -> Result<Metrics, Exception>>;
+
 /// One thing to do with a server, and what comes out.
 pub(crate) struct Case {
     pub(crate) name: String,
-    pub(crate) measure: Box<dyn Fn(&Server) -> Result<Metrics, Exception>>,
+    pub(crate) measure: Measure,
 }
 
 impl Case {
