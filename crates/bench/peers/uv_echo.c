@@ -5,6 +5,7 @@
  *     uv_echo [PORT]       prints "listening on 127.0.0.1:PORT"; 0 or nothing picks a free port
  *     uv_echo --version
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,7 @@ int main(int count, char **arguments) {
         puts(uv_version_string());
         return 0;
     }
+    signal(SIGPIPE, SIG_IGN); /* libuv leaves it as it is: who has gone would end the server */
     uv_loop_t *loop = uv_default_loop();
     struct sockaddr_in address;
     int length = sizeof address;

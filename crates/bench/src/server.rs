@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Error};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tulipa::Exception;
 
@@ -157,10 +157,7 @@ fn address_printed(stdout: ChildStdout) -> Option<SocketAddr> {
             }
         }
     });
-    match told.recv_timeout(READY_WITHIN) {
-        Ok(address) => Some(address),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    told.recv_timeout(READY_WITHIN).ok()
 }
 
 fn parse_address(line: &str) -> Option<SocketAddr> {

@@ -68,7 +68,7 @@ fn legend(canvas: &Canvas<'_>, peers: &[&str]) -> Result<(), Exception> {
         canvas.line(&[(x, 64.0), (x + 18.0, 64.0)], 2.5, colour)?;
         let text = Text::new(12.0).colour(INK);
         canvas.text((x + 24.0, 64.0), peer, if is_ours(peer) { text.bold() } else { text })?;
-        x += 24.0 + width(peer, 12.0) + 24.0;
+        x += 24.0 + width(peer, 12.0) + 16.0;
     }
     Ok(())
 }

@@ -129,7 +129,7 @@ the number of connections and the size of a message.",
 Requests for a small page, one at a time on each connection, which stays open. A case is the number of connections
 and the size of the page.",
         shows: &[Show::Ratio(faster_than("httparse")), Show::Ratio(cheaper_than("httparse"))],
-        chart: Some(Chart::Ratio(faster_than("httparse"))),
+        chart: None,
     },
     Chapter {
         suite: "accept",
@@ -138,7 +138,7 @@ and the size of the page.",
 A connection is made, sends one message, gets it back and is closed. A case is how many do so at a time, and the
 size of the message.",
         shows: &[Show::Ratio(faster_than("epoll")), Show::Ratio(cheaper_than("epoll"))],
-        chart: Some(Chart::Ratio(faster_than("epoll"))),
+        chart: None,
     },
     Chapter {
         suite: "udp",
@@ -146,7 +146,7 @@ size of the message.",
         text: "\
 64 bytes are sent from many sockets to one, and back. A case is how many of them wait for their answer at a time.",
         shows: &[Show::Ratio(faster_than("epoll")), Show::Ratio(cheaper_than("epoll"))],
-        chart: Some(Chart::Ratio(faster_than("epoll"))),
+        chart: None,
     },
     Chapter {
         suite: "tls",

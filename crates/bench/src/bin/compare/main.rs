@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p tulipa-bench
 //! cargo run --release -p tulipa-bench -- --suite echo --case 100x1024 --peer tokio --rounds 3
+//! cargo run --release -p tulipa-bench -- --report target/bench/1795423000.jsonl --charts charts
 //! ```
 //!
 //! How a figure comes about:
@@ -27,13 +28,14 @@ mod suites;
 
 use clap::Parser;
 use programs::Programs;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tulipa::Exception;
 use tulipa_bench::machine::machine;
 use tulipa_bench::process::{Cores, raise_descriptor_limit, run_in_real_time};
 use tulipa_bench::record::{Recorder, Recording};
-use tulipa_bench::report;
+use tulipa_bench::{charts, report};
 
 /// Compares Tulipa with what else there is. Every peer takes its turn in every round, in random order; what counts
 /// is the ratio to the baseline of the same round.
@@ -57,9 +59,12 @@ struct Arguments {
     /// Where the lines of JSON go, one for each window; they are added to what is there.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Measure nothing; report what was recorded in this file.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "rounds", "quick"])]
+    /// Measures nothing, and makes the report of what was recorded there.
+    #[arg(long, value_name = "FILE", conflicts_with = "record")]
     report: Option<PathBuf>,
+    /// Where charts go, as SVG files.
+    #[arg(long, value_name = "FOLDER")]
+    charts: Option<PathBuf>,
     /// The Python that runs asyncio and, if it has it, uvloop.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: PathBuf,
@@ -67,16 +72,14 @@ struct Arguments {
 
 fn main() -> Result<(), Exception> {
     let arguments = Arguments::parse();
-    let path = match &arguments.report {
+    let recorded = match &arguments.report {
         Some(path) => path.clone(),
         None => measure(&arguments)?,
     };
-    let recording = Recording::read(&path)?;
-    print!("{}", report::markdown(&recording));
-    Ok(())
+    report(&recorded, arguments.charts.as_deref())
 }
 
-/// Runs all that was asked for. The file that it is recorded in.
+/// Runs the suites that were asked for; gives the file in which everything is recorded.
 fn measure(arguments: &Arguments) -> Result<PathBuf, Exception> {
     raise_descriptor_limit();
     Cores::of_this_process()?;
@@ -98,6 +101,17 @@ fn measure(arguments: &Arguments) -> Result<PathBuf, Exception> {
         rounds::run(suite, rounds, &mut recorder)?;
     }
     Ok(path)
+}
+
+/// Prints what was recorded as Markdown, and draws it.
+fn report(recorded: &Path, charts: Option<&Path>) -> Result<(), Exception> {
+    let recording = Recording::read(recorded)?;
+    // Nobody reads any more: then there is nobody to tell either.
+    let _ = io::stdout().write_all(report::markdown(&recording).as_bytes());
+    for file in charts.map_or_else(|| Ok(Vec::new()), |folder| charts::draw(&recording, folder))? {
+        eprintln!("drew {}", file.display());
+    }
+    Ok(())
 }
 
 fn seconds_since_1970() -> Result<u64, Exception> {

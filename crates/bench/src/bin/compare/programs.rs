@@ -44,7 +44,7 @@ impl Programs {
         let folder = program.parent().expect("a file lies in a folder").to_owned();
         let programs = Self { folder, python };
         let needed = EXAMPLES.iter().map(|example| programs.example_path(example));
-        for path in needed.chain([programs.folder.join("peer")]) {
+        for path in needed.chain(["peer", "micro"].map(|name| programs.folder.join(name))) {
             if !path.exists() {
                 let message = format!("{} is not there: run this by cargo", path.display());
                 return Err(Error::new(ErrorKind::NotFound, message).into());
@@ -61,6 +61,11 @@ impl Programs {
     /// A peer of the program `peer`.
     pub(crate) fn peer<const N: usize>(&self, arguments: [&str; N]) -> Program {
         Program::new(self.folder.join("peer")).with(arguments)
+    }
+
+    /// The program `micro`.
+    pub(crate) fn micro<const N: usize>(&self, arguments: [&str; N]) -> Program {
+        Program::new(self.folder.join("micro")).with(arguments)
     }
 
     /// One of our examples.

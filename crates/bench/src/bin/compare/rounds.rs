@@ -2,12 +2,12 @@
 //! out; the others go on.
 
 use crate::suite::{Case, Method, Peer, Servers, Suite};
-use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
-use std::io::{Error, Read};
+use std::io::Error;
 use std::process::Stdio;
 use std::time::Instant;
 use tulipa::Exception;
+use tulipa_bench::figure::Figure;
 use tulipa_bench::record::{Metrics, Record, Recorder};
 use tulipa_bench::server::{Program, Schedule, Server};
 
@@ -114,7 +114,7 @@ impl Run<'_> {
         let started = Instant::now();
         match figures(program) {
             Ok(figures) => {
-                for Figure { bench, ns_per_op } in figures {
+                for Figure { bench, ns_per_op, .. } in figures {
                     self.record(&bench, peer.name, Metrics::from([("ns".to_owned(), ns_per_op)]))?;
                 }
             }
@@ -142,22 +142,13 @@ fn rest(since: Instant) {
     std::thread::sleep(since.elapsed());
 }
 
-#[derive(Deserialize)]
-struct Figure {
-    bench: String,
-    ns_per_op: f64,
-}
-
 /// Runs a program to its end and takes what it prints.
 fn figures(program: &Program) -> Result<Vec<Figure>, Exception> {
-    let mut child =
-        program.command(Schedule::Ordinary)?.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-    let mut text = String::new();
-    let read = child.stdout.take().expect("it was asked for").read_to_string(&mut text);
-    let status = child.wait()?;
-    read?;
-    if !status.success() {
-        return Err(Error::other(format!("{program:?} ended: {status}")).into());
+    let mut command = program.command(Schedule::Ordinary)?;
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(Error::other(format!("{program:?} ended: {}", output.status)).into());
     }
-    Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+    let lines = str::from_utf8(&output.stdout)?.lines();
+    Ok(lines.map(serde_json::from_str).collect::<Result<_, _>>()?)
 }

@@ -37,9 +37,8 @@ impl Peer {
 pub(crate) enum Method {
     /// The peers are servers. Each case has each of them measured from outside, once a round.
     Windows { servers: Servers, cases: Vec<Case> },
-    /// The peers measure themselves: programs that are run once a round and print a line of JSON for each figure,
-    /// `{"bench": CASE, "ns_per_op": FIGURE}`; other members are ignored.
-    #[allow(dead_code, reason = "the suites that use it come next")]
+    /// The peers measure themselves: programs that are run once a round and print a line of JSON for each
+    /// [`Figure`](tulipa_bench::figure::Figure), whose `bench` is the case.
     Programs,
 }
 
@@ -52,10 +51,13 @@ pub(crate) enum Servers {
     Fresh,
 }
 
+/// What is done with a server in one window.
+type Measure = Box<dyn Fn(&Server) -> Result<Metrics, Exception>>;
+
 /// One thing to do with a server, and what comes out.
 pub(crate) struct Case {
     pub(crate) name: String,
-    pub(crate) measure: Box<dyn Fn(&Server) -> Result<Metrics, Exception>>,
+    pub(crate) measure: Measure,
 }
 
 impl Case {

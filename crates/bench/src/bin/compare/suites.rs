@@ -7,6 +7,7 @@ mod echo;
 mod flood;
 mod http;
 mod memory;
+mod micro;
 mod spin;
 mod tls;
 mod udp;
@@ -27,5 +28,7 @@ pub(crate) fn all(programs: &Programs) -> Result<Vec<Suite>, Exception> {
         flood::suite(programs),
         spin::suite(programs),
         memory::suite(programs),
+        micro::suite(programs),
+        micro::growth(programs),
     ])
 }

@@ -2,7 +2,7 @@
 //! the trait object, with default features and statistics on. Prints a JSON line for each figure.
 //!
 //! `micro sched` runs the single-threaded figures (CPU time), `micro threads` those with a second thread
-//! (wall time), `micro growth` what each of them costs when many are pending. Without an argument: the first
+//! (wall time), `micro growth` what one more of them costs when many are pending. Without an argument: the first
 //! two.
 
 mod callbacks;
@@ -30,12 +30,15 @@ type Loop = Rc<dyn AbstractEventLoop>;
 /// What the scheduler costs, in nanoseconds: a JSON line for each figure.
 #[derive(Parser)]
 struct Arguments {
-    /// What to measure; callbacks, timers, futures, tasks and threads if nothing is named.
-    part: Option<Part>,
+    /// What to measure.
+    #[arg(default_value = "all")]
+    part: Part,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum Part {
+    /// The next two, one after the other.
+    All,
     /// One thread: callbacks, timers, futures and tasks. CPU time.
     Sched,
     /// Calls from a second thread. Wall time.
@@ -46,10 +49,10 @@ enum Part {
 
 fn main() -> Result<(), Exception> {
     match Arguments::parse().part {
-        None => scheduler().and_then(|()| on_two_cores()),
-        Some(Part::Sched) => scheduler(),
-        Some(Part::Threads) => on_two_cores(),
-        Some(Part::Growth) => growth::measure(),
+        Part::All => scheduler().and_then(|()| on_two_cores()),
+        Part::Sched => scheduler(),
+        Part::Threads => on_two_cores(),
+        Part::Growth => growth::measure(),
     }
 }
 

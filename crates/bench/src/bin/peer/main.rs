@@ -1,8 +1,8 @@
 //! What Tulipa is compared with, as far as it is written in Rust: the same small programs on other libraries.
 //!
 //! Each is written as its library's own guide would have it, and keeps to the same rules: one thread, the same
-//! options on the sockets, no more than one read for each time it is told of bytes, 64 KiB at most, and a client
-//! that does not take its answers is not read from meanwhile. A server prints `listening on ADDRESS`, and stays in
+//! options on the sockets, at most 64 KiB read at once and nothing read in vain, and a client that does not take its
+//! answers is not read from meanwhile. A server prints `listening on ADDRESS`, and stays in
 //! the foreground until it is killed.
 
 mod echo;

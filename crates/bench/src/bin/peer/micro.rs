@@ -14,6 +14,7 @@ pub(crate) struct Arguments {
     /// With which library.
     library: Library,
     /// What to measure.
+    #[arg(default_value = "all")]
     part: Part,
 }
 
@@ -26,6 +27,8 @@ enum Library {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Part {
+    /// The next two, one after the other.
+    All,
     /// One thread: callbacks, timers, futures and tasks. CPU time.
     Sched,
     /// Calls from a second thread. Wall time.

@@ -24,14 +24,20 @@ type Count = u64;
 pub(super) fn measure(part: Part) -> Result<(), Exception> {
     let mut event_loop: EventLoop<'static, Count> = EventLoop::try_new()?;
     match part {
-        Part::Sched => {
-            callbacks(&mut event_loop)?;
-            timers(&mut event_loop)
+        Part::All => {
+            scheduler(&mut event_loop)?;
+            threads(&mut event_loop)
         }
+        Part::Sched => scheduler(&mut event_loop),
         Part::Threads => threads(&mut event_loop),
         // There are no tasks, and how timers grow is known.
         Part::Growth => Ok(()),
     }
+}
+
+fn scheduler(event_loop: &mut EventLoop<'static, Count>) -> Result<(), Exception> {
+    callbacks(event_loop)?;
+    timers(event_loop)
 }
 
 /// Lets the loop turn until so many callbacks have run; it may sleep if `wait` says so.

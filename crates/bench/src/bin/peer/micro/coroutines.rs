@@ -40,6 +40,10 @@ impl<T, F: Fn(T) -> bool + Send + 'static> Post<T> for F {}
 
 pub(super) async fn measure<L: Library>(library: L, part: Part) -> Result<(), Exception> {
     match part {
+        Part::All => {
+            scheduler(library).await;
+            threads(library).await;
+        }
         Part::Sched => scheduler(library).await,
         Part::Threads => threads(library).await,
         Part::Growth => growth::measure(library).await,
