@@ -4,13 +4,12 @@
 //! No two messages in a row are alike, and no two connections send the same, so that an answer which is late,
 //! doubled or somebody else's is noticed and not counted.
 
+use crate::load::poll::Poll;
 use crate::load::{Meter, Window};
 use crate::record::Metrics;
 use crate::server::Server;
-use rustix::event::{Timespec, epoll};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
 use std::time::Instant;
 use tulipa::Exception;
 
@@ -37,14 +36,11 @@ impl Echo {
     }
 }
 
-const READABLE_AND_WRITABLE: epoll::EventFlags =
-    epoll::EventFlags::IN.union(epoll::EventFlags::OUT).union(epoll::EventFlags::ET);
-
 /// How much is received at once: more than there is in most answers, so that one call tells that it was all.
 const RECEIVE: usize = 256 * 1024;
 
 struct Clients {
-    epoll: OwnedFd,
+    poll: Poll,
     clients: Vec<Client>,
     /// They only have to stay open.
     _idle: Vec<TcpStream>,
@@ -55,17 +51,16 @@ struct Clients {
 impl Clients {
     fn connect(plan: &Echo, server: SocketAddr) -> Result<Self, Exception> {
         let idle = (0..plan.idle).map(|_| TcpStream::connect(server)).collect::<Result<_, _>>()?;
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let poll = Poll::new()?;
         let mut clients = Vec::with_capacity(plan.connections);
         for index in 0..plan.connections {
             let stream = TcpStream::connect(server)?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
-            let data = epoll::EventData::new_u64(index as u64);
-            epoll::add(&epoll, &stream, data, READABLE_AND_WRITABLE)?;
+            poll.add(&stream, index)?;
             clients.push(Client::new(stream, index, plan.size));
         }
-        Ok(Self { epoll, clients, _idle: idle, bytes: random_bytes(PIECES + plan.size) })
+        Ok(Self { poll, clients, _idle: idle, bytes: random_bytes(PIECES + plan.size) })
     }
 
     fn run(&mut self, window: Window, server: u32) -> Result<Metrics, Exception> {
@@ -75,18 +70,10 @@ impl Clients {
         for client in &mut self.clients {
             client.send(&self.bytes)?;
         }
-        let mut events = Vec::with_capacity(512);
         loop {
-            events.clear();
-            // Without ever sleeping: the generator is to be quick, and equally so for all.
-            let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-            epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&at_once))?;
-            for event in &events {
-                let client = &mut self.clients[event.data.u64() as usize];
-                let flags = event.flags;
-                if flags != epoll::EventFlags::OUT {
-                    client.receive(&self.bytes, &mut buffer, &mut meter)?;
-                }
+            for index in self.poll.ready()? {
+                let client = &mut self.clients[index];
+                client.receive(&self.bytes, &mut buffer, &mut meter)?;
                 client.send(&self.bytes)?;
             }
             if let Some(metrics) = meter.poll(Instant::now())? {

@@ -56,7 +56,7 @@ struct Arguments {
     /// Only these cases, as 100x1024.
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<String>,
-    /// Where the lines of JSON go, one for each window.
+    /// Where the lines of JSON go, one for each window; they are added to what is there.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Measures nothing, and makes the report of what was recorded there.
