@@ -1,13 +1,17 @@
 //! What costs no allocation, counted.
 
 use allocation_counter::measure;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::cell::Cell;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use tulipa::{AbstractEventLoop, prelude::*};
+use tulipa::{
+    AbstractEventLoop, Address, Server, StreamReader, StreamWriter, prelude::*, start_server,
+};
 
 /// Runs `round` until everything that grows once has grown, then counts its allocations.
 fn in_steady_state(mut round: impl FnMut()) -> u64 {
@@ -133,25 +137,93 @@ impl Protocol for Echo {
     }
 }
 
+/// Sends `request` from outside, lets the loop work until as much has come back, and compares.
+fn exchange(event_loop: &EventLoop, peer: &impl AsFd, request: &[u8]) {
+    send(peer, request, SendFlags::NOSIGNAL).unwrap();
+    let (mut reply, mut count) = ([0; 1024], 0);
+    while count < request.len() {
+        AbstractEventLoop::run_once(&***event_loop, None).expect("an idle, open loop");
+        match recv(peer, &mut reply[count..], RecvFlags::DONTWAIT) {
+            Ok((_, more)) => count += more,
+            Err(error) => assert_eq!(error, Errno::AGAIN),
+        }
+    }
+    assert_eq!(&reply[..count], request);
+}
+
+fn connect(server: &Server) -> TcpStream {
+    let port = server.addresses()[0].port().expect("an address with a port");
+    TcpStream::connect(("127.0.0.1", port)).unwrap()
+}
+
 #[test]
 fn x15_a_request_and_its_reply_cost_no_allocation() {
     let event_loop = EventLoop::new().unwrap();
     let server = event_loop.create_server(|| Echo, ("127.0.0.1", 0)).result().unwrap();
-    let port = server.addresses()[0].port().expect("an address with a port");
-    let mut peer = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let mut reply = [0; 5];
-    let allocations = in_steady_state(|| {
-        peer.write_all(b"hello").unwrap();
-        peer.set_nonblocking(true).unwrap();
-        while peer.peek(&mut reply).is_err() {
-            let event_loop: &dyn AbstractEventLoop = &**event_loop;
-            event_loop.run_once(None).expect("an idle, open loop");
+    let peer = connect(&server);
+    assert_eq!(in_steady_state(|| exchange(&event_loop, &peer, b"hello")), 0);
+}
+
+#[test]
+fn x15_sixteen_replies_of_one_turn_cost_no_allocation() {
+    struct EchoEach;
+    impl Protocol for EchoEach {
+        fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+            for request in data.chunks(64) {
+                transport.write(request);
+            }
         }
-        peer.set_nonblocking(false).unwrap();
-        peer.read_exact(&mut reply).unwrap();
-        assert_eq!(&reply, b"hello");
-    });
-    assert_eq!(allocations, 0);
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let server = event_loop.create_server(|| EchoEach, ("127.0.0.1", 0)).result().unwrap();
+    let peer = connect(&server);
+    assert_eq!(in_steady_state(|| exchange(&event_loop, &peer, &[7; 16 * 64])), 0);
+}
+
+#[test]
+fn p18_a_datagram_and_its_answer_cost_no_allocation() {
+    impl DatagramProtocol for Echo {
+        fn datagram_received(
+            &mut self,
+            transport: &dyn DatagramTransport,
+            data: &[u8],
+            sender: &Address,
+        ) {
+            transport.sendto(data, Some(sender));
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let opening = event_loop.create_datagram_endpoint(|| Echo, ("127.0.0.1", 0));
+    let endpoint = event_loop.run_until_complete(&opening).unwrap();
+    let address = endpoint.extra_info().sockname.expect("it is bound");
+    let peer = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    peer.connect(("127.0.0.1", address.port().expect("a port of UDP"))).unwrap();
+    assert_eq!(in_steady_state(|| exchange(&event_loop, &peer, b"hello")), 0);
+}
+
+#[test]
+fn y7_y17_a_coroutine_that_reads_and_writes_costs_one_allocation_for_each_wait() {
+    let event_loop = EventLoop::new().unwrap();
+    let starting = event_loop.create_task(start_server(
+        async |mut reader: StreamReader, writer: StreamWriter| {
+            loop {
+                let count = {
+                    let data = reader.fill_buf().await?;
+                    if data.is_empty() {
+                        return Ok::<(), Exception>(());
+                    }
+                    writer.write(data);
+                    data.len()
+                };
+                reader.consume(count);
+                writer.drain().await?;
+            }
+        },
+        ("127.0.0.1", 0),
+    ));
+    let server = event_loop.run_until_complete(starting.as_future()).unwrap();
+    let peer = connect(&server);
+    assert_eq!(in_steady_state(|| exchange(&event_loop, &peer, b"hello")), 1);
 }
 
 /// Spawns what `coroutine` makes, runs it to its end, and counts the allocations of that.

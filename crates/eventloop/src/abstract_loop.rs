@@ -65,7 +65,9 @@ pub trait AbstractEventLoop: Scheduler {
     fn threadsafe_handle(&self) -> ThreadsafeHandle;
 
     /// When the loop next has something to do of its own: now if callbacks are ready, else the
-    /// earliest timer's deadline, else `None` (I-6).
+    /// earliest timer's deadline, to the point, else `None` (I-6). A host that is woken later, so as
+    /// to be woken less often, does what the loop does for itself by
+    /// [`timer_slack`](crate::EventLoopBuilder::timer_slack).
     fn next_deadline(&self) -> Option<Instant>;
 
     // Descriptors

@@ -22,7 +22,7 @@ pub trait Clock {
         let _ = due;
     }
 
-    /// Whether [`step_to`](Clock::step_to) steps: the loop then never sleeps for a timer.
+    /// Whether [`step_to`](Clock::step_to) steps: the loop then never sleeps for a timer. It asks once.
     fn steps(&self) -> bool {
         false
     }

@@ -23,12 +23,13 @@ use crate::ready_queue::ReadyQueue;
 use crate::shuffle::Shuffle;
 use crate::signals::SignalHandlers;
 use crate::sources::Sources;
+use crate::spin::Spin;
 use crate::stats::Counters;
 use crate::threadsafe::Remote;
 use crate::timers::TimerQueue;
 use crate::{Clock, IterationHook, SourceKey};
 use executor::DefaultExecutor;
-use futures::{Callback, Exception, SchedulerId};
+use futures::{Callback, Exception, Instant, SchedulerId};
 use indexmap::IndexMap;
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
@@ -42,6 +43,8 @@ pub(crate) struct LoopCore {
     this: Weak<LoopCore>,
     id: SchedulerId,
     clock: Box<dyn Clock>,
+    /// What the clock says of itself.
+    clock_steps: bool,
     settings: Settings,
 
     phase: Cell<Phase>,
@@ -53,7 +56,11 @@ pub(crate) struct LoopCore {
 
     ready: RefCell<ReadyQueue>,
     timers: RefCell<TimerQueue<Callback>>,
+    /// No timer is due before this. `NEVER`, which is not rare, saves a look at queue and clock.
+    first_due: Cell<Instant>,
     sources: RefCell<Sources>,
+    /// Whether the turn of a source was called off since the last poll.
+    turns_called_off: Cell<bool>,
     /// Sources to flush before the next poll.
     dirty: RefCell<VecDeque<SourceKey>>,
     /// `None` once closed.
@@ -75,6 +82,7 @@ pub(crate) struct LoopCore {
 
     counters: Counters,
     shuffle: Option<RefCell<Shuffle>>,
+    spin: Spin,
     batches_between_looks: Cell<u32>,
     /// Kept between iterations for their memory.
     events: Cell<Vec<ReadyEvent>>,
@@ -102,6 +110,7 @@ impl LoopCore {
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
             id,
+            clock_steps: clock.steps(),
             clock,
             phase: Cell::new(Phase::Idle),
             has_owner: Cell::new(true),
@@ -110,7 +119,9 @@ impl LoopCore {
             slow_callback_duration: Cell::new(settings.slow_callback_duration),
             ready: RefCell::new(ReadyQueue::new()),
             timers: RefCell::new(TimerQueue::new()),
+            first_due: Cell::new(Instant::NEVER),
             sources: RefCell::new(Sources::default()),
+            turns_called_off: Cell::new(false),
             dirty: RefCell::new(VecDeque::new()),
             driver: RefCell::new(Some(driver.into())),
             calls,
@@ -124,6 +135,7 @@ impl LoopCore {
             locals: RefCell::new(IndexMap::new()),
             counters: Counters::default(),
             shuffle: settings.seed.map(|seed| RefCell::new(Shuffle::new(seed))),
+            spin: Spin::new(settings.spin),
             batches_between_looks: Cell::new(1),
             events: Cell::new(Vec::new()),
             settings,

@@ -37,6 +37,7 @@ mod shuffle;
 mod signals;
 mod source;
 mod sources;
+mod spin;
 mod stats;
 mod system_events;
 mod test_loop;

@@ -7,8 +7,6 @@
 //! Invariant: `head <= tail`; the entry with number `n` lies in segment `(n - base) / SEGMENT`, where the
 //! first segment is `front` and the others are `more`. All but the last are full.
 
-use crate::SourceKey;
-use crate::timers::TimerKey;
 use futures::{Callback, Step};
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -30,11 +28,10 @@ pub(crate) enum Other {
     /// Called off, or already taken.
     Gone,
     Step(Step),
-    /// The next call from another thread, whichever that is.
-    Posted,
-    Timer(TimerKey),
-    Readable(SourceKey),
-    Writable(SourceKey),
+    /// The next calls from other threads, so many, whichever these are.
+    Posted(usize),
+    /// The timers that were due when this was queued.
+    Timers,
 }
 
 pub(crate) struct ReadyQueue {
@@ -58,6 +55,12 @@ impl ReadyQueue {
             head: 0,
             tail: 0,
         }
+    }
+
+    /// The number of the next entry to run, and the one that the next entry pushed will get.
+    #[inline]
+    pub(crate) fn range(&self) -> (u64, u64) {
+        (self.head, self.tail)
     }
 
     /// The number of the next entry to run.

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a slot's generation is unique among all that the slot ever had within 2³² registrations
 //! (2¹⁶ where words have 32 bits), so that a stale key finds nobody (L-43); `by_descriptor` names the
-//! slot of every watched descriptor and no other; `transports` counts the sources of that kind.
+//! slot of every watched descriptor and no other; `transports` counts the sources of that kind;
+//! `called_off` has every key whose slot says that a turn was called off.
 //! Nothing of a source is called here: whoever calls this holds a borrow.
 
 use crate::{Direction, Interest, Source, SourceKey, SourceKind};
@@ -16,6 +17,8 @@ pub(crate) struct Sources {
     by_descriptor: Vec<u32>,
     generation: u32,
     transports: usize,
+    /// Those with turns that were called off since the last poll.
+    called_off: Vec<SourceKey>,
 }
 
 struct Slot {
@@ -24,8 +27,8 @@ struct Slot {
     kind: SourceKind,
     generation: u32,
     interest: Interest,
-    /// The directions whose turn stands in the queue.
-    queued: Interest,
+    /// The directions whose turn in this iteration was called off.
+    called_off: Interest,
 }
 
 /// What `by_descriptor` has for a number that is not watched.
@@ -41,8 +44,8 @@ impl Sources {
         interest: Interest,
     ) -> SourceKey {
         let generation = self.next_generation();
-        let queued = Interest::NONE;
-        let slot = Slot { source, descriptor, kind, generation, interest, queued };
+        let called_off = Interest::NONE;
+        let slot = Slot { source, descriptor, kind, generation, interest, called_off };
         let slot = self.slots.insert(slot);
         self.transports += usize::from(kind == SourceKind::Transport);
         let number = descriptor as usize;
@@ -64,35 +67,37 @@ impl Sources {
         Some((slot.source, slot.interest))
     }
 
-    /// Notes that a turn for `direction` is queued. False if there is none to queue: the source is
-    /// gone, is not watched for that, or has its turn in the queue already.
+    /// Who is to be told that `key` is ready in `direction`: nobody if the source is gone, is not
+    /// watched for that, or what it would have told was called off since the poll.
     #[inline]
-    pub(crate) fn queue_turn(&mut self, key: SourceKey, direction: Direction) -> bool {
-        let Some(slot) = self.get_mut(key) else { return false };
-        let due = slot.interest.includes(direction) && !slot.queued.includes(direction);
-        if due {
-            slot.queued = slot.queued.with(direction, true);
-        }
-        due
-    }
-
-    /// Takes a queued turn: whose it is, unless it was called off or is not wanted any more.
-    #[inline]
-    pub(crate) fn take_turn(
-        &mut self,
+    pub(crate) fn source_for_turn(
+        &self,
         key: SourceKey,
         direction: Direction,
-    ) -> Option<Rc<dyn Source>> {
-        let slot = self.get_mut(key)?;
-        let due = slot.interest.includes(direction) && slot.queued.includes(direction);
-        slot.queued = slot.queued.with(direction, false);
-        due.then(|| slot.source.clone())
+    ) -> Option<&Rc<dyn Source>> {
+        let slot = self.get(key)?;
+        let is_due = slot.interest.includes(direction) && !slot.called_off.includes(direction);
+        is_due.then_some(&slot.source)
     }
 
-    /// Calls off the turn for `direction`, if one is queued: who it was for is gone (L-38, L-39).
+    /// Calls off the turn for `direction` that may be to come in this iteration: who it was for is
+    /// gone (L-38, L-39).
     pub(crate) fn call_off_turn(&mut self, key: SourceKey, direction: Direction) {
-        if let Some(slot) = self.get_mut(key) {
-            slot.queued = slot.queued.with(direction, false);
+        let Some(slot) = self.get_mut(key) else { return };
+        let is_first = slot.called_off.is_none();
+        slot.called_off = slot.called_off.with(direction, true);
+        if is_first {
+            self.called_off.push(key);
+        }
+    }
+
+    /// A new iteration: no turn of it was called off yet.
+    #[cold]
+    pub(crate) fn forget_called_off(&mut self) {
+        while let Some(key) = self.called_off.pop() {
+            if let Some(slot) = self.get_mut(key) {
+                slot.called_off = Interest::NONE;
+            }
         }
     }
 

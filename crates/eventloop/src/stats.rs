@@ -94,7 +94,8 @@ pub(crate) struct Counters {
     pub(crate) errors: Counter,
     pub(crate) errors_not_logged: Counter,
     pub(crate) slow_callbacks: Counter,
-    longest_busy: Cell<Duration>,
+    /// In nanoseconds.
+    longest_busy: Cell<u64>,
     log_window: Cell<LogWindow>,
 }
 
@@ -124,14 +125,17 @@ struct LogWindow {
 const LOGGED_PER_SECOND: u32 = 10;
 
 impl Counters {
-    pub(crate) fn note_busy(&self, busy: Duration) {
+    /// The loop was busy from `start` to `end`.
+    #[inline]
+    pub(crate) fn note_busy(&self, start: Instant, end: Instant) {
+        let busy = end.as_nanos().saturating_sub(start.as_nanos());
         if busy > self.longest_busy.get() {
             self.longest_busy.set(busy);
         }
     }
 
     pub(crate) fn longest_busy(&self) -> Duration {
-        self.longest_busy.get()
+        Duration::from_nanos(self.longest_busy.get())
     }
 
     /// Whether one more error may be logged now; if not, it is counted. A flood of errors must not

@@ -10,7 +10,7 @@
 //!
 //! Invariant: timers leave by `due`, and where that is equal by `order`, which only grows. So equal
 //! deadlines keep the order of their creation: PEP 3156 leaves that open, we promise it (H-10).
-//! Each armed timer has exactly one live entry; one that is due but not taken has none (H-13).
+//! Each timer has exactly one live entry, also while it is due and others fire before it (H-13).
 //!
 //! Nothing here drops an item while it works, except the destructor of the whole queue: an item is
 //! always given to the caller, who may be inside of a borrow that its destructor must not see.
@@ -28,16 +28,14 @@ const TOLERATED_DEAD: usize = 100;
 
 /// Items in the order in which they come due.
 ///
-/// A timer is *armed* until [`pop_all_due`](Self::pop_all_due) names it, then *due* until
-/// [`take`](Self::take) hands its item over; [`cancel`](Self::cancel) works all the while (H-5).
-/// Deadlines are nanoseconds since whenever the caller likes; `u64::MAX` is one like any other.
+/// A timer is *armed* until [`fire`](Self::fire) hands its item over; [`cancel`](Self::cancel) works
+/// all the while (H-5). Deadlines are nanoseconds since whenever the caller likes; `u64::MAX` is one like any other.
 #[derive(Debug)]
 pub(crate) struct TimerQueue<T> {
     slots: Slots<T>,
     agenda: Agenda,
-    armed: usize,
     /// The number given to the latest arming; see [`Self::next_order`].
-    order: u64,
+    order: u32,
 }
 
 /// So much memory is given back at a time that a waiting loop does not notice: one MiB, about.
@@ -48,24 +46,18 @@ const ENTRIES_A_TRIM: usize = 32 * 1024;
 impl<T> TimerQueue<T> {
     /// An empty queue. It takes no memory before the first [`arm`](Self::arm).
     pub(crate) fn new() -> Self {
-        Self { slots: Slots::new(), agenda: Agenda::new(), armed: 0, order: 0 }
+        Self { slots: Slots::new(), agenda: Agenda::new(), order: 0 }
     }
 
-    /// How many timers there are, armed or due.
+    /// How many timers there are.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether no timer is left, neither armed nor due.
+    /// Whether no timer is left.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.len() == 0
-    }
-
-    /// How many timers still wait for their deadline to be popped.
-    #[cfg(test)]
-    pub(crate) fn armed(&self) -> usize {
-        self.armed
     }
 
     /// Keeps `item` until `due`, or until it is cancelled.
@@ -74,23 +66,19 @@ impl<T> TimerQueue<T> {
     #[inline]
     pub(crate) fn arm(&mut self, due: u64, item: T) -> TimerKey {
         let order = self.next_order();
-        let key = self.slots.insert(due, order as u32, item);
-        self.agenda.add(Entry { due, order, key });
-        self.armed += 1;
+        let key = self.slots.insert(due, order, item);
+        self.agenda.add(Entry { due, order, slot: key.slot });
         key
     }
 
     /// Calls a timer off and gives its item back; `None` if it is gone already (H-2).
     ///
-    /// Works on an armed timer as on one that is due and not yet taken (H-5, H-13).
+    /// Works on a timer that is due and has yet to fire, too (H-5, H-13).
     #[inline]
     pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<T> {
-        let (item, was_armed) = self.slots.remove(key)?;
-        if was_armed {
-            self.armed -= 1;
-            self.agenda.one_more_dead();
-            self.clear_up();
-        }
+        let item = self.slots.remove(key)?;
+        self.agenda.one_more_dead();
+        self.clear_up();
         Some(item)
     }
 
@@ -100,35 +88,27 @@ impl<T> TimerQueue<T> {
     /// get ahead of the time: after it, timers with earlier deadlines are as cheap as before.
     #[inline]
     pub(crate) fn next_due(&mut self) -> Option<u64> {
+        if self.armed == 0 {
+            return None;
+        }
         self.agenda.peek(&self.slots)
     }
 
-    /// Makes the next timer whose deadline is `now` or earlier due and names it (H-9, H-10).
-    ///
-    /// Its item stays until [`take`](Self::take), so that it can still be cancelled.
-    #[cfg(test)]
-    pub(crate) fn pop_due(&mut self, now: u64) -> Option<TimerKey> {
-        let key = self.agenda.pop(now, &mut self.slots)?;
-        self.armed -= 1;
-        self.clear_up();
-        Some(key)
+    /// From now on, [`fire`](Self::fire) takes the timers whose deadline is `now` or earlier (H-9).
+    pub(crate) fn begin_firing(&mut self, now: u64) {
+        self.agenda.begin_firing(now);
     }
 
-    /// Makes all timers due whose deadline is `now` or earlier, and names them in the order of their
-    /// deadlines, equal ones in that of their creation (H-9, H-10). Answers how many there were.
-    ///
-    /// Their items stay until [`take`](Self::take), so that they can still be cancelled.
-    pub(crate) fn pop_all_due(&mut self, now: u64, each: impl FnMut(TimerKey)) -> usize {
-        let popped = self.agenda.pop_all(now, &mut self.slots, each);
-        self.armed -= popped;
-        self.clear_up();
-        popped
-    }
-
-    /// Takes the item of a timer that is due; `None` if it is gone, or armed (again).
+    /// Takes the item of the first timer that was due when the firing began: in the order of the
+    /// deadlines, equal ones in that of their creation (H-10). What is armed meanwhile waits for the
+    /// next firing, whatever its deadline (L-3). `None` when all are through.
     #[inline]
-    pub(crate) fn take(&mut self, key: TimerKey) -> Option<T> {
-        self.slots.remove_due(key)
+    pub(crate) fn fire(&mut self) -> Option<T> {
+        let item = self.agenda.fire(&mut self.slots);
+        if item.is_none() {
+            self.clear_up();
+        }
+        item
     }
 
     /// Gives some memory back that many timers of the past have left, if there is much of it. Meant
@@ -141,66 +121,57 @@ impl<T> TimerQueue<T> {
         self.agenda.trim(ENTRIES_A_TRIM);
     }
 
-    /// The deadline of a timer that is armed or due.
+    /// The deadline of a timer.
     #[cfg(test)]
     pub(crate) fn due(&self, key: TimerKey) -> Option<u64> {
         self.slots.due(key)
     }
 
-    /// Whether the timer is still armed or due.
+    /// Whether the timer is still there.
     pub(crate) fn contains(&self, key: TimerKey) -> bool {
         self.slots.due(key).is_some()
     }
 
-    /// Gives an armed or due timer a new deadline, as if it were created now (H-17).
+    /// Gives a timer a new deadline, as if it were created now (H-17).
     ///
     /// The key stays the same. Answers false, and does nothing, if the timer is gone.
     pub(crate) fn reschedule(&mut self, key: TimerKey, due: u64) -> bool {
         let order = self.next_order();
-        let Some(was_armed) = self.slots.rearm(key, due, order as u32) else { return false };
-        self.agenda.add(Entry { due, order, key });
-        if was_armed {
-            self.agenda.one_more_dead();
-            self.clear_up();
-        } else {
-            self.armed += 1;
+        if !self.slots.rearm(key, due, order) {
+            return false;
         }
+        self.agenda.add(Entry { due, order, slot: key.slot });
+        self.agenda.one_more_dead();
+        self.clear_up();
         true
     }
 
-    /// Every timer there is, armed or due, in no particular order.
+    /// Every timer there is, in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TimerKey, u64, &T)> {
         self.slots.iter()
     }
 
     /// Empties the queue: all items, by deadline, then by creation.
-    ///
-    /// Those that were due already stand before armed ones of the same deadline; among themselves
-    /// equal ones are in no particular order, since whoever popped them has that order.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         let mut entries = std::mem::replace(&mut self.agenda, Agenda::new()).into_entries();
-        entries.retain(|entry| self.slots.is_armed(entry));
-        let waiting = self.slots.iter().filter(|&(key, ..)| self.slots.is_due(key));
-        entries.extend(waiting.map(|(key, due, _)| Entry { due, order: 0, key }));
-        entries.sort_unstable_by_key(|entry| (entry.due, entry.order));
-        self.armed = 0;
-        let removed = entries.iter().filter_map(|entry| self.slots.remove(entry.key));
-        removed.map(|(item, _)| item).collect()
+        entries.sort_unstable_by_key(Entry::rank);
+        entries.iter().filter_map(|entry| self.slots.remove_armed(entry)).collect()
     }
 
-    /// A number for a new arming. Its low half is never 0, which says "due" in a slot.
-    fn next_order(&mut self) -> u64 {
-        self.order += 1;
-        if self.order as u32 == 0 {
-            self.order += 1;
+    /// A number for a new arming, never 0. When all are used up, those in use are given out anew.
+    #[inline]
+    fn next_order(&mut self) -> u32 {
+        if self.order == u32::MAX {
+            self.order = self.agenda.renumber(&mut self.slots);
         }
+        self.order += 1;
         self.order
     }
 
     /// Drops the entries without a timer as soon as they are the greater half (H-12).
     fn clear_up(&mut self) {
         let dead = self.agenda.dead();
-        if dead > TOLERATED_DEAD && dead > self.armed {
+        if dead > TOLERATED_DEAD && dead > self.len() {
             self.agenda.purge(&self.slots);
         }
     }

@@ -172,7 +172,7 @@ fn bind_to_none<A: 'static>(closure: impl FnOnce(A) + 'static) -> InlineOnce<A> 
     })
 }
 
-#[cold]
+#[inline]
 fn bind_to_values<A: 'static>(
     context: TaskContext,
     closure: impl FnOnce(A) + 'static,

@@ -13,6 +13,7 @@ mod teardown;
 mod wait;
 
 use crate::catch::catch;
+use crate::in_place;
 use crate::scope::Membership;
 use crate::task::wait_set::WaitSetId;
 use crate::task::{CancelMessage, WakeTarget, panicked};
@@ -25,6 +26,7 @@ use std::any::type_name;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::mem::{forget, replace};
 use std::num::NonZeroU64;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
@@ -73,6 +75,8 @@ pub(crate) struct Shared<T: 'static> {
     retrieved: Cell<bool>,
     /// Whether a callback looks for an exception that nobody asks for (T-55).
     watched: Cell<bool>,
+    /// Whether only a coroutine completes it (T-5).
+    of_task: bool,
 }
 
 pub(crate) enum State<T> {
@@ -94,7 +98,10 @@ impl<T: 'static> Future<T> {
     #[track_caller]
     pub fn new(scheduler: Rc<dyn Scheduler>) -> Self {
         match scheduler.scope() {
-            None => Self::from_object(Rc::new(Shared::new(scheduler, Location::caller()))),
+            None => {
+                let created_at = Location::caller();
+                Self::from_object(in_place::rc(|| Shared::new(scheduler, created_at)))
+            }
             Some(scope) => scope.make_future(Location::caller()),
         }
     }
@@ -108,7 +115,7 @@ impl<T: 'static> Future<T> {
         match self.done() {
             true => drop(membership),
             false => {
-                self.shared().listeners.borrow_mut().push(Listener::Scope(membership));
+                self.shared().listeners.borrow_mut().push(|| Listener::Scope(membership));
             }
         }
     }
@@ -178,10 +185,7 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// The value, if the future is done.
     pub fn try_set_result(&self, value: T) -> Result<(), T> {
-        match self.complete(State::Finished(Ok(value))) {
-            Err(State::Finished(Ok(value))) => Err(value),
-            _ => Ok(()),
-        }
+        self.complete(value, |value| State::Finished(Ok(value)))
     }
 
     /// Finishes it with an exception. Callbacks run in the next iteration (F-10).
@@ -189,7 +193,7 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// [`InvalidStateError`] if it is done, also when it was cancelled (F-2).
     pub fn set_exception(&self, exception: impl Into<Exception>) -> Result<(), InvalidStateError> {
-        let outcome = self.complete(State::Finished(Err(exception.into())));
+        let outcome = self.complete(exception.into(), |exception| State::Finished(Err(exception)));
         outcome.map_err(|_| self.already_done("set_exception"))
     }
 
@@ -198,7 +202,8 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// [`InvalidStateError`] if it is done.
     pub fn set_outcome(&self, outcome: Result<T, Exception>) -> Result<(), InvalidStateError> {
-        self.complete(State::from(outcome)).map_err(|_| self.already_done("set_outcome"))
+        self.complete(State::from(outcome), |state| state)
+            .map_err(|_| self.already_done("set_outcome"))
     }
 
     /// Cancels it: true, and it is cancelled at once; false if it was done already (F-5).
@@ -216,10 +221,12 @@ impl<T: 'static> Future<T> {
     }
 
     /// Completes it from outside, which only a plain future lets one do (T-5).
-    fn complete(&self, state: State<T>) -> Result<(), State<T>> {
-        match self.object.task() {
-            None => self.shared().complete(|| self.object.clone(), state),
-            Some(_) => Err(state),
+    #[inline(always)]
+    fn complete<V>(&self, outcome: V, state_of: impl FnOnce(V) -> State<T>) -> Result<(), V> {
+        let shared = self.shared();
+        match shared.of_task {
+            false => shared.complete(|| self.object.clone(), outcome, state_of),
+            true => Err(outcome),
         }
     }
 
@@ -234,8 +241,9 @@ impl<T: 'static> Future<T> {
     {
         // A `Clone` may be user code: it must not find the state mutably borrowed, and it does not:
         // a done state is never borrowed mutably again but by `take`, which fails inside it.
-        self.shared().retrieved.set(true);
-        match &*self.shared().state.borrow() {
+        let shared = self.shared();
+        shared.retrieved.set(true);
+        match &*shared.state.borrow() {
             State::Finished(outcome) => outcome.clone(),
             other => Err(other.without_value()),
         }
@@ -247,11 +255,12 @@ impl<T: 'static> Future<T> {
     /// # Errors
     /// As [`result`](Future::result).
     pub fn take(&self) -> Result<T, Exception> {
-        self.shared().retrieved.set(true);
-        let Ok(mut state) = self.shared().state.try_borrow_mut() else {
+        let shared = self.shared();
+        shared.retrieved.set(true);
+        let Ok(mut state) = shared.state.try_borrow_mut() else {
             return Err(InvalidStateError::new("the value is being cloned right now").into());
         };
-        match std::mem::replace(&mut *state, State::Taken) {
+        match replace(&mut *state, State::Taken) {
             State::Finished(Ok(value)) => Ok(value),
             other => {
                 let error = match &other {
@@ -280,13 +289,16 @@ impl<T: 'static> Future<T> {
     #[track_caller]
     pub fn add_done_callback(&self, callback: impl FnOnce(&Future<T>) + 'static) -> CallbackToken {
         let location = Location::caller();
-        if self.done() && !self.shared().listeners.borrow().is_announcing() {
+        let shared = self.shared();
+        if shared.done() && !shared.listeners.borrow().is_announcing() {
             let future = self.clone();
-            self.shared().schedule(Callback::at(location, move || callback(&future)));
+            shared.schedule(Callback::at(location, move || callback(&future)));
             return CallbackToken::SPENT;
         }
-        let closure = context::bind(move |future: Future<T>| callback(&future));
-        self.shared().listeners.borrow_mut().push(Listener::Callback { closure, location })
+        shared.listeners.borrow_mut().push(|| Listener::Callback {
+            closure: context::bind(move |future: Future<T>| callback(&future)),
+            location,
+        })
     }
 
     /// Takes a callback back: true if it was there and will not run. Once the future is done its
@@ -300,7 +312,7 @@ impl<T: 'static> Future<T> {
     }
 
     fn already_done(&self, operation: &str) -> InvalidStateError {
-        if self.object.task().is_some() {
+        if self.shared().of_task {
             let error = format!("{operation}: a task's own coroutine gives its result");
             return InvalidStateError::new(error);
         }
@@ -365,7 +377,19 @@ impl<T: 'static> Shared<T> {
             listeners: RefCell::new(Listeners::Empty),
             retrieved: Cell::new(false),
             watched: Cell::new(false),
+            of_task: false,
         }
+    }
+
+    /// State and listeners of a task.
+    #[inline(always)]
+    pub(crate) fn of_task(
+        scheduler: Rc<dyn Scheduler>,
+        created_at: &'static Location<'static>,
+    ) -> Self {
+        let mut shared = Self::new(scheduler, created_at);
+        shared.of_task = true;
+        shared
     }
 
     pub(crate) fn scheduler(&self) -> &Rc<dyn Scheduler> {
@@ -430,53 +454,86 @@ impl<T: 'static> Shared<T> {
     /// Cancels it, unless it is done.
     pub(crate) fn cancel(&self, this: &Rc<dyn FutureObject<T>>, message: CancelMessage) -> bool {
         self.set_retrieved();
-        self.complete(|| this.clone(), State::Cancelled { message }).is_ok()
+        self.complete(|| this.clone(), message, |message| State::Cancelled { message }).is_ok()
     }
 
-    /// Moves from pending to `state`, then tells everybody who waits for `this`, the object that
-    /// this is a part of. Gives `state` back if the future is done.
+    /// Moves from pending to the state that is made of `outcome`, then tells everybody who waits for
+    /// `this`, the object that this is a part of. Gives `outcome` back if the future is done.
+    ///
+    /// `state_of` is called while the state is borrowed: it must call nothing of users', and drop nothing.
     #[inline(always)]
-    pub(crate) fn complete(
+    pub(crate) fn complete<V>(
         &self,
         this: impl Fn() -> Rc<dyn FutureObject<T>>,
-        state: State<T>,
-    ) -> Result<(), State<T>> {
-        let panicked =
-            matches!(&state, State::Finished(Err(exception)) if exception.panicked().is_some());
+        outcome: V,
+        state_of: impl FnOnce(V) -> State<T>,
+    ) -> Result<(), V> {
         match self.state.try_borrow_mut() {
-            Ok(mut current) if matches!(*current, State::Pending) => *current = state,
-            _ => return Err(state),
+            // Made where it will lie; what was there has nothing to drop.
+            Ok(mut current) if matches!(*current, State::Pending) => {
+                forget(replace(&mut *current, state_of(outcome)));
+            }
+            _ => return Err(outcome),
         }
         // Who asked a pending future for its exception has not seen the one that came (F-19).
         self.retrieved.set(false);
-        if panicked {
-            let this: Rc<dyn AnyFuture> = this();
-            panicked::note(self.scheduler.id(), &this);
+        if self.failed() {
+            self.note_panic(&this());
         }
-        let only = self.listeners.borrow_mut().take_only_waiter();
+        let only = self.listeners.borrow_mut().take_only_task();
         match only {
-            Some(target) => self.wake(target),
-            None if self.listeners.borrow().is_empty() => {}
-            None => self.announce(&this()),
+            Some(task) => task.schedule_step(),
+            None => self.tell_others(this),
         }
         Ok(())
     }
 
-    /// Tells everybody who waits, one after the other.
+    /// If it failed by a panic, that one has to be resumed by somebody.
+    #[cold]
+    fn note_panic(&self, this: &Rc<dyn FutureObject<T>>) {
+        let exception = match &*self.state.borrow() {
+            State::Finished(Err(exception)) => exception.clone(),
+            _ => return,
+        };
+        if exception.panicked().is_some() {
+            let this: Rc<dyn AnyFuture> = this.clone();
+            panicked::note(self.scheduler.id(), &this);
+        }
+    }
+
+    /// Tells everybody who waits, unless it is a single task.
+    #[inline]
+    fn tell_others(&self, this: impl Fn() -> Rc<dyn FutureObject<T>>) {
+        let only = self.listeners.borrow_mut().close();
+        match only {
+            Some(announced) => self.tell(announced, this),
+            None => self.announce(&this()),
+        }
+    }
+
+    /// Tells everybody of a crowd, one after the other.
+    #[cold]
     fn announce(&self, this: &Rc<dyn FutureObject<T>>) {
-        self.listeners.borrow_mut().close();
         loop {
             let next = self.listeners.borrow_mut().announce();
             match next {
-                Some(Announced::Callback(location)) => {
-                    let turn = Turn(Some(this.clone()));
-                    self.schedule(Callback::without_context(location, move || turn.run()));
-                }
-                Some(Announced::Waiter(target)) => self.wake(target),
-                Some(Announced::Scope(membership)) => drop(membership),
-                Some(Announced::Gone) => {}
+                Some(announced) => self.tell(announced, || this.clone()),
                 None => return,
             }
+        }
+    }
+
+    /// Tells one of those who wait for `this`.
+    #[inline(always)]
+    fn tell(&self, announced: Announced, this: impl Fn() -> Rc<dyn FutureObject<T>>) {
+        match announced {
+            Announced::Callback(location) => {
+                let turn = Turn(Some(this()));
+                self.schedule(Callback::without_context(location, move || turn.run()));
+            }
+            Announced::Waiter(target) => self.wake(target),
+            Announced::Scope(membership) => drop(membership),
+            Announced::Nobody => {}
         }
     }
 
@@ -516,6 +573,7 @@ impl<T: 'static> Shared<T> {
 struct Turn<T: 'static>(Option<Rc<dyn FutureObject<T>>>);
 
 impl<T: 'static> Turn<T> {
+    #[inline]
     fn run(mut self) {
         let Some(object) = self.0.take() else { return };
         let next = object.shared().listeners.borrow_mut().pop_callback();
@@ -523,13 +581,20 @@ impl<T: 'static> Turn<T> {
             closure.call(Future::from_object(object));
         }
     }
+
+    #[cold]
+    fn drop_callback(object: &dyn FutureObject<T>) {
+        let dropped = object.shared().listeners.borrow_mut().pop_callback();
+        drop(dropped); // its captures are user values
+    }
 }
 
 impl<T: 'static> Drop for Turn<T> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(object) = self.0.take() else { return };
-        let dropped = object.shared().listeners.borrow_mut().pop_callback();
-        drop(dropped); // its captures are user values
+        if let Some(object) = self.0.take() {
+            Self::drop_callback(&*object);
+        }
     }
 }
 
@@ -549,10 +614,25 @@ impl CallbackToken {
 }
 
 impl<T: 'static> Drop for Shared<T> {
+    #[inline]
     fn drop(&mut self) {
-        if !self.listeners.get_mut().is_empty() {
-            teardown::drop_flat(std::mem::replace(self.listeners.get_mut(), Listeners::Empty));
+        if self.is_unretrieved() || !self.listeners.get_mut().is_empty() {
+            self.end();
         }
+    }
+}
+
+impl<T: 'static> Shared<T> {
+    /// Whether it goes with an exception that nobody asked for (F-18).
+    #[inline]
+    pub(crate) fn is_unretrieved(&mut self) -> bool {
+        matches!(self.state.get_mut(), State::Finished(Err(_))) && !self.retrieved.get()
+    }
+
+    /// It goes, with listeners or with an exception that nobody asked for.
+    #[cold]
+    fn end(&mut self) {
+        teardown::drop_flat(replace(self.listeners.get_mut(), Listeners::Empty));
         if let Some(exception) = self.take_unretrieved() {
             let mut context =
                 ExceptionContext::with_exception("exception was never retrieved", exception);

@@ -24,6 +24,7 @@ mod exception_context;
 mod exception_group;
 mod future;
 mod handle;
+mod in_place;
 mod inline_once;
 mod instant;
 mod looping_call;

@@ -87,11 +87,13 @@ impl LoopShared {
     }
 
     /// The buffer to read into. To be given back.
+    #[inline]
     pub(crate) fn take_read_buffer(&self) -> Box<[u8]> {
         let spare = self.read_buffers.borrow_mut().pop();
         spare.unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
     }
 
+    #[inline]
     pub(crate) fn give_back_read_buffer(&self, buffer: Box<[u8]>) {
         let mut spare = self.read_buffers.borrow_mut();
         if spare.len() < MOST_READ_BUFFERS {
@@ -100,10 +102,12 @@ impl LoopShared {
     }
 
     /// An empty output buffer, used before if possible.
+    #[inline]
     pub(crate) fn take_output(&self) -> Box<Output> {
         self.spare_outputs.borrow_mut().pop().unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn give_back_output(&self, mut output: Box<Output>) {
         let mut spare = self.spare_outputs.borrow_mut();
         if output.is_worth_keeping() && spare.len() < MOST_SPARE_OUTPUTS {

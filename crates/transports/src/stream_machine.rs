@@ -193,6 +193,19 @@ impl StreamMachine {
         self.is(Fact::Made)
     }
 
+    /// Whether it is as it nearly always is: bytes may go both ways, and nothing is owed, held, or waited
+    /// for, but perhaps something collected. So one look answers all questions.
+    #[inline]
+    pub(crate) fn is_ordinary(&self) -> bool {
+        const OPEN: Phase = Phase::Open { input: Input::Flowing, writing: Writing::Open };
+        self.phase == OPEN
+            && self.facts & !(Fact::SaysGoodbye as u8) == Fact::Made as u8
+            && self.flow == Flow::Open
+            && !self.blocked
+            && self.held == 0
+            && self.file == FileState::None
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         !matches!(self.phase, Phase::Open { .. })
     }
@@ -236,14 +249,23 @@ impl StreamMachine {
     }
 
     /// Whether bytes may be read and delivered now (P-20, X-12).
+    #[inline]
     pub(crate) fn may_read(&self) -> bool {
-        let may_read = self.held == 0 && (self.is_reading() || self.is_salvaging());
-        self.is_made() && may_read || self.may_deliver_unread()
+        let wanted = || self.is_reading() || self.is_salvaging();
+        self.is_ordinary()
+            || self.is_made() && self.held == 0 && wanted()
+            || self.may_deliver_unread()
     }
 
     /// Whether something waits and may be sent now.
     pub(crate) fn may_send(&self) -> bool {
-        self.is_made() && !self.waits_to_send() && self.size() > 0
+        self.sendable() > 0
+    }
+
+    /// How much waits and may be sent now.
+    #[inline]
+    pub(crate) fn sendable(&self) -> usize {
+        if self.is_made() && !self.waits_to_send() { self.size() } else { 0 }
     }
 
     /// Whether our direction is to be shut now: `write_eof` was called and nothing waits.

@@ -36,23 +36,26 @@ use crate::{Protocol, Transport};
 use eventloop::{AbstractEventLoop, Interest, SourceKey};
 use futures::{Callback, Exception, Future};
 use rare::Rare;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::io;
 use std::rc::Rc;
 
 /// One connection. An idle one is all in here, so every word counts: what few connections need is in
 /// [`Rare`].
+///
+/// The order is that in memory: what each request needs comes first, so that it costs few cache lines.
+#[repr(C)]
 pub(crate) struct StreamTransport<B: Backend> {
     owner: Rc<Owner>,
     machine: RefCell<StreamMachine>,
     /// `None` while one of its methods runs, and before and after its time.
     protocol: Cell<Option<Box<dyn Protocol>>>,
-    key: Cell<Option<SourceKey>>,
-    rare: Cell<Option<Box<Rare<B>>>>,
+    flags: Cell<Flags>,
     /// The place in the server's list.
     index: Cell<u32>,
-    flags: Cell<Flags>,
     backend: B,
+    key: Cell<Option<SourceKey>>,
+    rare: Cell<Option<Box<Rare<B>>>>,
 }
 
 /// What is under way, one bit each.
@@ -83,6 +86,12 @@ const UPGRADED: u16 = 1 << 10;
 const RESUMED: u16 = 1 << 11;
 /// It keeps to a bandwidth.
 const LIMITED: u16 = 1 << 12;
+/// Somebody waits until all is sent, or is to be told what became of a file.
+const AWAITED: u16 = 1 << 13;
+/// It has, or takes, descriptors that travel along with bytes.
+const DESCRIPTORS: u16 = 1 << 14;
+/// Something is to be done when the method that is running returns.
+const RETURN_NOTED: u16 = 1 << 15;
 
 /// In which turn [`StreamTransport::settle`] is called, which decides whether `connection_lost` may
 /// be called in it (P-16).
@@ -155,6 +164,7 @@ impl<B: Backend> StreamTransport<B> {
         })
     }
 
+    #[inline]
     fn shared(&self) -> &LoopShared {
         &self.owner.shared
     }
@@ -217,6 +227,14 @@ impl<B: Backend> StreamTransport<B> {
         let queued = self.event_loop().schedule(Callback::new(move || connection.turn()));
         // A closed loop calls nothing: the callback is dropped, and with it this count (L-30).
         drop(queued);
+    }
+
+    /// Whether nothing is to be called, watched or told, which is so after nearly every turn.
+    #[inline]
+    fn is_steady(&self) -> bool {
+        const ALL: u16 = SHUTDOWN_OWED | READABLE | WRITABLE | MEASURED | AWAITED;
+        let Flags(bits) = self.flags.get();
+        !B::IS_LAYER && bits & ALL == READABLE && self.machine.borrow().is_ordinary()
     }
 
     /// After anything that may have changed what is to be watched, called, or waited for. Not while
@@ -293,22 +311,32 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Every change of the machine goes through here, so that all output is counted once.
+    #[inline]
     fn with_machine<R>(&self, change: impl FnOnce(&mut StreamMachine) -> R) -> R {
-        let below = if B::IS_LAYER { self.backend.waiting_below() } else { 0 };
-        let mut machine = self.machine.borrow_mut();
+        let mut machine = self.machine_mut();
         let before = machine.size();
-        if B::IS_LAYER {
-            machine.set_below(below);
-        }
         let result = change(&mut machine);
         self.shared().account(before, machine.size());
         result
     }
 
+    /// The machine, told what waits below. Who changes what waits here has to account for it.
+    #[inline]
+    fn machine_mut(&self) -> RefMut<'_, StreamMachine> {
+        let below = if B::IS_LAYER { self.backend.waiting_below() } else { 0 };
+        let mut machine = self.machine.borrow_mut();
+        if B::IS_LAYER {
+            machine.set_below(below);
+        }
+        machine
+    }
+
+    #[inline]
     fn is(&self, flag: u16) -> bool {
         self.flags.get().0 & flag != 0
     }
 
+    #[inline]
     fn set(&self, flag: u16, on: bool) {
         let Flags(bits) = self.flags.get();
         self.flags.set(Flags(if on { bits | flag } else { bits & !flag }));

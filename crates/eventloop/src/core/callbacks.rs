@@ -42,6 +42,7 @@ impl Scheduler for LoopCore {
             return Err(Closed::new(callback));
         }
         let key = self.timers.borrow_mut().arm(when.as_nanos(), callback);
+        self.first_due.set(when.min(self.first_due.get()));
         Ok(TimerHandle::new(self.this.clone(), CallbackId::Timer(key.to_u64()), when))
     }
 
@@ -75,6 +76,7 @@ impl Scheduler for LoopCore {
         match id {
             CallbackId::Soon(_) => false,
             CallbackId::Timer(key) => {
+                self.first_due.set(when.min(self.first_due.get()));
                 self.timers.borrow_mut().reschedule(TimerKey::from_u64(key), when.as_nanos())
             }
         }

@@ -86,7 +86,7 @@ impl LoopCore {
             return self.watch_source(source, interest).map(drop);
         };
         self.change_interest(key, interest.with(direction, true))?;
-        self.sources.borrow_mut().call_off_turn(key, direction);
+        self.call_off_turn(key, direction);
         let replaced = known.set(direction, closure);
         let no_more_needed = known.also_owned_by(direction, Some(descriptor));
         self.drop_contained(replaced);
@@ -113,12 +113,18 @@ impl LoopCore {
             drop(self.unwatch_source(key)); // `known` is left
         } else {
             self.change_interest(key, left)?;
-            self.sources.borrow_mut().call_off_turn(key, direction);
+            self.call_off_turn(key, direction);
         }
         self.drop_contained(known.unset(direction));
         self.drop_contained(known.also_owned_by(direction, None));
         self.drop_contained(known);
         Ok(true)
+    }
+
+    /// Nobody is left for the turn that may be queued.
+    fn call_off_turn(&self, key: SourceKey, direction: Direction) {
+        self.sources.borrow_mut().call_off_turn(key, direction);
+        self.turns_called_off.set(true);
     }
 
     /// The callbacks registered for a descriptor. Refused if it is a transport's (L-41), or anything

@@ -6,10 +6,10 @@
 
 use super::exceptions::Turn;
 use super::{LoopCore, Phase};
-use crate::driver::ReadyEvent;
+use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::{Entry, Other};
-use crate::{Clock, Direction, MonotonicClock, RunError, Source, SourceKey};
-use futures::{Instant, TaskContext, catch};
+use crate::{Clock, Direction, IterationHook, MonotonicClock, RunError, Source, SourceKey};
+use futures::{Callback, Instant, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,38 +22,90 @@ const LONG_WAIT: Duration = Duration::from_millis(10);
 /// How many batches may run, at the most, before it is seen whether they took long enough to poll.
 const MOST_BATCHES_BETWEEN_LOOKS: u32 = 8;
 
+/// How often a loop that spins looks for news from other threads between two polls.
+const LOOKS_BETWEEN_POLLS: u32 = 8;
+
 /// How long a loop on a stepping clock waits, in real time, for what should come from outside.
 const LONGEST_OUTSIDE_WAIT: Duration = Duration::from_secs(60);
 
+/// The turns of descriptors in the first batch after a poll.
+struct IoTurns<'a> {
+    /// The number of the first entry of the queue that comes after them.
+    place: u64,
+    events: &'a [ReadyEvent],
+}
+
+/// When the clock is read between batches.
+struct Looks {
+    /// What it showed the last time.
+    last: Instant,
+    /// After so many batches it is read again.
+    left: u32,
+}
+
+/// What stays the same to the end of a run, and is asked for once.
+pub(super) struct Surroundings {
+    driver: Rc<dyn Driver>,
+    hook: Option<Rc<dyn IterationHook>>,
+    /// What the driver last reported.
+    events: Vec<ReadyEvent>,
+}
+
 impl LoopCore {
+    /// What the iterations of a run need; `None` if the loop is closed.
+    pub(super) fn surroundings(&self) -> Option<Surroundings> {
+        let (driver, hook) = (self.driver()?, self.hook.borrow().clone());
+        Some(Surroundings { driver, hook, events: self.events.take() })
+    }
+
+    /// The run is over: keeps the memory of its events for the next.
+    pub(super) fn leave_surroundings(&self, around: Surroundings) {
+        self.events.set(around.events);
+    }
+
     /// One pass. It polls for at most `limit`, and not at all longer than there is time until the
     /// next callback or timer.
-    pub(super) fn iteration(&self, limit: Option<Duration>) -> Result<(), RunError> {
+    pub(super) fn iteration(
+        &self,
+        around: &mut Surroundings,
+        limit: Option<Duration>,
+    ) -> Result<(), RunError> {
+        around.events.clear();
         self.flush_dirty();
         let mut timeout = self.poll_timeout(limit);
-        if self.hook.borrow().is_some() {
-            self.call_hook(|hook| hook.before_poll(timeout));
+        if let Some(hook) = &around.hook {
+            self.call_hook(|| hook.before_poll(timeout));
             // It may have scheduled or written something.
             self.flush_dirty();
             timeout = self.poll_timeout(limit);
         }
-        let mut events = self.events.take();
-        let polled = self.poll(timeout, limit, &mut events);
-        let reported = events.len();
+        let polled = self.poll(&*around.driver, timeout, limit, &mut around.events);
         self.counters.iterations.add(1);
-        self.counters.io_events.add(reported as u64);
-        // No user code runs before the events are queued: their keys are still those of the poll.
+        self.counters.io_events.add(around.events.len() as u64);
         self.collect_inbox();
-        self.queue_io(&mut events);
-        self.events.set(events);
-        self.call_hook(|hook| hook.after_poll(reported));
+        self.begin_io_turns(&mut around.events);
+        let io = IoTurns { place: self.ready.borrow().tail(), events: &around.events };
+        if let Some(hook) = &around.hook {
+            self.call_hook(|| hook.after_poll(io.events.len()));
+        }
         polled?;
         self.queue_due_timers();
-        self.run_batches();
+        let ran = self.run_batches(&io);
+        if let Some(hook) = &around.hook {
+            self.call_hook(|| hook.after_batches(ran));
+        }
         Ok(())
     }
 
+    #[inline]
     pub(super) fn flush_dirty(&self) {
+        if !self.dirty.borrow().is_empty() {
+            self.flush_all_dirty();
+        }
+    }
+
+    #[inline(never)]
+    fn flush_all_dirty(&self) {
         while let Some(key) = self.pop_dirty() {
             let source = self.sources.borrow().source(key).cloned();
             let Some(source) = source else { continue };
@@ -74,15 +126,35 @@ impl LoopCore {
         if self.has_work() {
             return Some(Duration::ZERO);
         }
-        if self.clock.steps() {
+        if self.clock_steps {
             // Timers do not pass by sleeping; `poll` steps to them when nothing else comes.
             return Some(Duration::ZERO);
         }
-        let until_due = self.next_due().map(|due| due - self.clock.now());
+        if self.first_due.get() == Instant::NEVER {
+            return limit.map(|limit| limit.min(LONGEST_POLL));
+        }
+        self.first_due.set(self.next_due().unwrap_or(Instant::NEVER));
+        let until_due = match self.first_due.get() {
+            Instant::NEVER => None,
+            due => Some(self.until_wake_up(due)),
+        };
         match (until_due, limit) {
             (None, None) => None,
             (due, limit) => Some(due.into_iter().chain(limit).fold(LONGEST_POLL, Duration::min)),
         }
+    }
+
+    /// How long to wait for a timer: up to the next multiple of the slack, so that all that come due
+    /// by then share a wake-up (H-9). Whoever spins that long sees it come anyway.
+    fn until_wake_up(&self, due: Instant) -> Duration {
+        let now = self.clock.now();
+        if due - now <= self.settings.spin {
+            return due - now;
+        }
+        let slack = (Instant::ZERO + self.settings.timer_slack).as_nanos();
+        // `None` if the slack is zero, or beyond the end of the clock.
+        let rounded = due.as_nanos().checked_next_multiple_of(slack);
+        rounded.map_or(due, Instant::from_nanos) - now
     }
 
     /// Whether something can run without polling for it.
@@ -100,18 +172,18 @@ impl LoopCore {
 
     fn poll(
         &self,
+        driver: &dyn Driver,
         timeout: Option<Duration>,
         limit: Option<Duration>,
         events: &mut Vec<ReadyEvent>,
     ) -> Result<(), RunError> {
-        let Some(driver) = self.driver() else { return Err(RunError::Closed) };
         let wait = |timeout, events: &mut Vec<ReadyEvent>| {
             self.counters.polls.add(1);
             driver.wait(timeout, events).map_err(RunError::Poll)
         };
         if timeout == Some(Duration::ZERO) {
             wait(timeout, events)?;
-            if self.clock.steps() && events.is_empty() && !self.has_work() {
+            if self.clock_steps && events.is_empty() && !self.has_work() {
                 self.step(limit, &wait, events)?;
             }
             return Ok(());
@@ -130,32 +202,42 @@ impl LoopCore {
         slept
     }
 
-    /// Polls without sleeping for as long as the builder allowed. Answers how long it did so in
-    /// vain, `None` if it found something or the time is over.
+    /// Polls without sleeping, for as long as the builder allowed and as it pays. Answers how long
+    /// it did so in vain, `None` if it found something or the time is over.
     fn spin(
         &self,
         timeout: Option<Duration>,
         wait: &impl Fn(Option<Duration>, &mut Vec<ReadyEvent>) -> Result<(), RunError>,
         events: &mut Vec<ReadyEvent>,
     ) -> Result<Option<Duration>, RunError> {
-        let longest = timeout.map_or(self.settings.spin, |timeout| timeout.min(self.settings.spin));
-        if longest.is_zero() {
+        let allowance = self.spin.allowance();
+        if allowance.is_zero() {
             return Ok(Some(Duration::ZERO));
         }
+        let longest = timeout.map_or(allowance, |timeout| timeout.min(allowance));
         let start = self.clock.now();
         loop {
             wait(Some(Duration::ZERO), events)?;
             let elapsed = self.clock.now() - start;
-            if !events.is_empty() || self.calls.inbox().has_news() {
-                return Ok(None);
-            }
-            if timeout.is_some_and(|timeout| elapsed >= timeout) {
+            let is_over = timeout.is_some_and(|timeout| elapsed >= timeout);
+            if is_over || !events.is_empty() || self.has_news_soon() {
+                self.spin.has_paid();
                 return Ok(None);
             }
             if elapsed >= longest {
+                self.spin.was_in_vain();
                 return Ok(Some(elapsed));
             }
         }
+    }
+
+    /// Looks for news from other threads for about as long as a poll takes: that costs no system
+    /// call, and they are seen at once.
+    fn has_news_soon(&self) -> bool {
+        (0..LOOKS_BETWEEN_POLLS).any(|_| {
+            std::hint::spin_loop();
+            self.calls.inbox().has_news()
+        })
     }
 
     /// Nothing is ready and the clock stands still: waits for what may come from outside, or else
@@ -225,137 +307,197 @@ impl LoopCore {
             self.stop_requested.set(true);
         }
         self.counters.posted.add(count as u64);
-        let mut ready = self.ready.borrow_mut();
-        for _ in 0..count {
-            ready.push(Entry::Other(Other::Posted));
+        if count > 0 {
+            self.ready.borrow_mut().push(Entry::Other(Other::Posted(count)));
         }
     }
 
-    /// Queues the turns of ready descriptors, in the order in which the poller reported them (L-4).
-    fn queue_io(&self, events: &mut Vec<ReadyEvent>) {
+    /// The turns of the descriptors in `events` come next, in the order in which the poller reported
+    /// them (L-4). What was called off so far is no concern of theirs.
+    #[inline]
+    fn begin_io_turns(&self, events: &mut [ReadyEvent]) {
         if let Some(shuffle) = &self.shuffle {
             shuffle.borrow_mut().shuffle(events);
         }
-        let (mut sources, mut ready) = (self.sources.borrow_mut(), self.ready.borrow_mut());
-        for event in events.drain(..) {
-            let key = SourceKey::from_usize(event.key);
-            if sources.source(key).is_none() {
-                self.counters.stale_events.add(1);
-                continue;
-            }
-            if event.readable && sources.queue_turn(key, Direction::Read) {
-                ready.push(Entry::Other(Other::Readable(key)));
-            }
-            if event.writable && sources.queue_turn(key, Direction::Write) {
-                ready.push(Entry::Other(Other::Writable(key)));
-            }
+        if self.turns_called_off.replace(false) {
+            self.sources.borrow_mut().forget_called_off();
         }
     }
 
-    /// Queues the timers that are due, earliest first (L-2).
+    /// Queues the timers that are due (L-2).
     fn queue_due_timers(&self) {
-        if self.timers.borrow_mut().next_due().is_none() {
+        // A timer for `NEVER` is not due, even at the clock's end (H-7).
+        if self.first_due.get() == Instant::NEVER {
             return;
         }
-        // A timer for `NEVER` is not due, even at the clock's end (H-7).
-        let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
-        let (mut timers, mut ready) = (self.timers.borrow_mut(), self.ready.borrow_mut());
-        timers.pop_all_due(now, |key| {
-            ready.push(Entry::Other(Other::Timer(key)));
-        });
+        let now = self.clock.now();
+        if now < self.first_due.get() {
+            return;
+        }
+        let now = now.as_nanos().min(Instant::NEVER.as_nanos() - 1);
+        self.timers.borrow_mut().begin_firing(now);
+        self.ready.borrow_mut().push(Entry::Other(Other::Timers));
     }
 
-    /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll.
-    fn run_batches(&self) {
+    /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll. Answers how
+    /// many turns that were.
+    fn run_batches(&self, io: &IoTurns<'_>) -> u64 {
         let start = self.clock.coarse_now();
-        let (mut looked, mut look_after) = (start, self.batches_between_looks.get());
-        let mut ran = 0;
+        let mut looks = Looks { last: start, left: self.batches_between_looks.get() };
+        let mut ran = self.run_first_batch(io);
         for batch in 1.. {
-            ran += self.run_batch();
             if self.stop_requested.get() || self.phase.get() == Phase::Closed {
                 break;
             }
-            self.collect_inbox();
-            if self.stop_requested.get() {
-                continue; // from another thread, whose calls before it come first
+            // With nothing left to run it polls next, and looks then what other threads sent: meanwhile
+            // they are not disturbed, and what they send piles up.
+            if self.ready.borrow().is_empty() {
+                break;
             }
-            if batch >= self.settings.batches_between_polls.get() || self.ready.borrow().is_empty()
+            self.collect_inbox();
+            // If it brought a stop, that thread's calls before it come first.
+            if !self.stop_requested.get()
+                && (batch >= self.settings.batches_between_polls.get()
+                    || self.is_time_to_poll(start, &mut looks))
             {
                 break;
             }
-            look_after -= 1;
-            if look_after == 0 {
-                let now = self.clock.coarse_now();
-                look_after = self.adapt_looks(now - looked);
-                looked = now;
-                if now - start >= self.settings.time_between_polls {
-                    break;
-                }
-            }
+            ran += self.run_batch();
         }
         self.counters.callbacks.add(ran);
-        self.counters.note_busy(self.clock.coarse_now() - start);
-        self.call_hook(|hook| hook.after_batches(ran));
+        self.counters.note_busy(start, self.clock.coarse_now());
+        ran
     }
 
+    /// Whether the batches since `start` took long enough.
+    ///
     /// Reading the clock costs as much as a short batch: while batches are short, it is read after
     /// several of them, and after each as soon as one was seen to take its time.
-    fn adapt_looks(&self, elapsed: Duration) -> u32 {
-        let batches = match elapsed.is_zero() {
+    #[inline]
+    fn is_time_to_poll(&self, start: Instant, looks: &mut Looks) -> bool {
+        looks.left -= 1;
+        if looks.left > 0 {
+            return false;
+        }
+        let now = self.clock.coarse_now();
+        looks.left = match now == looks.last {
             true => (self.batches_between_looks.get() * 2).min(MOST_BATCHES_BETWEEN_LOOKS),
             false => 1,
         };
-        self.batches_between_looks.set(batches);
-        batches
+        looks.last = now;
+        self.batches_between_looks.set(looks.left);
+        now - start >= self.settings.time_between_polls
+    }
+
+    /// Runs what was ready when the batch began: what was queued before the poll, then descriptors,
+    /// then timers.
+    #[inline]
+    fn run_first_batch(&self, io: &IoTurns<'_>) -> u64 {
+        let (head, end) = self.ready.borrow().range();
+        let mut ran = 0;
+        if io.place > head {
+            ran += self.run_below(io.place);
+        }
+        ran += self.run_io_turns(io.events);
+        if end > io.place {
+            ran += self.run_below(end);
+        }
+        ran
     }
 
     /// Runs what was ready when the batch began; what that schedules waits for the next (L-2, L-3).
     fn run_batch(&self) -> u64 {
         let end = self.ready.borrow().tail();
+        self.run_below(end)
+    }
+
+    /// Runs the entries with numbers below `end`; answers how many ran.
+    #[inline(never)]
+    fn run_below(&self, end: u64) -> u64 {
         let mut ran = 0;
         while let Some(entry) = self.pop_below(end) {
-            let has_run = match entry {
+            ran += match entry {
                 Entry::Callback(mut callback) => {
                     let turn = Turn::Callback(callback.location());
                     self.run_turn(&turn, || callback.run_in_place());
-                    true
+                    1
                 }
                 Entry::Other(other) => self.run_other(other),
             };
-            ran += u64::from(has_run);
         }
         ran
     }
 
-    /// Runs a turn whose callback is kept elsewhere; false if it was called off.
-    fn run_other(&self, other: Other) -> bool {
+    /// Runs the turns of descriptors that are ready, straight from what the poller reported.
+    fn run_io_turns(&self, events: &[ReadyEvent]) -> u64 {
+        let mut ran = 0;
+        for event in events {
+            let key = SourceKey::from_usize(event.key);
+            let mut turns = 0;
+            if event.readable {
+                turns += self.run_io_turn(key, Direction::Read);
+            }
+            if event.writable {
+                turns += self.run_io_turn(key, Direction::Write);
+            }
+            if turns == 0 && self.sources.borrow().source(key).is_none() {
+                self.counters.stale_events.add(1);
+            }
+            ran += turns;
+        }
+        ran
+    }
+
+    /// Runs one of these turns; answers 0 if it was called off, or is not wanted any more.
+    #[inline]
+    fn run_io_turn(&self, key: SourceKey, direction: Direction) -> u64 {
+        let Some(source) = self.source_for_turn(key, direction) else { return 0 };
+        self.run_io(source, direction);
+        1
+    }
+
+    /// Runs turns of which what runs is kept elsewhere; answers how many, as some may have been
+    /// called off.
+    fn run_other(&self, other: Other) -> u64 {
         match other {
-            Other::Gone => return false,
+            Other::Gone => return 0,
             Other::Step(step) => {
                 let task = self.debug.get().then(|| step.task_name());
                 let turn = Turn::Step { task, location: step.location() };
                 self.run_turn(&turn, || step.run());
             }
-            Other::Posted => {
-                let Some(call) = self.calls.begin_next() else { return false };
+            Other::Posted(count) => return self.run_posted(count),
+            Other::Timers => return self.fire_timers(),
+        }
+        1
+    }
+
+    /// Runs the next calls from other threads, so many; answers how many were not called off.
+    fn run_posted(&self, count: usize) -> u64 {
+        let mut ran = 0;
+        for _ in 0..count {
+            if let Some(call) = self.calls.begin_next() {
                 self.run_turn(&Turn::Callback(call.location()), || call.run());
-            }
-            Other::Timer(key) => {
-                let due = self.timers.borrow_mut().take(key);
-                let Some(mut callback) = due else { return false };
-                self.counters.timers_fired.add(1);
-                self.run_turn(&Turn::Timer(callback.location()), || callback.run_in_place());
-            }
-            Other::Readable(key) => {
-                let Some(source) = self.take_turn(key, Direction::Read) else { return false };
-                self.run_io(source, Direction::Read);
-            }
-            Other::Writable(key) => {
-                let Some(source) = self.take_turn(key, Direction::Write) else { return false };
-                self.run_io(source, Direction::Write);
+                ran += 1;
             }
         }
-        true
+        ran
+    }
+
+    /// Runs the timers that were due when the batch was put together, earliest first; answers how many.
+    fn fire_timers(&self) -> u64 {
+        let mut fired = 0;
+        while let Some(mut callback) = self.next_to_fire() {
+            fired += 1;
+            self.counters.timers_fired.add(1);
+            self.run_turn(&Turn::Timer(callback.location()), || callback.run_in_place());
+        }
+        fired
+    }
+
+    #[inline]
+    fn next_to_fire(&self) -> Option<Callback> {
+        self.timers.borrow_mut().fire()
     }
 
     #[inline]
@@ -364,8 +506,9 @@ impl LoopCore {
     }
 
     /// Whose turn it is. Nobody's if the descriptor is gone, or not watched for that any more.
-    fn take_turn(&self, key: SourceKey, direction: Direction) -> Option<Rc<dyn Source>> {
-        self.sources.borrow_mut().take_turn(key, direction)
+    #[inline]
+    fn source_for_turn(&self, key: SourceKey, direction: Direction) -> Option<Rc<dyn Source>> {
+        self.sources.borrow().source_for_turn(key, direction).cloned()
     }
 
     /// One turn. Its panic is reported, and the next one runs (L-9).
@@ -380,12 +523,16 @@ impl LoopCore {
     }
 
     /// One turn: a descriptor is ready.
+    #[inline]
     fn run_io(&self, source: Rc<dyn Source>, direction: Direction) {
         let turn = Turn::Io { source: &*source, direction };
         // What it sets is gone afterwards, as with any callback (L-53).
         let context = TaskContext::new();
         self.run_turn(&turn, || context.run(|| source.clone().ready(direction)));
-        // It may have been the last one to hold what it watches.
-        self.drop_contained(source);
+        // It may have been the last one to hold what it watches: then its destructor runs.
+        match Rc::strong_count(&source) {
+            1 => self.drop_contained(source),
+            _ => drop(source),
+        }
     }
 }

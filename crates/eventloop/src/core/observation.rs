@@ -3,7 +3,7 @@
 use super::LoopCore;
 use super::exceptions::Turn;
 use super::executor::DefaultExecutor;
-use crate::{IterationHook, Stats};
+use crate::Stats;
 use futures::{Callback, Instant, TaskRef};
 use std::fmt::Write;
 use std::io;
@@ -124,11 +124,9 @@ impl LoopCore {
         listed.into_iter().map(line).collect()
     }
 
-    pub(super) fn call_hook(&self, call: impl FnOnce(&dyn IterationHook)) {
-        let hook = self.hook.borrow().clone();
-        if let Some(hook) = hook
-            && let Err(panic) = futures::catch(|| call(&*hook))
-        {
+    /// Calls a method of the iteration hook.
+    pub(super) fn call_hook(&self, call: impl FnOnce()) {
+        if let Err(panic) = futures::catch(call) {
             self.callback_failed(&Turn::Hook, panic);
         }
     }

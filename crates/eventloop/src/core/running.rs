@@ -1,5 +1,6 @@
 //! Beginning and ending a run.
 
+use super::iteration::Surroundings;
 use super::{LoopCore, Phase};
 use crate::RunError;
 use crate::current::EnteredLoop;
@@ -7,9 +8,9 @@ use std::time::Duration;
 
 impl LoopCore {
     pub(super) fn run(&self) -> Result<(), RunError> {
-        self.run_with(|| {
+        self.run_with(|around| {
             loop {
-                self.iteration(None)?;
+                self.iteration(around, None)?;
                 if self.stop_requested.get() {
                     return Ok(());
                 }
@@ -18,14 +19,19 @@ impl LoopCore {
     }
 
     pub(super) fn run_single(&self, timeout: Option<Duration>) -> Result<(), RunError> {
-        self.run_with(|| self.iteration(timeout))
+        self.run_with(|around| self.iteration(around, timeout))
     }
 
     /// One run, of the iterations that `iterate` makes.
-    fn run_with(&self, iterate: impl FnOnce() -> Result<(), RunError>) -> Result<(), RunError> {
+    fn run_with(
+        &self,
+        iterate: impl FnOnce(&mut Surroundings) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
         let run = self.enter()?;
+        let mut around = self.surroundings().ok_or(RunError::Closed)?;
         // One that turned up since the last run ends this one before it begins.
-        let outcome = if self.has_fatal_failure() { Ok(()) } else { iterate() };
+        let outcome = if self.has_fatal_failure() { Ok(()) } else { iterate(&mut around) };
+        self.leave_surroundings(around); // the end of the run may close the loop
         drop(run);
         self.outcome_of_run(outcome)
     }

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use super::sync::{AtomicU8, Mutex, Ordering, lock};
+use super::sync::{AtomicU8, Mutex, Ordering, lock, lock_soon};
 
 /// What other threads and signal handlers have for one loop.
 ///
@@ -168,7 +168,7 @@ impl<T> Inbox<T> {
     /// What a thread posted before it asked to stop is in `items` when `stop` is true.
     pub(crate) fn drain_into(&self, items: &mut VecDeque<T>) -> News {
         let flags = {
-            let mut door = lock(&self.door.0);
+            let mut door = lock_soon(&self.door.0);
             // Acquire: the news' senders released what they had done before. Under the lock, so
             // that whoever finds the queue empty afterwards also finds `ITEMS` gone.
             let flags = self.flags.0.fetch_and(!NEWS, Ordering::AcqRel);

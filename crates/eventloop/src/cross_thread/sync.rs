@@ -20,3 +20,23 @@ pub(super) use std::sync::atomic::Ordering;
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// As [`lock`], for a lock that others take often and for moments only. Who waits for it asleep has
+/// to be woken by one of them; so it is tried for a while first.
+#[cfg(not(loom))]
+pub(super) fn lock_soon<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    for _ in 0..TRIES {
+        if let Ok(guard) = mutex.try_lock() {
+            return guard;
+        }
+        std::hint::spin_loop();
+    }
+    lock(mutex)
+}
+
+#[cfg(loom)]
+pub(super) use lock as lock_soon;
+
+/// Some microseconds: whoever has not left the lock by then has lost its processor.
+#[cfg(not(loom))]
+const TRIES: u32 = 100;

@@ -115,6 +115,16 @@ impl EpollDriver {
         }
     }
 
+    /// Something that only ends the wait: the wake, the timer, or a notification of `polling`'s own.
+    #[cold]
+    fn note_own_event(&self, key: usize) {
+        if key == TIMER_KEY
+            && let PreciseWait::Timerfd { armed, .. } = &self.precise
+        {
+            armed.set(false);
+        }
+    }
+
     /// `epoll_wait`, which counts in milliseconds.
     fn wait_whole_millis(
         &self,
@@ -184,19 +194,15 @@ impl Driver for EpollDriver {
         }
         for event in &*buffer {
             let (key, flags) = (event.data.u64() as usize, event.flags);
-            if key == TIMER_KEY
-                && let PreciseWait::Timerfd { armed, .. } = &self.precise
-            {
-                armed.set(false);
+            if key >= TIMER_KEY {
+                self.note_own_event(key);
+                continue;
             }
-            // `usize::MAX` is `polling`'s own; the others only end the wait.
-            if key < TIMER_KEY {
-                events.push(ReadyEvent {
-                    key,
-                    readable: flags.intersects(READABLE),
-                    writable: flags.intersects(WRITABLE),
-                });
-            }
+            events.push(ReadyEvent {
+                key,
+                readable: flags.intersects(READABLE),
+                writable: flags.intersects(WRITABLE),
+            });
         }
         Ok(())
     }

@@ -5,6 +5,9 @@
 //! time comes. As long as there are few timers, or they come in the order of their deadlines, all
 //! is near; when the heap grows too large for its good, it is spilled into the buckets.
 //!
+//! What is due is taken out one by one, while user code runs in between. What that adds for a time
+//! that has come already is *held* back until all are through (L-3).
+//!
 //! Invariant: what is due at `near_end` or before is near, what is due later is far. Only time
 //! moves `near_end`: an agenda that is asked for its first deadline does not open that bucket, or
 //! every timer armed afterwards would be late.
@@ -13,7 +16,6 @@ use std::cmp::Ordering;
 use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::TimerKey;
 use super::buckets::Buckets;
 use super::slots::Slots;
 
@@ -31,6 +33,10 @@ pub(super) struct Agenda {
     late: BinaryHeap<Entry>,
     near_end: u64,
     far: Buckets,
+    /// Entries that came while what was due before them is being taken out.
+    held: Vec<Entry>,
+    /// What is due by then is being taken out.
+    firing: Option<u64>,
     /// The latest time that was asked for: deadlines before it are not to be expected.
     now: u64,
     /// When `late` is larger than this it is spilled.
@@ -39,13 +45,13 @@ pub(super) struct Agenda {
     dead: usize,
 }
 
-/// When a timer comes due, as long as its slot agrees.
+/// When a timer comes due, as long as its slot agrees. Many are sorted: hence as small as can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) due: u64,
-    /// Grows with every arming.
-    pub(super) order: u64,
-    pub(super) key: TimerKey,
+    /// Grows with every arming; never 0.
+    pub(super) order: u32,
+    pub(super) slot: u32,
 }
 
 impl Agenda {
@@ -55,6 +61,8 @@ impl Agenda {
             late: BinaryHeap::new(),
             near_end: u64::MAX,
             far: Buckets::default(),
+            held: Vec::new(),
+            firing: None,
             now: 0,
             spill_above: SPILL,
             dead: 0,
@@ -64,6 +72,9 @@ impl Agenda {
     /// Adds an entry; its order must be greater than that of all others.
     #[inline]
     pub(super) fn add(&mut self, entry: Entry) {
+        if self.firing.is_some_and(|now| entry.due <= now) {
+            return self.held.push(entry);
+        }
         self.place(entry);
         if self.late.len() > self.spill_above {
             self.spill();
@@ -85,6 +96,16 @@ impl Agenda {
     /// The deadline of the first armed timer.
     #[inline]
     pub(super) fn peek<T>(&mut self, slots: &Slots<T>) -> Option<u64> {
+        let placed = self.peek_placed(slots);
+        if self.held.is_empty() {
+            return placed;
+        }
+        let held = self.held.iter().filter(|entry| slots.is_armed(entry)).map(|entry| entry.due);
+        held.chain(placed).min()
+    }
+
+    #[inline]
+    fn peek_placed<T>(&mut self, slots: &Slots<T>) -> Option<u64> {
         while let Some(entry) = self.first_near() {
             if slots.is_armed(&entry) {
                 return Some(entry.due);
@@ -98,40 +119,62 @@ impl Agenda {
         due
     }
 
-    /// Makes the first armed timer due, if its deadline is `now` or earlier.
-    #[cfg(test)]
-    pub(super) fn pop<T>(&mut self, now: u64, slots: &mut Slots<T>) -> Option<TimerKey> {
+    /// From now on, what is due by `now` is taken out; see [`fire`](Self::fire).
+    pub(super) fn begin_firing(&mut self, now: u64) {
+        self.end_firing();
+        self.firing = Some(now);
+    }
+
+    /// Takes the first item out that was due when the firing began. After the last one the firing
+    /// is over, and what was held back takes its place.
+    #[inline]
+    pub(super) fn fire<T>(&mut self, slots: &mut Slots<T>) -> Option<T> {
+        let now = self.firing?;
         loop {
             match self.pop_near(now) {
-                Some(entry) if slots.make_due(&entry) => return Some(entry.key),
-                Some(_) => self.dead -= 1,
+                Some(entry) => match slots.remove_armed(&entry) {
+                    Some(item) => return Some(item),
+                    None => self.dead -= 1,
+                },
                 None if self.open(now, slots) => {}
-                None => return None,
+                None => {
+                    self.end_firing();
+                    return None;
+                }
             }
         }
     }
 
-    /// Makes all armed timers due whose deadline is `now` or earlier; answers how many.
-    pub(super) fn pop_all<T>(
-        &mut self,
-        now: u64,
-        slots: &mut Slots<T>,
-        mut each: impl FnMut(TimerKey),
-    ) -> usize {
-        let mut popped = 0;
-        loop {
-            while let Some(entry) = self.pop_near(now) {
-                if slots.make_due(&entry) {
-                    popped += 1;
-                    each(entry.key);
-                } else {
-                    self.dead -= 1;
-                }
-            }
-            if !self.open(now, slots) {
-                return popped;
+    fn end_firing(&mut self) {
+        self.firing = None;
+        for entry in std::mem::take(&mut self.held) {
+            self.add(entry);
+        }
+    }
+
+    /// Gives all entries that count new numbers from 1 on, in the same order; answers the last one.
+    #[cold]
+    pub(super) fn renumber<T>(&mut self, slots: &mut Slots<T>) -> u32 {
+        let mut old = std::mem::replace(self, Self::new());
+        (self.now, self.firing) = (old.now, old.firing);
+        let mut held = std::mem::take(&mut old.held);
+        let mut placed = old.into_entries();
+        for entries in [&mut placed, &mut held] {
+            entries.retain(|entry| slots.is_armed(entry));
+            entries.sort_unstable_by_key(Entry::rank);
+        }
+        // What is held back is younger than all of the others that it might be compared with.
+        let (mut order, first_held) = (0, placed.len());
+        for (index, entry) in placed.into_iter().chain(held).enumerate() {
+            order += 1;
+            slots.restamp(entry.slot, order);
+            let entry = Entry { order, ..entry };
+            match index < first_held {
+                true => self.place(entry),
+                false => self.held.push(entry),
             }
         }
+        order
     }
 
     /// Gives memory back that entries of the past have left: room for at least `most` of them, if
@@ -154,6 +197,7 @@ impl Agenda {
         let mut late = std::mem::take(&mut self.late).into_vec();
         clear_up(&mut late);
         self.late = late.into();
+        clear_up(&mut self.held);
         self.far.for_each_pile(clear_up);
         self.dead = 0;
         self.widen();
@@ -161,7 +205,8 @@ impl Agenda {
 
     /// All entries, in no order.
     pub(super) fn into_entries(self) -> Vec<Entry> {
-        self.run.into_iter().chain(self.late).chain(self.far.into_entries()).collect()
+        let near = self.run.into_iter().chain(self.late).chain(self.held);
+        near.chain(self.far.into_entries()).collect()
     }
 
     /// Panics if an entry is where it should not be; answers how many are live and how many dead.
@@ -171,8 +216,13 @@ impl Agenda {
         assert!(self.run.iter().chain(&self.late).all(|entry| entry.due <= self.near_end));
         assert!(self.far.len() == 0 || self.far.first_start() > Some(self.near_end));
         self.far.check();
-        let entries = self.run.len() + self.late.len() + self.far.len();
+        let entries = self.run.len() + self.late.len() + self.far.len() + self.held.len();
         (entries - self.dead, self.dead)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_firing(&self) -> bool {
+        self.firing.is_some()
     }
 
     /// How many entries there is memory for, the buckets left out.
@@ -307,8 +357,8 @@ impl Entry {
     }
 
     #[inline]
-    fn rank(&self) -> u128 {
-        u128::from(self.due) << 64 | u128::from(self.order)
+    pub(super) fn rank(&self) -> u128 {
+        u128::from(self.due) << 64 | u128::from(self.order) << 32 | u128::from(self.slot)
     }
 }
 

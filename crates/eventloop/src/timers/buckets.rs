@@ -103,7 +103,15 @@ impl Buckets {
     }
 
     /// Gives kept memory back: room for at least `most` entries, if there is that much.
+    #[inline]
     pub(super) fn trim(&mut self, most: usize) {
+        if self.spare.capacity() > 0 {
+            self.free_spare(most);
+        }
+    }
+
+    #[cold]
+    fn free_spare(&mut self, most: usize) {
         let mut freed = 0;
         while freed < most
             && let Some(entries) = self.spare.pop_front()

@@ -17,8 +17,8 @@ use super::free_slots::FreeSlots;
 const SEGMENT: usize = 256;
 /// So many segments without a timer are always kept.
 const SPARE: usize = 16;
-/// The stamp of a timer that is due: no order number has it as its low half.
-const DUE: u32 = 0;
+/// The stamp of a free slot, which is no order number.
+const FREE: u32 = 0;
 
 /// Items in slots, found by key.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ struct Slot<T> {
     due: u64,
     /// That of the item, or of the next one while there is none.
     generation: u32,
-    /// The low half of the order number of the entry that counts; [`DUE`] when none does any more.
-    /// Tells that entry from those that rescheduling has left behind.
+    /// The order number of the entry that counts, which tells it from those that cancelling and
+    /// rescheduling have left behind; [`FREE`] while there is no item.
     stamp: u32,
 }
 
@@ -64,7 +64,7 @@ impl<T> Slots<T> {
         self.len
     }
 
-    /// Puts an armed item into the lowest free slot.
+    /// Puts an item into the lowest free slot.
     #[inline]
     pub(super) fn insert(&mut self, due: u64, stamp: u32, item: T) -> TimerKey {
         let number = match self.free.take_lowest() {
@@ -87,29 +87,30 @@ impl<T> Slots<T> {
         TimerKey { slot: number as u32, generation: slot.generation }
     }
 
-    /// Takes an item out, armed or due; answers too whether it was armed.
-    pub(super) fn remove(&mut self, key: TimerKey) -> Option<(T, bool)> {
-        self.remove_if(key, |_| true)
+    /// Takes an item out.
+    #[inline]
+    pub(super) fn remove(&mut self, key: TimerKey) -> Option<T> {
+        self.remove_if(key.slot, |slot| slot.generation == key.generation)
     }
 
-    /// Takes the item of a timer that is due.
-    pub(super) fn remove_due(&mut self, key: TimerKey) -> Option<T> {
-        self.remove_if(key, |was_armed| !was_armed).map(|(item, _)| item)
+    /// Takes the item of the timer for which `entry` counts.
+    #[inline]
+    pub(super) fn remove_armed(&mut self, entry: &Entry) -> Option<T> {
+        self.remove_if(entry.slot, |slot| slot.stamp == entry.order)
     }
 
     #[inline]
-    fn remove_if(&mut self, key: TimerKey, wanted: impl Fn(bool) -> bool) -> Option<(T, bool)> {
-        let number = key.slot as usize;
+    fn remove_if(&mut self, number: u32, is_meant: impl Fn(&Slot<T>) -> bool) -> Option<T> {
+        let number = number as usize;
         let segment = self.segments.get_mut(number / SEGMENT)?;
         let slot = &mut segment.slots.as_mut()?[number % SEGMENT];
-        let was_armed = slot.stamp != DUE;
-        if slot.generation != key.generation || !wanted(was_armed) {
+        if !is_meant(slot) {
             return None;
         }
         let item = slot.item.take()?;
-        slot.stamp = DUE;
+        slot.stamp = FREE;
         // The last generation is not followed by the first one: that slot has done its duty.
-        if key.generation < u32::MAX {
+        if slot.generation < u32::MAX {
             slot.generation += 1;
             segment.fresh = segment.fresh.max(slot.generation);
             self.free.put_back(number);
@@ -120,44 +121,34 @@ impl<T> Slots<T> {
             self.in_use -= 1;
             self.vacant += 1;
         }
-        Some((item, was_armed))
+        Some(item)
     }
 
-    /// Whether `entry` is the one that will make its timer due.
+    /// Whether `entry` is the one that counts for its timer.
     #[inline]
     pub(super) fn is_armed(&self, entry: &Entry) -> bool {
-        self.slot(entry.key).is_some_and(|slot| slot.awaits(entry))
+        self.slot(entry.slot).is_some_and(|slot| slot.stamp == entry.order)
     }
 
-    /// Makes the timer due if `entry` is the one that counts; answers whether it is.
-    #[inline]
-    pub(super) fn make_due(&mut self, entry: &Entry) -> bool {
-        match self.slot_mut(entry.key) {
-            Some(slot) if slot.awaits(entry) => {
-                slot.stamp = DUE;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Arms an item anew, armed or due as it is; answers whether it was armed.
-    pub(super) fn rearm(&mut self, key: TimerKey, due: u64, stamp: u32) -> Option<bool> {
-        let slot = self.slot_mut(key).filter(|slot| slot.holds(key))?;
-        let was_armed = slot.stamp != DUE;
+    /// Arms an item anew; false if it is gone.
+    pub(super) fn rearm(&mut self, key: TimerKey, due: u64, stamp: u32) -> bool {
+        let slot = self.slot_mut(key.slot).filter(|slot| slot.holds(key));
+        let Some(slot) = slot else { return false };
         slot.due = due;
         slot.stamp = stamp;
-        Some(was_armed)
+        true
     }
 
-    /// Whether the key's item is there and due.
-    pub(super) fn is_due(&self, key: TimerKey) -> bool {
-        self.slot(key).is_some_and(|slot| slot.holds(key) && slot.stamp == DUE)
+    /// Has another entry count for the timer in this slot: one for the same deadline.
+    pub(super) fn restamp(&mut self, number: u32, stamp: u32) {
+        if let Some(slot) = self.slot_mut(number) {
+            slot.stamp = stamp;
+        }
     }
 
     /// The deadline of the key's item.
     pub(super) fn due(&self, key: TimerKey) -> Option<u64> {
-        self.slot(key).filter(|slot| slot.holds(key)).map(|slot| slot.due)
+        self.slot(key.slot).filter(|slot| slot.holds(key)).map(|slot| slot.due)
     }
 
     /// All items, by slot.
@@ -180,21 +171,21 @@ impl<T> Slots<T> {
     /// Pretends that the timer's slot has been used so often that this is its last generation.
     #[cfg(test)]
     pub(super) fn wear_out(&mut self, key: TimerKey) -> TimerKey {
-        self.slot_mut(key).expect("the key is valid").generation = u32::MAX;
+        self.slot_mut(key.slot).expect("the key is valid").generation = u32::MAX;
         self.segments[key.slot as usize / SEGMENT].fresh = u32::MAX;
         TimerKey { generation: u32::MAX, ..key }
     }
 
     #[inline]
-    fn slot(&self, key: TimerKey) -> Option<&Slot<T>> {
-        let number = key.slot as usize;
+    fn slot(&self, number: u32) -> Option<&Slot<T>> {
+        let number = number as usize;
         let slots = self.segments.get(number / SEGMENT)?.slots.as_ref()?;
         Some(&slots[number % SEGMENT])
     }
 
     #[inline]
-    fn slot_mut(&mut self, key: TimerKey) -> Option<&mut Slot<T>> {
-        let number = key.slot as usize;
+    fn slot_mut(&mut self, number: u32) -> Option<&mut Slot<T>> {
+        let number = number as usize;
         let slots = self.segments.get_mut(number / SEGMENT)?.slots.as_mut()?;
         Some(&mut slots[number % SEGMENT])
     }
@@ -242,19 +233,11 @@ impl<T> Slot<T> {
     fn holds(&self, key: TimerKey) -> bool {
         self.generation == key.generation && self.item.is_some()
     }
-
-    #[inline]
-    fn awaits(&self, entry: &Entry) -> bool {
-        // A free slot has the stamp DUE, and no entry has. Not `&&`: purging would mispredict every other one of these.
-        (self.generation == entry.key.generation)
-            & (self.stamp == entry.order as u32)
-            & (self.due == entry.due)
-    }
 }
 
 #[cold]
 fn new_slots<T>(generation: u32) -> Box<[Slot<T>; SEGMENT]> {
-    let slot = |_| Slot { item: None, due: 0, generation, stamp: DUE };
+    let slot = |_| Slot { item: None, due: 0, generation, stamp: FREE };
     let slots: Box<[Slot<T>]> = (0..SEGMENT).map(slot).collect();
     slots.try_into().unwrap_or_else(|_| unreachable!("a segment has SEGMENT slots"))
 }

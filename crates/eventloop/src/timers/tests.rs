@@ -13,19 +13,23 @@ impl<T> TimerQueue<T> {
     /// Panics unless every timer and every entry is accounted for.
     fn check(&self) {
         let (live, dead) = self.agenda.check();
-        assert_eq!(live, self.armed);
-        assert_eq!(self.iter().filter(|&(key, ..)| !self.slots.is_due(key)).count(), self.armed);
+        assert_eq!(live, self.len());
         assert_eq!(self.iter().count(), self.len());
-        assert!(dead <= self.armed.max(TOLERATED_DEAD), "{dead} dead beside {}", self.armed);
+        // While timers fire, which leaves fewer and fewer, nobody clears up.
+        let tolerated = self.len().max(TOLERATED_DEAD);
+        assert!(self.agenda.is_firing() || dead <= tolerated, "{dead} dead, {tolerated} tolerated");
     }
 
-    /// Pops and takes all that is due by `now`.
-    fn fire(&mut self, now: u64) -> Vec<T> {
-        let mut fired = Vec::new();
-        while let Some(key) = self.pop_due(now) {
-            fired.push(self.take(key).expect("a timer that was popped has an item"));
-        }
-        fired
+    /// Takes all that is due by `now`.
+    fn fire_all(&mut self, now: u64) -> Vec<T> {
+        self.begin_firing(now);
+        std::iter::from_fn(|| self.fire()).collect()
+    }
+
+    /// Takes the first that is due by `now`.
+    fn fire_one(&mut self, now: u64) -> Option<T> {
+        self.begin_firing(now);
+        self.fire()
     }
 }
 
@@ -73,14 +77,13 @@ fn h2_cancel_gives_the_item_back_at_once_and_only_once() {
 fn h2_cancel_after_the_run_finds_nobody() {
     let mut timers = TimerQueue::new();
     let key = timers.arm(1, "ran");
-    assert_eq!(timers.fire(1), ["ran"]);
+    assert_eq!(timers.fire_all(1), ["ran"]);
     let other = timers.arm(2, "other"); // in the same slot
     assert_eq!(other.slot, key.slot);
     assert_eq!(timers.cancel(key), None);
     assert_eq!(timers.due(key), None);
-    assert_eq!(timers.take(key), None);
     assert!(!timers.reschedule(key, 5));
-    assert_eq!(timers.fire(2), ["other"]);
+    assert_eq!(timers.fire_all(2), ["other"]);
 }
 
 #[test]
@@ -88,27 +91,90 @@ fn h5_h13_a_timer_that_is_due_can_still_be_cancelled() {
     let mut timers = TimerQueue::new();
     let first = timers.arm(1, "first");
     let second = timers.arm(2, "second");
-    assert_eq!(timers.pop_due(2), Some(first));
-    assert_eq!(timers.pop_due(2), Some(second));
-    assert_eq!(timers.pop_due(2), None);
-    assert_eq!((timers.len(), timers.armed()), (2, 0));
-    assert_eq!(timers.take(first), Some("first"));
+    timers.begin_firing(2);
+    assert_eq!(timers.fire(), Some("first"));
+    assert_eq!(timers.len(), 1);
+    assert_eq!(timers.cancel(first), None);
     assert_eq!(timers.cancel(second), Some("second"));
-    assert_eq!(timers.take(second), None);
+    assert_eq!(timers.fire(), None);
     assert!(timers.is_empty());
     timers.check();
+}
+
+#[test]
+fn l3_h6_what_is_armed_while_others_fire_waits_for_the_next_time() {
+    for many in [0, 5000] {
+        let mut timers = TimerQueue::new();
+        let mut number = scattered(SECOND);
+        for _ in 0..many {
+            timers.arm(10 + number(), 'm');
+        }
+        let moved = timers.arm(2, 'r');
+        timers.arm(1, 'a');
+        timers.arm(SECOND, 'b');
+        timers.begin_firing(SECOND);
+        assert_eq!(timers.fire(), Some('a'));
+        timers.arm(0, 'c');
+        timers.arm(SECOND, 'd');
+        timers.arm(SECOND + 1, 'e');
+        let gone = timers.arm(5, 'g');
+        assert!(timers.reschedule(moved, 7));
+        assert_eq!(timers.next_due(), Some(0));
+        timers.check();
+        assert_eq!(timers.cancel(gone), Some('g'));
+        let fired: Vec<_> = std::iter::from_fn(|| timers.fire()).collect();
+        assert_eq!(fired.len(), many + 1);
+        assert_eq!(fired.last(), Some(&'b'));
+        timers.check();
+        assert_eq!(timers.fire(), None, "it is over");
+        assert_eq!(timers.fire_all(SECOND), ['c', 'r', 'd']);
+        assert_eq!(timers.fire_all(u64::MAX), ['e']);
+        timers.check();
+    }
+}
+
+#[test]
+fn h10_order_numbers_that_are_used_up_are_given_out_anew() {
+    for many in [0, 3000] {
+        let mut timers = TimerQueue::new();
+        let mut number = scattered(SECOND);
+        for _ in 0..many {
+            timers.arm(SECOND + number(), 0);
+        }
+        timers.order = u32::MAX - 5;
+        timers.arm(1, 0);
+        let moved = timers.arm(9, 3);
+        timers.arm(9, 1);
+        assert!(timers.reschedule(moved, 9));
+        let cancelled = timers.arm(9, 77);
+        assert_eq!(timers.order, u32::MAX);
+        timers.cancel(cancelled);
+        timers.begin_firing(9);
+        assert_eq!(timers.fire(), Some(0));
+        // From here on with new numbers, in the middle of a firing.
+        timers.arm(9, 4);
+        assert_eq!(timers.order as usize, many + 3);
+        timers.arm(2, 5);
+        timers.order = u32::MAX;
+        timers.arm(9, 6);
+        timers.check();
+        assert_eq!((timers.fire(), timers.fire(), timers.fire()), (Some(1), Some(3), None));
+        assert_eq!(timers.fire_all(9), [5, 4, 6]);
+        assert_eq!(timers.fire_all(u64::MAX).len(), many);
+        timers.check();
+    }
 }
 
 #[test]
 fn h6_deadlines_in_the_past_come_first_and_in_order() {
     let mut timers = TimerQueue::new();
     timers.arm(12 * SECOND, "later");
-    assert!(timers.fire(10 * SECOND).is_empty());
+    assert!(timers.fire_all(10 * SECOND).is_empty());
     for (due, name) in [(10, "now"), (9, "a second ago"), (8, "two seconds ago")] {
         timers.arm(due * SECOND, name);
     }
     assert_eq!(timers.next_due(), Some(8 * SECOND));
-    assert_eq!(timers.fire(10 * SECOND), ["two seconds ago", "a second ago", "now"]);
+    assert_eq!(timers.fire_all(10 * SECOND), ["two seconds ago", "a second ago", "now"]);
     assert_eq!(timers.next_due(), Some(12 * SECOND));
 }
 
@@ -119,13 +185,13 @@ fn h6_deadlines_in_the_past_come_first_among_thousands() {
     for _ in 0..5000 {
         timers.arm(number(), 0);
     }
-    let early = timers.fire(500 * SECOND).len();
+    let early = timers.fire_all(500 * SECOND).len();
     for past in (0..2000).rev() {
         timers.arm(past, 1 + past);
         timers.check();
     }
-    assert_eq!(timers.fire(500 * SECOND), (1..=2000).collect::<Vec<_>>());
-    assert_eq!(timers.fire(u64::MAX).len(), 5000 - early);
+    assert_eq!(timers.fire_all(500 * SECOND), (1..=2000).collect::<Vec<_>>());
+    assert_eq!(timers.fire_all(u64::MAX).len(), 5000 - early);
 }
 
 #[test]
@@ -137,11 +203,11 @@ fn h7_the_greatest_deadline_overflows_nothing() {
             timers.arm(number, number);
             timers.check();
         }
-        assert_eq!(timers.fire(u64::MAX - 2).len(), 1000);
+        assert_eq!(timers.fire_all(u64::MAX - 2).len(), 1000);
         assert_eq!(timers.next_due(), Some(u64::MAX - 1), "in round {round}");
-        assert_eq!(timers.fire(u64::MAX - 1), (0..500).map(|n| 2 * n + 1).collect::<Vec<_>>());
+        assert_eq!(timers.fire_all(u64::MAX - 1), (0..500).map(|n| 2 * n + 1).collect::<Vec<_>>());
         assert_eq!(timers.next_due(), Some(u64::MAX));
-        assert_eq!(timers.fire(u64::MAX), (0..500).map(|n| 2 * n).collect::<Vec<_>>());
+        assert_eq!(timers.fire_all(u64::MAX), (0..500).map(|n| 2 * n).collect::<Vec<_>>());
         timers.check();
     }
 }
@@ -156,9 +222,9 @@ fn h9_no_timer_leaves_before_its_deadline() {
     }
     dues.sort_unstable();
     for &due in &dues {
-        assert!(timers.fire(due - 1).is_empty() || dues.contains(&(due - 1)));
+        assert!(timers.fire_all(due - 1).is_empty() || dues.contains(&(due - 1)));
         assert_eq!(timers.next_due(), Some(due));
-        assert_eq!(timers.fire(due).first(), Some(&due));
+        assert_eq!(timers.fire_all(due).first(), Some(&due));
     }
 }
 
@@ -169,7 +235,7 @@ fn h10_equal_deadlines_leave_in_the_order_of_their_creation() {
     timers.arm(3600 * SECOND, "c");
     timers.arm(SECOND, "a");
     timers.arm(3600 * SECOND, "d");
-    assert_eq!(timers.fire(u64::MAX), ["a", "b", "c", "d"]);
+    assert_eq!(timers.fire_all(u64::MAX), ["a", "b", "c", "d"]);
 }
 
 #[test]
@@ -183,11 +249,11 @@ fn h10_equal_deadlines_keep_their_order_among_thousands() {
         expected.push((due, order));
         if order % 1000 == 0 {
             timers.next_due();
-            timers.pop_due(order); // some time goes by: the buckets shift
+            timers.fire_one(order); // some time goes by: the buckets shift
         }
     }
     expected.sort_unstable();
-    assert_eq!(timers.fire(u64::MAX), expected);
+    assert_eq!(timers.fire_all(u64::MAX), expected);
 }
 
 #[test]
@@ -196,7 +262,7 @@ fn h11_late_timers_are_neither_skipped_nor_merged() {
     for number in 0..1000_u64 {
         timers.arm(number * SECOND, number);
     }
-    assert_eq!(timers.fire(5000 * SECOND), (0..1000).collect::<Vec<_>>());
+    assert_eq!(timers.fire_all(5000 * SECOND), (0..1000).collect::<Vec<_>>());
 }
 
 #[test]
@@ -210,7 +276,7 @@ fn h12_when_most_are_cancelled_their_entries_are_cleared_away() {
     }
     timers.cancel(keys[125]); // 126 of 250
     assert_eq!(timers.agenda.check(), (124, 0));
-    assert_eq!(timers.fire(u64::MAX).len(), 124);
+    assert_eq!(timers.fire_all(u64::MAX).len(), 124);
 }
 
 #[test]
@@ -247,12 +313,12 @@ fn h12_cancelled_timers_at_the_head_go_when_the_time_comes() {
     let mut timers = TimerQueue::new();
     let mut number = scattered(SECOND);
     let keys: Vec<_> = (0..10_000).map(|item| timers.arm(number(), item)).collect();
-    let cancelled: HashSet<_> = keys.iter().step_by(3).copied().collect();
-    cancelled.iter().for_each(|&key| assert!(timers.cancel(key).is_some()));
+    let cancelled: HashSet<_> = (0..10_000).step_by(3).collect();
+    cancelled.iter().for_each(|&item| assert!(timers.cancel(keys[item]).is_some()));
     assert_eq!(timers.agenda.check().1, cancelled.len());
-    let mut popped = Vec::new();
-    assert_eq!(timers.pop_all_due(SECOND, |key| popped.push(key)), 10_000 - cancelled.len());
-    assert!(popped.iter().all(|key| !cancelled.contains(key)));
+    let fired = timers.fire_all(SECOND);
+    assert_eq!(fired.len(), 10_000 - cancelled.len());
+    assert!(fired.iter().all(|item| !cancelled.contains(item)));
     assert_eq!(timers.agenda.check(), (0, 0));
     timers.check();
 }
@@ -261,24 +327,25 @@ fn h12_cancelled_timers_at_the_head_go_when_the_time_comes() {
 fn h13_the_count_stays_right_when_cancelled_twice_or_after_it_became_due() {
     let mut timers = TimerQueue::new();
     let keys: Vec<_> = (0..400).map(|due| timers.arm(due, due)).collect();
-    for &key in &keys[..200] {
-        assert_eq!(timers.pop_due(1000), Some(key));
+    timers.begin_firing(1000);
+    for due in 0..100 {
+        assert_eq!(timers.fire(), Some(due));
     }
     for _ in 0..2 {
         for &key in keys[..200].iter().step_by(2) {
-            timers.cancel(key);
+            timers.cancel(key); // fifty of them have yet to fire
         }
-        assert_eq!(timers.agenda.check(), (200, 0)); // what is due has no entry any more
+        assert_eq!(timers.agenda.check(), (250, 50));
     }
     for _ in 0..2 {
         for &key in keys[200..].iter().step_by(4) {
             timers.cancel(key);
         }
-        assert_eq!(timers.agenda.check(), (150, 50));
+        assert_eq!(timers.agenda.check(), (200, 100));
     }
-    assert_eq!((timers.len(), timers.armed()), (250, 150));
-    assert_eq!(timers.fire(1000).len(), 150);
-    assert_eq!((timers.len(), timers.armed()), (100, 0));
+    assert_eq!(timers.len(), 200);
+    assert_eq!(timers.fire_all(1000).len(), 200);
+    assert_eq!(timers.agenda.check(), (0, 0));
     timers.check();
 }
 
@@ -287,9 +354,9 @@ fn h14_the_deadline_can_be_asked_for_while_the_timer_lives() {
     let mut timers = TimerQueue::new();
     let key = timers.arm(7, ());
     assert_eq!(timers.due(key), Some(7));
-    timers.pop_due(9);
+    timers.begin_firing(9);
     assert_eq!(timers.due(key), Some(7));
-    timers.take(key);
+    timers.fire();
     assert_eq!(timers.due(key), None);
 }
 
@@ -301,8 +368,8 @@ fn h17_rescheduling_moves_a_timer_and_makes_it_the_youngest() {
     assert!(timers.reschedule(moved, 9));
     assert_eq!(timers.due(moved), Some(9));
     assert_eq!(timers.next_due(), Some(9));
-    assert!(timers.fire(8).is_empty());
-    assert_eq!(timers.fire(9), ["stays", "moved"]);
+    assert!(timers.fire_all(8).is_empty());
+    assert_eq!(timers.fire_all(9), ["stays", "moved"]);
     assert!(!timers.reschedule(moved, 10));
 }
 
@@ -314,7 +381,7 @@ fn h17_rescheduling_to_the_same_deadline_fires_once_and_last() {
     for due in [9, 4, 9] {
         assert!(timers.reschedule(moved, due));
     }
-    assert_eq!(timers.fire(9), ["stays", "moved"]);
+    assert_eq!(timers.fire_all(9), ["stays", "moved"]);
     timers.check();
 }
 
@@ -322,12 +389,12 @@ fn h17_rescheduling_to_the_same_deadline_fires_once_and_last() {
 fn h17_a_due_timer_that_is_rescheduled_waits_again() {
     let mut timers = TimerQueue::new();
     let key = timers.arm(1, "again");
-    assert_eq!(timers.pop_due(1), Some(key));
+    timers.begin_firing(1);
     assert!(timers.reschedule(key, 2));
-    assert_eq!(timers.take(key), None);
-    assert_eq!((timers.len(), timers.armed()), (1, 1));
-    assert_eq!(timers.pop_due(1), None);
-    assert_eq!(timers.fire(2), ["again"]);
+    assert_eq!(timers.fire(), None);
+    assert_eq!(timers.len(), 1);
+    assert_eq!(timers.fire_one(1), None);
+    assert_eq!(timers.fire_all(2), ["again"]);
 }
 
 #[test]
@@ -341,7 +408,7 @@ fn h18_rearming_for_ever_does_not_take_more_and_more_memory() {
         assert!(timers.cancel(*key).is_some());
         *key = timers.arm(now + 60 * SECOND + jitter(), ());
         assert!(timers.next_due().is_some_and(|due| due > now));
-        assert_eq!(timers.pop_due(now), None);
+        assert_eq!(timers.fire_one(now), None);
     }
     assert_eq!(timers.slots.capacity(), 1024);
     timers.check();
@@ -403,7 +470,7 @@ fn h18_memory_is_given_back_after_many_have_fired() {
     for due in 0..200_000 {
         timers.arm(due, due);
     }
-    assert_eq!(timers.fire(u64::MAX).len(), 200_000);
+    assert_eq!(timers.fire_all(u64::MAX).len(), 200_000);
     trim_fully(&mut timers);
     assert!(timers.slots.capacity() < 10_000, "{} slots", timers.slots.capacity());
     assert!(timers.agenda.capacity() < 10_000, "{}", timers.agenda.capacity());
@@ -431,7 +498,7 @@ fn a_slot_that_has_used_up_its_generations_is_not_used_again() {
     assert_eq!(timers.cancel(last), Some("worn out"));
     assert_eq!(timers.cancel(last), None);
     assert_ne!(timers.arm(7, "new").slot, last.slot);
-    assert_eq!(timers.fire(u64::MAX), ["stays", "new"]);
+    assert_eq!(timers.fire_all(u64::MAX), ["stays", "new"]);
 }
 
 #[test]
@@ -450,17 +517,18 @@ fn keys_survive_the_way_through_a_number() {
 fn h10_draining_gives_everything_by_deadline() {
     let mut timers = TimerQueue::new();
     let keys: Vec<_> = [5, 1, 9, 5, 7].map(|due| timers.arm(due, due)).into();
-    timers.pop_due(1);
+    timers.begin_firing(5);
+    assert_eq!(timers.fire(), Some(1));
     timers.cancel(keys[4]);
     timers.arm(5, 50);
     timers.arm(1, 10);
-    assert_eq!(timers.drain(), [1, 10, 5, 5, 50, 9]);
+    assert_eq!(timers.drain(), [10, 5, 5, 50, 9]);
     assert!(timers.is_empty());
     assert_eq!(timers.next_due(), None);
     assert!(keys.iter().all(|&key| !timers.contains(key)));
     timers.check();
     timers.arm(3, 3);
-    assert_eq!(timers.fire(3), [3]);
+    assert_eq!(timers.fire_all(3), [3]);
 }
 
 #[test]
@@ -481,14 +549,22 @@ fn looking_ahead_does_not_make_later_timers_late() {
 #[derive(Clone, Debug)]
 enum Op {
     Arm(u64),
-    ArmMany { count: usize, from: u64, spread: u64 },
+    ArmMany {
+        count: usize,
+        from: u64,
+        spread: u64,
+    },
     Cancel(usize),
-    CancelMany { from: usize, count: usize },
+    CancelMany {
+        from: usize,
+        count: usize,
+    },
     Reschedule(usize, u64),
     Look,
-    Pop(u64),
-    PopAll(u64),
-    Take(usize),
+    /// Begins a firing.
+    Begin(u64),
+    /// So many of those that are due.
+    Fire(usize),
 }
 
 fn any_due() -> impl Strategy<Value = u64> {
@@ -511,9 +587,8 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => (any::<usize>(), 0..700_usize).prop_map(|(from, count)| Op::CancelMany { from, count }),
         3 => (any::<usize>(), any_due()).prop_map(|(timer, due)| Op::Reschedule(timer, due)),
         3 => Just(Op::Look),
-        4 => (0..SECOND).prop_map(Op::Pop),
-        2 => prop_oneof![(0..SECOND).boxed(), any_due().boxed()].prop_map(Op::PopAll),
-        3 => any::<usize>().prop_map(Op::Take),
+        4 => prop_oneof![(0..SECOND).boxed(), any_due().boxed()].prop_map(Op::Begin),
+        6 => prop_oneof![0..5_usize, 0..2000_usize].prop_map(Op::Fire),
     ]
 }
 
@@ -522,8 +597,9 @@ fn any_op() -> impl Strategy<Value = Op> {
 struct Model {
     keys: Vec<TimerKey>,
     armed: Vec<(u64, u64, TimerKey)>,
-    due: Vec<(u64, TimerKey)>,
     order: u64,
+    /// What is due by then and was created before that number is firing.
+    firing: Option<(u64, u64)>,
 }
 
 impl Model {
@@ -534,17 +610,19 @@ impl Model {
     }
 
     fn remove(&mut self, key: TimerKey) -> bool {
-        let before = self.armed.len() + self.due.len();
+        let before = self.armed.len();
         self.armed.retain(|&(.., other)| other != key);
-        self.due.retain(|&(_, other)| other != key);
-        before > self.armed.len() + self.due.len()
+        before > self.armed.len()
     }
 
-    fn pop(&mut self, now: u64) -> Option<TimerKey> {
-        let &(due, _, key) = self.armed.first().filter(|&&(due, ..)| due <= now)?;
-        self.armed.remove(0);
-        self.due.push((due, key));
-        Some(key)
+    fn fire(&mut self) -> Option<TimerKey> {
+        let (now, until) = self.firing?;
+        let fires = |&(due, order, _): &(u64, u64, TimerKey)| due <= now && order <= until;
+        let Some(place) = self.armed.iter().position(fires) else {
+            self.firing = None;
+            return None;
+        };
+        Some(self.armed.remove(place).2)
     }
 
     fn key(&self, number: usize) -> TimerKey {
@@ -587,28 +665,22 @@ fn apply(op: Op, now: &mut u64, timers: &mut TimerQueue<usize>, model: &mut Mode
         Op::Look => {
             assert_eq!(timers.next_due(), model.armed.first().map(|&(due, ..)| due));
         }
-        Op::Pop(later) => {
+        Op::Begin(later) => {
             *now = now.saturating_add(later);
-            assert_eq!(timers.pop_due(*now), model.pop(*now));
+            timers.begin_firing(*now);
+            model.firing = Some((*now, model.order));
         }
-        Op::PopAll(later) => {
-            *now = now.saturating_add(later);
-            let mut popped = Vec::new();
-            let count = timers.pop_all_due(*now, |key| popped.push(key));
-            assert_eq!(count, popped.len());
-            assert_eq!(popped, std::iter::from_fn(|| model.pop(*now)).collect::<Vec<_>>());
-        }
-        Op::Take(number) => {
-            let key = model.due.get(number % model.due.len().max(1)).map(|&(_, key)| key);
-            let key = key.unwrap_or_else(|| model.key(number));
-            let due = model.due.iter().any(|&(_, other)| other == key);
-            let item = timers.take(key);
-            assert_eq!(item.map(|item| model.keys[item]), due.then_some(key));
-            assert!(!due || model.remove(key));
+        Op::Fire(count) => {
+            for _ in 0..count {
+                let fired = timers.fire().map(|item| model.keys[item]);
+                assert_eq!(fired, model.fire());
+                if fired.is_none() {
+                    break;
+                }
+            }
         }
     }
-    assert_eq!(timers.armed(), model.armed.len());
-    assert_eq!(timers.len(), model.armed.len() + model.due.len());
+    assert_eq!(timers.len(), model.armed.len());
 }
 
 proptest! {
@@ -627,14 +699,10 @@ proptest! {
         }
         let mut found: Vec<_> = timers.iter().map(|(key, due, _)| (due, key.to_u64())).collect();
         let armed = model.armed.iter().map(|&(due, _, key)| (due, key.to_u64()));
-        let due = model.due.iter().map(|&(due, key)| (due, key.to_u64()));
-        let mut expected: Vec<_> = armed.chain(due).collect();
+        let mut expected: Vec<_> = armed.collect();
         found.sort_unstable();
         expected.sort_unstable();
         prop_assert_eq!(found, expected);
-        for &(_, key) in model.due.iter() {
-            timers.cancel(key);
-        }
         let left: Vec<_> = timers.drain().into_iter().map(|item| model.keys[item]).collect();
         prop_assert_eq!(left, model.armed.iter().map(|&(.., key)| key).collect::<Vec<_>>());
         timers.check();

@@ -231,6 +231,79 @@ fn h9_no_timer_fires_early() {
 }
 
 #[test]
+fn h9_l5_timers_within_the_slack_share_a_wake_up_and_none_is_early() {
+    let micros = Duration::from_micros;
+    let fired = |slack: Option<Duration>| {
+        let (builder, script) = fake_builder();
+        let builder = match slack {
+            Some(slack) => builder.timer_slack(slack),
+            None => builder,
+        };
+        let event_loop = builder.build().unwrap();
+        let trace = Trace::new();
+        for due in [60, 40, 50, 10] {
+            let (seen, clock) = (trace.clone(), script.clock.clone());
+            let rings = move || seen.note(format!("{due} at {}", clock.now().as_nanos() / 1000));
+            event_loop.call_later(micros(due), rings);
+        }
+        let handle = event_loop.handle();
+        event_loop.call_later(micros(60), move || handle.stop());
+        event_loop.run_forever().unwrap();
+        (trace.take(), script.waits.take().into_iter().map(Option::unwrap).collect::<Vec<_>>())
+    };
+    let (trace, waits) = fired(None);
+    assert_eq!(trace, ["10 at 50", "40 at 50", "50 at 50", "60 at 100"]);
+    assert_eq!(waits, [micros(50), micros(50)]);
+    let (trace, waits) = fired(Some(Duration::ZERO));
+    assert_eq!(trace, ["10 at 10", "40 at 40", "50 at 50", "60 at 60"]);
+    assert_eq!(waits, [micros(10), micros(30), micros(10), micros(10)]);
+    let (trace, waits) = fired(Some(MILLI));
+    assert_eq!(trace, ["10 at 1000", "40 at 1000", "50 at 1000", "60 at 1000"]);
+    assert_eq!(waits, [MILLI]);
+    let (_, waits) = fired(Some(Duration::MAX));
+    assert_eq!(waits, [Duration::from_secs(24 * 3600)], "at most a day at a time all the same");
+}
+
+#[test]
+fn h9_l5_a_limit_of_the_callers_and_what_the_loop_spins_for_know_no_slack() {
+    let (builder, script) = fake_builder();
+    let event_loop = builder.timer_slack(MILLI).build().unwrap();
+    event_loop.call_later(Duration::from_micros(700), || {});
+    event_loop.run_once(Some(Duration::from_micros(300))).unwrap();
+    assert_eq!(script.waits.take(), [Some(Duration::from_micros(300))]);
+    // Something else wakes it after the deadline: the timer waits no longer.
+    script.wait_takes.set(Some(Duration::from_micros(450)));
+    event_loop.run_once(None).unwrap();
+    assert_eq!(script.waits.take(), [Some(Duration::from_micros(700))]);
+    assert_eq!((event_loop.stats().timers_fired, event_loop.stats().timers), (1, 0));
+
+    let (builder, script) = fake_builder();
+    let event_loop = builder.timer_slack(MILLI).spin(MILLI).build().unwrap();
+    script.wait_takes.set(Some(Duration::from_micros(10)));
+    event_loop.call_later(Duration::from_micros(30), || {});
+    event_loop.run_once(None).unwrap();
+    assert_eq!(script.waits.take(), [Some(Duration::ZERO); 3]);
+    assert_eq!((event_loop.stats().timers_fired, event_loop.stats().sleeps), (1, 0));
+}
+
+#[test]
+fn h9_i6_a_guests_deadline_and_a_clock_that_steps_know_no_slack() {
+    let due = Instant::ZERO + Duration::from_nanos(1_234_567);
+    let clock = TestClock::new();
+    let builder = EventLoop::builder().timer_slack(SECOND).clock(clock.clone());
+    let event_loop = builder.build().unwrap();
+    let (rang, stepping, handle) = (Rc::new(Cell::new(None)), clock.clone(), event_loop.handle());
+    let bell = rang.clone();
+    event_loop.call_at(due, move || {
+        bell.set(Some(stepping.now()));
+        handle.stop();
+    });
+    assert_eq!(event_loop.next_deadline(), Some(due));
+    event_loop.run_forever().unwrap();
+    assert_eq!(rang.get(), Some(due));
+}
+
+#[test]
 fn h10_timers_fire_by_deadline_and_equal_ones_in_the_order_of_their_creation() {
     for_each_builder(|builder| {
         let clock = TestClock::new();
@@ -480,6 +553,30 @@ fn l5_a_spinning_loop_polls_without_sleeping_for_so_long_and_then_sleeps() {
     event_loop.run_once(None).unwrap();
     assert_eq!(script.waits.take().len(), 5);
     assert_eq!(event_loop.stats().sleeps, 2);
+}
+
+#[test]
+fn l5_spinning_is_given_up_while_nothing_comes_of_it_and_taken_up_again() {
+    let (builder, script) = fake_builder();
+    let event_loop = builder.spin(Duration::from_micros(50)).build().unwrap();
+    script.wait_takes.set(Some(Duration::from_micros(50)));
+    let sleeps_preceded_by_a_spin = |sleeps| {
+        for _ in 0..sleeps {
+            event_loop.run_once(None).unwrap();
+        }
+        script.waits.take().len() - sleeps
+    };
+    assert_eq!(sleeps_preceded_by_a_spin(8), 8);
+    // Then before one of 2, 4, ... 64 sleeps.
+    assert_eq!(sleeps_preceded_by_a_spin(1 + 2 + 4 + 8 + 16 + 32 + 64), 7);
+    assert_eq!(sleeps_preceded_by_a_spin(640), 10);
+    // Timers that come due within the spin save their sleeps: it pays.
+    for _ in 0..3 * 64 {
+        event_loop.call_later(Duration::from_micros(50), || {});
+        event_loop.run_once(None).unwrap();
+    }
+    script.waits.take();
+    assert_eq!(sleeps_preceded_by_a_spin(8), 8);
 }
 
 #[test]

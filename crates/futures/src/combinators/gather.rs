@@ -271,7 +271,7 @@ impl<T: Clone + 'static, R: 'static> Gathering<T, R> {
 
     fn complete(self: &Rc<Self>, state: State<Vec<R>>) {
         // Somebody may have completed it from outside: then nobody wants this.
-        let _ = self.shared.complete(|| self.clone(), state);
+        let _ = self.shared.complete(|| self.clone(), state, |state| state);
         drop(self.progress.take());
     }
 

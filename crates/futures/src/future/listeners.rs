@@ -9,20 +9,21 @@
 use super::{CallbackToken, Future};
 use crate::inline_once::InlineOnce;
 use crate::scope::Membership;
-use crate::task::WakeTarget;
 use crate::task::wait_set::WaitSetId;
+use crate::task::{AnyTask, WakeTarget};
 use indexmap::IndexMap;
 use std::cell::Cell;
+use std::mem::{forget, replace};
 use std::num::NonZeroU64;
 use std::panic::Location;
+use std::rc::Rc;
 
-/// Listeners by token, in the order of their coming.
+/// Listeners by token, in the order of their coming. Of a done future, those callbacks whose turn is
+/// queued.
 pub(super) enum Listeners<T: 'static> {
     Empty,
     One(CallbackToken, Listener<T>),
     Many(Box<Crowd<T>>),
-    /// The only one was a callback, and the future is done: it is here until its turn comes.
-    Queued(InlineOnce<Future<T>>),
 }
 
 /// More than one listener.
@@ -61,8 +62,7 @@ pub(super) enum Announced {
     Waiter(WakeTarget),
     /// The scope, which is told when this is dropped.
     Scope(Membership),
-    /// Nobody: an empty place.
-    Gone,
+    Nobody,
 }
 
 impl<T: 'static> Listeners<T> {
@@ -77,15 +77,21 @@ impl<T: 'static> Listeners<T> {
         matches!(self, Listeners::Many(crowd) if crowd.unannounced > 0)
     }
 
-    /// Adds one behind all others.
+    /// Adds one behind all others. It is made where it will lie, for a move costs as much again.
     #[inline(always)]
-    pub(super) fn push(&mut self, listener: Listener<T>) -> CallbackToken {
+    pub(super) fn push(&mut self, listener: impl FnOnce() -> Listener<T>) -> CallbackToken {
         let token = next_token();
         match self {
-            Listeners::Empty => *self = Listeners::One(token, listener),
-            _ => self.crowd().push(token, listener),
+            Listeners::Empty => self.replace_empty(Listeners::One(token, listener())),
+            Listeners::One(..) | Listeners::Many(_) => self.crowd().push(token, listener()),
         }
         token
+    }
+
+    /// Puts `listeners` where nothing is left to drop.
+    #[inline(always)]
+    fn replace_empty(&mut self, listeners: Self) {
+        forget(replace(self, listeners));
     }
 
     /// The list as that of a crowd.
@@ -93,7 +99,7 @@ impl<T: 'static> Listeners<T> {
     fn crowd(&mut self) -> &mut Crowd<T> {
         if !matches!(self, Listeners::Many(_)) {
             let mut crowd = Crowd::default();
-            if let Listeners::One(token, listener) = std::mem::replace(self, Listeners::Empty) {
+            if let Listeners::One(token, listener) = replace(self, Listeners::Empty) {
                 crowd.push(token, listener);
             }
             *self = Listeners::Many(Box::new(crowd));
@@ -107,14 +113,12 @@ impl<T: 'static> Listeners<T> {
     /// Takes one out of a list that is not closed; the others keep their order.
     pub(super) fn remove(&mut self, token: CallbackToken) -> Option<Listener<T>> {
         match self {
-            Listeners::One(only, _) if *only == token => {
-                match std::mem::replace(self, Listeners::Empty) {
-                    Listeners::One(_, listener) => Some(listener),
-                    _ => None,
-                }
-            }
+            Listeners::One(only, _) if *only == token => match replace(self, Listeners::Empty) {
+                Listeners::One(_, listener) => Some(listener),
+                _ => None,
+            },
             Listeners::Many(crowd) => crowd.remove(token),
-            Listeners::Empty | Listeners::One(..) | Listeners::Queued(_) => None,
+            Listeners::Empty | Listeners::One(..) => None,
         }
     }
 
@@ -123,7 +127,7 @@ impl<T: 'static> Listeners<T> {
         let listener = match self {
             Listeners::One(only, listener) if *only == token => Some(listener),
             Listeners::Many(crowd) => crowd.places.get_mut(&token),
-            Listeners::Empty | Listeners::One(..) | Listeners::Queued(_) => None,
+            Listeners::Empty | Listeners::One(..) => None,
         };
         match listener {
             Some(Listener::Waiter(waiter)) => Some(waiter),
@@ -131,49 +135,54 @@ impl<T: 'static> Listeners<T> {
         }
     }
 
-    /// Takes out the one who waits, if nobody else is there.
+    /// Takes out the task that waits, if nobody else is there.
     #[inline]
-    pub(super) fn take_only_waiter(&mut self) -> Option<WakeTarget> {
+    pub(super) fn take_only_task(&mut self) -> Option<Rc<dyn AnyTask>> {
         let Listeners::One(_, Listener::Waiter(waiter)) = self else { return None };
+        let task = waiter.target.take_task()?;
         // Only what is needed is moved: the whole has many words.
-        let target = std::mem::replace(&mut waiter.target, WakeTarget::Nobody);
-        *self = Listeners::Empty;
-        Some(target)
+        self.replace_empty(Listeners::Empty);
+        Some(task)
     }
 
-    /// Closes the list: the future is done.
-    pub(super) fn close(&mut self) {
-        if let Listeners::Many(crowd) = self {
-            crowd.places.reverse();
-            crowd.unannounced = crowd.places.len();
+    /// Closes the list: the future is done. Answers whom to tell; `None` if it is a crowd, which is
+    /// [announced](Self::announce) one by one.
+    #[inline(always)]
+    pub(super) fn close(&mut self) -> Option<Announced> {
+        match self {
+            Listeners::Empty => Some(Announced::Nobody),
+            Listeners::One(_, Listener::Callback { location, .. }) => {
+                Some(Announced::Callback(location))
+            }
+            Listeners::One(..) => match replace(self, Listeners::Empty) {
+                Listeners::One(_, listener) => Some(listener.announced()),
+                Listeners::Empty | Listeners::Many(_) => None,
+            },
+            Listeners::Many(crowd) => {
+                crowd.close();
+                None
+            }
         }
     }
 
-    /// The next one of a closed list to be told; `None` when all are.
+    /// The next one of a closed crowd to be told; `None` when all are.
     pub(super) fn announce(&mut self) -> Option<Announced> {
         match self {
-            Listeners::Empty | Listeners::Queued(_) => None,
             Listeners::Many(crowd) => crowd.announce(),
-            Listeners::One(..) => match std::mem::replace(self, Listeners::Empty) {
-                Listeners::One(_, Listener::Callback { closure, location }) => {
-                    *self = Listeners::Queued(closure);
-                    Some(Announced::Callback(location))
-                }
-                Listeners::One(_, listener) => Some(listener.announced()),
-                _ => None,
-            },
+            Listeners::Empty | Listeners::One(..) => None,
         }
     }
 
     /// Takes out the first callback that is left of a closed list.
+    #[inline]
     pub(super) fn pop_callback(&mut self) -> Option<InlineOnce<Future<T>>> {
         match self {
             Listeners::Many(crowd) => crowd.pop_callback(),
-            Listeners::Empty | Listeners::One(..) => None,
-            Listeners::Queued(_) => match std::mem::replace(self, Listeners::Empty) {
-                Listeners::Queued(closure) => Some(closure),
+            Listeners::One(_, Listener::Callback { .. }) => match replace(self, Listeners::Empty) {
+                Listeners::One(_, Listener::Callback { closure, .. }) => Some(closure),
                 _ => None,
             },
+            Listeners::Empty | Listeners::One(..) => None,
         }
     }
 }
@@ -196,7 +205,7 @@ impl<T: 'static> Crowd<T> {
     }
 
     fn remove(&mut self, token: CallbackToken) -> Option<Listener<T>> {
-        let removed = match std::mem::replace(self.places.get_mut(&token)?, Listener::Gone) {
+        let removed = match replace(self.places.get_mut(&token)?, Listener::Gone) {
             Listener::Gone => return None,
             listener => listener,
         };
@@ -208,10 +217,15 @@ impl<T: 'static> Crowd<T> {
         Some(removed)
     }
 
+    fn close(&mut self) {
+        self.places.reverse();
+        self.unannounced = self.places.len();
+    }
+
     fn announce(&mut self) -> Option<Announced> {
         self.unannounced = self.unannounced.checked_sub(1)?;
         let (_, place) = self.places.get_index_mut(self.unannounced)?;
-        Some(match std::mem::replace(place, Listener::Gone) {
+        Some(match replace(place, Listener::Gone) {
             Listener::Callback { closure, location } => {
                 *place = Listener::Callback { closure, location };
                 Announced::Callback(location)
@@ -236,7 +250,7 @@ impl<T: 'static> Listener<T> {
             Listener::Waiter(waiter) => Announced::Waiter(waiter.target),
             Listener::Scope(membership) => Announced::Scope(membership),
             Listener::Callback { location, .. } => Announced::Callback(location),
-            Listener::Gone => Announced::Gone,
+            Listener::Gone => Announced::Nobody,
         }
     }
 }
@@ -263,7 +277,7 @@ mod tests {
             let mut listeners = Listeners::<u32>::Empty;
             let target = || WakeTarget::Waker(Waker::noop().clone());
             let waiter = || Listener::Waiter(Waiter { target: target(), within: WaitSetId::NONE });
-            let tokens: Vec<_> = (0..crowd).map(|_| listeners.push(waiter())).collect();
+            let tokens: Vec<_> = (0..crowd).map(|_| listeners.push(waiter)).collect();
             for (gone, token) in tokens.iter().enumerate() {
                 assert!(listeners.remove(*token).is_some());
                 assert!(listeners.remove(*token).is_none());
@@ -271,7 +285,7 @@ mod tests {
                 let (left, places) = (crowd - gone - 1, they.places.len());
                 assert!((left..=2 * left + 1).contains(&places), "{left} in {places}");
             }
-            listeners.close();
+            assert!(listeners.close().is_none());
             assert!(!listeners.is_announcing() && listeners.announce().is_none());
         }
     }

@@ -12,7 +12,7 @@ use crate::task::{WakeTarget, running};
 use crate::{Exception, InvalidStateError};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 impl<T: Clone + 'static> std::future::Future for Future<T> {
     type Output = Result<T, Exception>;
@@ -33,37 +33,63 @@ impl<T: 'static> Future<T> {
     /// Polls for its end, and leaves the outcome in it. An error means that waiting has failed.
     #[inline]
     pub(crate) fn poll_done(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        match (self.done(), self.wait) {
+        let shared = self.shared();
+        match (shared.done(), self.wait) {
             (true, None) => Poll::Ready(Ok(())),
             (true, Some(token)) => Poll::Ready(self.end_wait(token)),
-            (false, None) => self.begin_wait(context),
+            (false, None) => match self.begin_wait(shared, context) {
+                Ok(token) => {
+                    self.wait = Some(token);
+                    Poll::Pending
+                }
+                Err(outcome) => Poll::Ready(outcome),
+            },
             (false, Some(token)) => self.wait_on(token, context),
         }
     }
 
-    /// The first poll of a pending future.
-    fn begin_wait(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Exception>> {
-        let begun = running::with_running(|task, wait_set| {
-            self.check_waiter(task)?;
-            // Cloning a waker is user code, which may complete this very future.
-            let target = WakeTarget::of(task, context.waker());
-            if self.done() || self.pass_request_on(wait_set) {
-                return Ok(None);
-            }
+    /// The first poll of a pending future. An error is the outcome of one that cannot be waited for, or
+    /// need not be any more.
+    #[inline]
+    fn begin_wait(
+        &self,
+        shared: &Shared<T>,
+        context: &mut Context<'_>,
+    ) -> Result<CallbackToken, Result<(), Exception>> {
+        running::with_running(|task, wait_set| {
+            self.check_waiter(shared, task).map_err(|error| Err(error.into()))?;
             let within = wait_set.map_or(WaitSetId::NONE, WaitSet::id);
-            let mut listeners = self.shared().listeners.borrow_mut();
-            let token = listeners.push(Listener::Waiter(Waiter { target, within }));
-            drop(listeners);
-            self.enter(wait_set, token);
-            Ok(Some(token))
-        });
-        match begun {
-            Ok(Some(token)) => {
-                self.wait = Some(token);
-                Poll::Pending
+            if self.pass_request_on(wait_set) {
+                return Err(Ok(()));
             }
-            Ok(None) => Poll::Ready(Ok(())),
-            Err(error) => Poll::Ready(Err(InvalidStateError::into(error))),
+            let token = match task.filter(|task| task.lent(context.waker())) {
+                Some(task) => shared.listeners.borrow_mut().push(|| {
+                    let target = WakeTarget::Task(task.task().clone());
+                    Listener::Waiter(Waiter { target, within })
+                }),
+                None => self.add_waker(shared, context.waker(), within)?,
+            };
+            self.enter(wait_set, token);
+            Ok(token)
+        })
+    }
+
+    /// Has somebody's waker told.
+    #[cold]
+    fn add_waker(
+        &self,
+        shared: &Shared<T>,
+        waker: &Waker,
+        within: WaitSetId,
+    ) -> Result<CallbackToken, Result<(), Exception>> {
+        // Cloning it is user code, which may complete this very future.
+        let target = WakeTarget::Waker(waker.clone());
+        match shared.done() {
+            true => Err(Ok(())),
+            false => {
+                let waiter = || Listener::Waiter(Waiter { target, within });
+                Ok(shared.listeners.borrow_mut().push(waiter))
+            }
         }
     }
 
@@ -84,6 +110,7 @@ impl<T: 'static> Future<T> {
     }
 
     /// A poll while it waits already.
+    #[inline(never)]
     fn wait_on(
         &mut self,
         token: CallbackToken,
@@ -150,13 +177,16 @@ impl<T: 'static> Future<T> {
 
     /// Whether whoever polls may wait for this.
     #[inline]
-    fn check_waiter(&self, waiter: Option<&RunningTask>) -> Result<(), InvalidStateError> {
+    fn check_waiter(
+        &self,
+        shared: &Shared<T>,
+        waiter: Option<&RunningTask>,
+    ) -> Result<(), InvalidStateError> {
         let Some(waiter) = waiter else { return self.check_loop() };
         if std::ptr::addr_eq(Rc::as_ptr(waiter.task()), Rc::as_ptr(&self.object)) {
             return Err(InvalidStateError::new("a task cannot wait for itself"));
         }
-        let (own, their) = (&self.shared().scheduler, waiter.task().scheduler());
-        match std::ptr::addr_eq(Rc::as_ptr(own), Rc::as_ptr(their)) {
+        match waiter.runs_on(&shared.scheduler) {
             true => Ok(()),
             false => self.check_loop(),
         }
@@ -171,8 +201,8 @@ impl<T: 'static> Future<T> {
         Ok(())
     }
 
-    /// Ends the waiting.
-    #[inline]
+    /// Ends the waiting before the future is done.
+    #[cold]
     fn leave(&mut self) {
         let Some(token) = self.wait.take() else { return };
         running::with_wait_set(|wait_set| wait_set.map(|wait_set| wait_set.end(token)));

@@ -9,6 +9,7 @@ use super::callbacks::Waiting;
 use super::ending::{State, Tenure};
 use super::member::{Member, Membership, ScopeMember};
 use crate::future::{AnyFuture, Shared};
+use crate::in_place;
 use crate::slots::{SlotKey, Slots};
 use crate::{
     Callback, ExceptionContext, Future, Instant, InvalidStateError, Scheduler, TaskRef,
@@ -126,7 +127,7 @@ impl ScopeCore {
         &self,
         location: &'static Location<'static>,
     ) -> Future<T> {
-        let shared = Rc::new(Shared::new(self.root.clone(), location));
+        let shared = in_place::rc(|| Shared::new(self.root.clone(), location));
         let future = Future::from_object(shared.clone());
         match self.is_open() {
             true => {

@@ -10,6 +10,7 @@
 
 use super::line::{Line, Place};
 use crate::future::Shared;
+use crate::in_place;
 use crate::{Exception, Future, InvalidStateError, Scheduler, SchedulerId, try_current};
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -44,7 +45,7 @@ impl Home {
 pub(crate) type AskedAt = &'static Location<'static>;
 
 fn pending_future<G: 'static>(scheduler: Rc<dyn Scheduler>, asked_at: AskedAt) -> Future<G> {
-    Future::from_object(Rc::new(Shared::new(scheduler, asked_at)))
+    Future::from_object(in_place::rc(|| Shared::new(scheduler, asked_at)))
 }
 
 /// A line of waiters, each of whom is to be given a `G`.

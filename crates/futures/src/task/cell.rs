@@ -75,6 +75,13 @@ impl<T> Finish<T, T> for Plain {
     }
 }
 
+/// How a coroutine ended.
+enum Ended<O, T> {
+    /// By itself.
+    Well(O),
+    Else(State<T>),
+}
+
 pub(super) struct TaskCell<F: std::future::Future, T: 'static, K> {
     shared: Shared<T>,
     header: TaskHeader,
@@ -102,7 +109,7 @@ where
         // Part by part, where it will lie: making it elsewhere and moving it costs as much again.
         // SAFETY: `place` is that of a cell, all parts of which are written, and none is read before.
         unsafe {
-            (&raw mut (*place).shared).write(Shared::new(scheduler, location));
+            (&raw mut (*place).shared).write(Shared::of_task(scheduler, location));
             (&raw mut (*place).header).write(TaskHeader::new(owner, context));
             (&raw mut (*place).coroutine).write(RefCell::new(Some(coroutine)));
             (&raw mut (*place).finish).write(PhantomData);
@@ -121,7 +128,7 @@ where
     /// Drops the coroutine where it stands, with the task as the running one. A panic of its
     /// destructors is reported.
     fn drop_coroutine(self: &Rc<Self>) {
-        let dropped = running::as_task(self.clone(), |_| {
+        let dropped = running::as_task(self, || {
             catch(|| self.with_coroutine(|mut coroutine| coroutine.set(None)))
         });
         if let Err(panic) = dropped {
@@ -131,24 +138,29 @@ where
 
     /// The task is done: tells everybody who waits for it.
     #[inline(always)]
-    fn complete(self: &Rc<Self>, state: State<T>) {
+    fn complete<V>(self: &Rc<Self>, outcome: V, state_of: impl FnOnce(V) -> State<T>) {
         let kept = self.header.owner().release(self.header.waker().place());
         // Only the coroutine itself completes its task, and it has just ended.
-        let _ = self.shared.complete(|| self.clone(), state);
+        let _ = self.shared.complete(|| self.clone(), outcome, state_of);
         drop(kept);
     }
 
-    /// As [`complete`](Self::complete), for a task whose loop or scope has ended.
     #[cold]
-    fn complete_cancelled(self: &Rc<Self>, reason: &'static str) {
-        self.complete(State::Cancelled { message: Some(reason.into()) });
+    fn complete_as(self: &Rc<Self>, state: State<T>) {
+        self.complete(state, |state| state);
     }
 
-    /// Polls the coroutine. Answers the task's state if that was the end.
-    #[inline]
-    fn poll_coroutine(self: &Rc<Self>) -> Option<State<T>> {
+    /// For a task whose loop or scope has ended.
+    #[cold]
+    fn complete_cancelled(self: &Rc<Self>, reason: &'static str) {
+        self.complete_as(State::Cancelled { message: Some(reason.into()) });
+    }
+
+    /// Polls the coroutine. Answers how it ended, if that was the end.
+    #[inline(always)]
+    fn poll_coroutine(self: &Rc<Self>) -> Option<Ended<F::Output, T>> {
         let mut end = None;
-        let polled = running::as_task(self.clone(), |_| {
+        let polled = running::as_task(self, || {
             let waker = self.header.waker().lend();
             let mut context = Context::from_waker(&waker);
             catch(|| {
@@ -162,22 +174,20 @@ where
         });
         if let Err(panic) = polled {
             self.drop_coroutine();
-            return Some(State::Finished(Err(panic)));
+            return Some(Ended::Else(State::Finished(Err(panic))));
         }
-        match end {
-            None if self.header.aborted() => Some(self.end_aborted()),
-            None => None,
-            Some(ended) => Some(Self::state_of(ended)),
+        if end.is_none() && self.header.aborted() {
+            return Some(Ended::Else(self.end_aborted()));
         }
-    }
-
-    #[inline]
-    fn state_of(ended: Driven<F::Output>) -> State<T> {
-        match ended {
-            Driven::Ready(output, None) => State::from(K::finish(output)),
-            Driven::Ready(output, Some(request)) => Self::state_of_cancelled(output, request),
-            Driven::Dropped(CancelRequest(message)) => State::Cancelled { message },
-            Driven::Pending => State::Pending,
+        match end? {
+            Driven::Ready(output, None) => Some(Ended::Well(output)),
+            Driven::Ready(output, Some(request)) => {
+                Some(Ended::Else(Self::state_of_cancelled(output, request)))
+            }
+            Driven::Dropped(CancelRequest(message)) => {
+                Some(Ended::Else(State::Cancelled { message }))
+            }
+            Driven::Pending => None,
         }
     }
 
@@ -223,10 +233,14 @@ where
 
     /// Goes back to the context outside, and lets go of its own: it has ended, and a value there may
     /// know the task.
+    #[inline]
     fn leave_context(&self, outside: Option<TaskContext>) {
-        if outside.is_none() && !context::is_any_set() {
-            return;
+        if outside.is_some() || context::is_any_set() {
+            self.leave_values(outside);
         }
+    }
+
+    fn leave_values(&self, outside: Option<TaskContext>) {
         let own = context::replace(outside.unwrap_or_default());
         if !own.is_empty()
             && let Err(panic) = catch(|| drop(own))
@@ -294,16 +308,18 @@ where
         }
         let outside = self.header.enter_context();
         let end = match self.header.aborted() {
-            true => Some(self.end_aborted()),
+            true => Some(Ended::Else(self.end_aborted())),
             false => self.poll_coroutine(),
         };
         match end {
-            Some(state) => {
-                self.complete(state);
-                self.leave_context(outside);
-            }
-            None => self.header.leave_context(outside),
+            None => return self.header.leave_context(outside),
+            Some(Ended::Well(output)) => match K::finish(output) {
+                Ok(value) => self.complete(value, |value| State::Finished(Ok(value))),
+                Err(exception) => self.complete_as(State::from(Err(exception))),
+            },
+            Some(Ended::Else(state)) => self.complete_as(state),
         }
+        self.leave_context(outside);
     }
 
     fn abort(self: Rc<Self>) {
@@ -388,15 +404,16 @@ impl<F: std::future::Future, T: 'static, K> Drop for TaskCell<F, T, K> {
     /// Nobody can ask any more: a failure is reported (F-18).
     #[inline]
     fn drop(&mut self) {
-        if let Some(exception) = self.shared.take_unretrieved() {
-            self.report_unretrieved(exception);
+        if self.shared.is_unretrieved() {
+            self.report_unretrieved();
         }
     }
 }
 
 impl<F: std::future::Future, T: 'static, K> TaskCell<F, T, K> {
     #[cold]
-    fn report_unretrieved(&self, exception: Exception) {
+    fn report_unretrieved(&self) {
+        let Some(exception) = self.shared.take_unretrieved() else { return };
         let message = "task exception was never retrieved";
         let mut context = ExceptionContext::with_exception(message, exception);
         context.task = Some(self.description());

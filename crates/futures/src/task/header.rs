@@ -18,18 +18,13 @@ pub(crate) struct TaskHeader {
     requests: Cell<u32>,
     /// How many blocks of its own are asking it to end, and will take that back (T-20).
     own_requests: Cell<u32>,
-    flags: Cell<Flags>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Flags {
     /// A step is queued.
-    queued: bool,
-    aborted: bool,
+    queued: Cell<bool>,
+    aborted: Cell<bool>,
     /// Of no interest if it is destroyed while pending (T-23).
-    exempt: bool,
+    exempt: Cell<bool>,
     /// A request to cancel it is being given to what it waits for.
-    passing_on: bool,
+    passing_on: Cell<bool>,
 }
 
 impl TaskHeader {
@@ -42,7 +37,10 @@ impl TaskHeader {
             context: Cell::new(context),
             requests: Cell::new(0),
             own_requests: Cell::new(0),
-            flags: Cell::new(Flags::default()),
+            queued: Cell::new(false),
+            aborted: Cell::new(false),
+            exempt: Cell::new(false),
+            passing_on: Cell::new(false),
         }
     }
 
@@ -139,43 +137,41 @@ impl TaskHeader {
     /// Notes that a step is to be queued; false if one is.
     #[inline]
     pub(super) fn queue(&self) -> bool {
-        let flags = self.flags.get();
-        self.flags.set(Flags { queued: true, ..flags });
-        !flags.queued
+        !self.queued.replace(true)
     }
 
     #[inline]
     pub(super) fn dequeue(&self) {
-        self.flags.set(Flags { queued: false, ..self.flags.get() });
+        self.queued.set(false);
     }
 
     pub(super) fn is_queued(&self) -> bool {
-        self.flags.get().queued
+        self.queued.get()
     }
 
     #[inline]
     pub(super) fn aborted(&self) -> bool {
-        self.flags.get().aborted
+        self.aborted.get()
     }
 
     pub(super) fn set_aborted(&self) {
-        self.flags.set(Flags { aborted: true, ..self.flags.get() });
+        self.aborted.set(true);
     }
 
     pub(super) fn is_passing_on(&self) -> bool {
-        self.flags.get().passing_on
+        self.passing_on.get()
     }
 
     pub(super) fn set_passing_on(&self, passing_on: bool) {
-        self.flags.set(Flags { passing_on, ..self.flags.get() });
+        self.passing_on.set(passing_on);
     }
 
     pub(super) fn is_exempt(&self) -> bool {
-        self.flags.get().exempt
+        self.exempt.get()
     }
 
     pub(crate) fn set_exempt(&self) {
-        self.flags.set(Flags { exempt: true, ..self.flags.get() });
+        self.exempt.set(true);
     }
 }
 

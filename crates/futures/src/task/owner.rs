@@ -5,6 +5,7 @@ use super::cell::AnyTask;
 use super::running;
 use crate::{Callback, Instant, Scheduler, SchedulerId, ThreadsafeScheduler};
 use std::cell::{Cell, RefCell};
+use std::mem::replace;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,10 +35,19 @@ pub(crate) struct OwnerName {
 }
 
 /// The tasks that are not done, each in a place that it keeps.
+///
+/// Invariant: `vacant` begins the list of the free places, which goes through all of them and ends with
+/// the number of places there are.
 #[derive(Default)]
 struct Places {
-    tasks: Vec<Option<Rc<dyn AnyTask>>>,
-    free: Vec<usize>,
+    places: Vec<Place>,
+    vacant: usize,
+}
+
+enum Place {
+    Task(Rc<dyn AnyTask>),
+    /// It is free, and so is this one.
+    Free(usize),
 }
 
 /// Names a thread, for ever.
@@ -125,34 +135,68 @@ impl Owner {
     /// The place that the next task will have.
     #[inline]
     pub(super) fn vacant_place(&self) -> usize {
-        let tasks = self.tasks.borrow();
-        tasks.free.last().copied().unwrap_or(tasks.tasks.len())
+        self.tasks.borrow().vacant
     }
 
     /// Keeps `task`, which was made for the vacant place.
     #[inline]
     pub(super) fn keep(&self, task: Rc<dyn AnyTask>) {
-        let mut tasks = self.tasks.borrow_mut();
-        match tasks.free.pop() {
-            Some(place) => tasks.tasks[place] = Some(task),
-            None => tasks.tasks.push(Some(task)),
-        }
+        self.tasks.borrow_mut().keep(task);
     }
 
     /// Keeps the task in this place no longer.
     #[inline]
     pub(super) fn release(&self, place: usize) -> Option<Rc<dyn AnyTask>> {
-        let mut tasks = self.tasks.borrow_mut();
-        let task = tasks.tasks.get_mut(place)?.take()?;
-        tasks.free.push(place);
-        Some(task)
+        self.tasks.borrow_mut().release(place)
     }
 
     /// All tasks that are not done, in the order in which they were made.
     pub(super) fn tasks(&self) -> Vec<Rc<dyn AnyTask>> {
-        let mut tasks: Vec<_> = self.tasks.borrow().tasks.iter().flatten().cloned().collect();
+        let tasks = self.tasks.borrow();
+        let mut tasks: Vec<_> = tasks.places.iter().filter_map(Place::task).cloned().collect();
         tasks.sort_by_key(|task| task.header().number());
         tasks
+    }
+}
+
+impl Place {
+    fn task(&self) -> Option<&Rc<dyn AnyTask>> {
+        match self {
+            Place::Task(task) => Some(task),
+            Place::Free(_) => None,
+        }
+    }
+}
+
+impl Places {
+    #[inline]
+    fn keep(&mut self, task: Rc<dyn AnyTask>) {
+        match self.places.get_mut(self.vacant) {
+            Some(place) => {
+                if let Place::Free(next) = replace(place, Place::Task(task)) {
+                    self.vacant = next;
+                }
+            }
+            None => {
+                self.places.push(Place::Task(task));
+                self.vacant = self.places.len();
+            }
+        }
+    }
+
+    #[inline]
+    fn release(&mut self, place: usize) -> Option<Rc<dyn AnyTask>> {
+        let left = self.places.get_mut(place)?;
+        match replace(left, Place::Free(self.vacant)) {
+            Place::Task(task) => {
+                self.vacant = place;
+                Some(task)
+            }
+            free @ Place::Free(_) => {
+                *left = free;
+                None
+            }
+        }
     }
 }
 
@@ -160,7 +204,7 @@ impl OwnerName {
     /// The task of this thread that has the place, if it is still the one with this number.
     pub(super) fn find(&self, place: usize, number: u64) -> Option<Rc<dyn AnyTask>> {
         let owner = Owner::find(self.scheduler)?;
-        let task = owner.tasks.borrow().tasks.get(place)?.clone()?;
+        let task = owner.tasks.borrow().places.get(place)?.task()?.clone();
         (task.header().number() == number).then_some(task)
     }
 }

@@ -7,7 +7,9 @@
 use super::cell::AnyTask;
 use super::header::TaskHeader;
 use super::wait_set::{WaitSet, WaitSetId};
+use crate::Scheduler;
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::ptr::{NonNull, null};
 use std::rc::Rc;
 use std::task::Waker;
@@ -26,8 +28,11 @@ struct Running {
 
 /// The task whose step runs.
 pub(crate) struct RunningTask {
-    task: Rc<dyn AnyTask>,
+    /// Borrowed from whoever runs the step, and so not counted.
+    task: ManuallyDrop<Rc<dyn AnyTask>>,
     header: NonNull<TaskHeader>,
+    /// Where its scheduler is.
+    scheduler: *const dyn Scheduler,
 }
 
 impl Running {
@@ -46,6 +51,12 @@ impl RunningTask {
         unsafe { self.header.as_ref() }
     }
 
+    /// Whether it runs on `scheduler`.
+    #[inline]
+    pub(crate) fn runs_on(&self, scheduler: &Rc<dyn Scheduler>) -> bool {
+        std::ptr::addr_eq(self.scheduler, Rc::as_ptr(scheduler))
+    }
+
     /// Whether `waker` is the one that this task has lent out for its step.
     #[inline]
     pub(crate) fn lent(&self, waker: &Waker) -> bool {
@@ -55,12 +66,18 @@ impl RunningTask {
 
 /// Runs `function` as a step of `task`.
 #[inline]
-pub(crate) fn as_task<R>(task: Rc<dyn AnyTask>, function: impl FnOnce(&RunningTask) -> R) -> R {
-    let header = NonNull::from(task.header());
-    let running = RunningTask { task, header };
-    let wait_set: *const WaitSet = running.header().wait_set();
-    let _entered = Entered::new(Running { task: &raw const running, wait_set });
-    function(&running)
+pub(crate) fn as_task<R>(task: &Rc<impl AnyTask + 'static>, function: impl FnOnce() -> R) -> R {
+    let header = task.header();
+    // SAFETY: `task` is borrowed until this function returns, and so is counted for as long as there
+    // is this second pointer, which does not count and is never dropped.
+    let uncounted = unsafe { Rc::from_raw(Rc::as_ptr(task)) };
+    let running = RunningTask {
+        task: ManuallyDrop::new(uncounted),
+        header: NonNull::from(header),
+        scheduler: Rc::as_ptr(task.scheduler()),
+    };
+    let _entered = Entered::new(Running { task: &raw const running, wait_set: header.wait_set() });
+    function()
 }
 
 /// Runs `function` as a part of the running task whose waits stand in `wait_set`.

@@ -16,6 +16,7 @@ use crate::future::{AnyFuture, CallbackToken};
 use crate::{CancelledError, Exception};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::mem::{forget, replace};
 use std::ptr::null;
 use std::rc::{Rc, Weak};
 
@@ -291,7 +292,7 @@ impl Waits {
     #[inline]
     fn insert(&mut self, token: CallbackToken, waited: impl FnOnce() -> Waited) {
         match self {
-            Waits::Empty => *self = Waits::One(token, waited()),
+            Waits::Empty => forget(replace(self, Waits::One(token, waited()))),
             Waits::One(known, _) if *known == token => {}
             Waits::Many(map) if map.contains_key(&token) => {}
             Waits::One(..) | Waits::Many(_) => self.insert_among(token, waited()),
@@ -313,13 +314,21 @@ impl Waits {
     #[inline]
     fn remove(&mut self, token: CallbackToken) {
         match self {
-            Waits::One(only, _) if *only == token => *self = Waits::Empty,
+            Waits::One(only, _) if *only == token => match replace(self, Waits::Empty) {
+                Waits::One(_, waited) => drop(waited),
+                Waits::Empty | Waits::Many(_) => {}
+            },
             Waits::Empty | Waits::One(..) => {}
-            Waits::Many(map) => {
-                map.remove(&token);
-                if map.is_empty() {
-                    *self = Waits::Empty;
-                }
+            Waits::Many(_) => self.remove_from_among(token),
+        }
+    }
+
+    #[cold]
+    fn remove_from_among(&mut self, token: CallbackToken) {
+        if let Waits::Many(map) = self {
+            map.remove(&token);
+            if map.is_empty() {
+                *self = Waits::Empty;
             }
         }
     }

@@ -12,7 +12,7 @@ use super::notified::Notified;
 use super::owner::{Owner, OwnerName};
 use super::running::{self, RunningTask};
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, replace};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -33,6 +33,18 @@ impl WakeTarget {
         match running {
             Some(running) if running.lent(waker) => WakeTarget::Task(running.task().clone()),
             _ => WakeTarget::Waker(waker.clone()),
+        }
+    }
+
+    /// Takes out the task, if it is one.
+    #[inline]
+    pub(crate) fn take_task(&mut self) -> Option<Rc<dyn AnyTask>> {
+        match self {
+            WakeTarget::Task(_) => match replace(self, WakeTarget::Nobody) {
+                WakeTarget::Task(task) => Some(task),
+                WakeTarget::Waker(_) | WakeTarget::Nobody => None,
+            },
+            WakeTarget::Waker(_) | WakeTarget::Nobody => None,
         }
     }
 

@@ -2,11 +2,30 @@
 
 use super::{Fact, Flow, Hold, Input, Output, Phase, StreamMachine, Writing};
 use crate::limits::OutputLimits;
-use crate::{CapPolicy, WriteRefusal};
+use crate::{CapPolicy, WriteBufferLimits, WriteRefusal};
 use std::rc::Rc;
 
 impl StreamMachine {
-    /// Whether a write is taken now. Every way to write asks here first.
+    /// Collects what is written, if there is nothing to consider: it leaves with the next flush, and no
+    /// limit is near. Says whether it was taken.
+    #[inline]
+    pub(crate) fn collect(
+        &mut self,
+        parts: &[&[u8]],
+        total: usize,
+        spare: impl FnOnce() -> Box<Output>,
+    ) -> bool {
+        let limits = self.limits();
+        let room = limits.marks.high.min(limits.cap.size).0;
+        let taken = self.is_ordinary() && total > 0 && self.least_with_below() + total <= room;
+        if taken {
+            let output = self.output.get_or_insert_with(spare);
+            parts.iter().for_each(|part| output.push(part));
+        }
+        taken
+    }
+
+    /// Whether a write is taken now. Every way to write that is not as simple asks here first.
     pub(crate) fn admit(&mut self) -> Result<(), WriteRefusal> {
         match self.phase {
             Phase::Open { .. } | Phase::Draining { .. } if self.has_file() => {
@@ -98,6 +117,7 @@ impl StreamMachine {
 
     /// To be called after sending, whether all went out or not: looks at the marks, and ends what
     /// only waited for the output. Gives back the buffer that is not needed any more.
+    #[inline]
     pub(crate) fn after_sending(&mut self) -> Option<Box<Output>> {
         self.review_flow();
         if self.size() > 0 {
@@ -134,18 +154,20 @@ impl StreamMachine {
     }
 
     pub(crate) fn review_flow(&mut self) {
-        let marks = self.limits().marks;
-        let over_high = self.least_with_below() > marks.high.0;
-        let under_low = self.most_with_below() <= marks.low.0;
-        if under_low {
+        let WriteBufferLimits { high, low } = self.limits().marks;
+        if self.most_with_below() <= low.0 {
             self.release(Hold::Cap);
+            self.flow = match self.flow {
+                Flow::Paused => Flow::ResumeOwed,
+                Flow::PauseOwed => Flow::Open,
+                same @ (Flow::Open | Flow::ResumeOwed) => same,
+            };
+        } else if self.least_with_below() > high.0 {
+            self.flow = match self.flow {
+                Flow::Open => Flow::PauseOwed,
+                Flow::ResumeOwed => Flow::Paused,
+                same @ (Flow::PauseOwed | Flow::Paused) => same,
+            };
         }
-        self.flow = match self.flow {
-            Flow::Open if over_high => Flow::PauseOwed,
-            Flow::ResumeOwed if over_high => Flow::Paused,
-            Flow::Paused if under_low => Flow::ResumeOwed,
-            Flow::PauseOwed if under_low => Flow::Open,
-            unchanged => unchanged,
-        };
     }
 }

@@ -43,19 +43,28 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// How much of `size` may be read at once.
+    #[inline]
     pub(super) fn most_to_read(&self, size: usize) -> usize {
-        if !self.is(LIMITED) {
-            return size;
-        }
+        if self.is(LIMITED) { self.allowed_to_read(size) } else { size }
+    }
+
+    #[cold]
+    fn allowed_to_read(&self, size: usize) -> usize {
         self.if_limited(|limited| limited.read.iter().map(Bandwidth::most_at_once).min())
             .map_or(size, |most| size.min(most))
     }
 
     /// So much came from the peer: nothing more is read until it is paid for.
+    #[inline]
     pub(super) fn was_read(self: &Rc<Self>, count: usize) {
-        if !self.is(LIMITED) || self.machine.borrow().is_salvaging() {
-            return; // what is salvaged is not waited for
+        // What is salvaged is not waited for.
+        if self.is(LIMITED) && !self.machine.borrow().is_salvaging() {
+            self.pay_for_read(count);
         }
+    }
+
+    #[cold]
+    fn pay_for_read(self: &Rc<Self>, count: usize) {
         let now = self.event_loop().time();
         let paid = self.if_limited(|limited| take(&limited.read, count, now));
         let Some(paid) = paid.filter(|paid| *paid > now) else { return };
@@ -74,10 +83,13 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// How much of `size` may be sent now. If it is nothing, sending is held until something may.
+    #[inline]
     pub(super) fn most_to_send(self: &Rc<Self>, size: usize) -> usize {
-        if !self.is(LIMITED) {
-            return size;
-        }
+        if self.is(LIMITED) { self.allowed_to_send(size) } else { size }
+    }
+
+    #[cold]
+    fn allowed_to_send(self: &Rc<Self>, size: usize) -> usize {
         let now = self.event_loop().time();
         let reserved = self.if_limited(|limited| {
             let most = limited.write.iter().map(Bandwidth::most_at_once).min()?;
@@ -100,13 +112,19 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// So much of what was allowed was sent.
+    #[inline]
     pub(super) fn was_sent(&self, count: usize) {
         if self.is(LIMITED) {
-            self.if_limited(|limited| {
-                limited.allowed = limited.allowed.saturating_sub(count);
-                Some(())
-            });
+            self.use_up(count);
         }
+    }
+
+    #[cold]
+    fn use_up(&self, count: usize) {
+        self.if_limited(|limited| {
+            limited.allowed = limited.allowed.saturating_sub(count);
+            Some(())
+        });
     }
 
     fn send_again_at(self: &Rc<Self>, when: Instant, now: Instant) {

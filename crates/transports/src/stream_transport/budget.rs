@@ -55,6 +55,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// The call of `method` is over. The protocol is back in its place.
+    #[cold]
     pub(super) fn call_ended(
         self: &Rc<Self>,
         method: &'static str,

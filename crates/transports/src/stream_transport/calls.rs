@@ -1,6 +1,8 @@
 //! Calling the protocol: one method at a time, nothing borrowed, panics kept in their place.
 
-use super::{MEASURED, RESUMED, RUNNING, SHUTDOWN_OWED, StreamHandle, StreamTransport, Turn};
+use super::{
+    MEASURED, RESUMED, RETURN_NOTED, RUNNING, SHUTDOWN_OWED, StreamHandle, StreamTransport, Turn,
+};
 use crate::backend::Backend;
 use crate::stream_machine::{Call, End};
 use crate::{Eof, Protocol, ProtocolUnavailable, Transport};
@@ -13,7 +15,16 @@ use std::rc::Rc;
 impl<B: Backend> StreamTransport<B> {
     /// Sends what was written and makes the calls that are owed, until there are no more. The end is
     /// told in a turn in which nothing else was, or in that of a write-ready event (P-16).
+    #[inline]
     pub(super) fn settle(self: &Rc<Self>, turn: Turn) {
+        self.send_output();
+        if !self.is_steady() {
+            self.settle_all(turn);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_all(self: &Rc<Self>, turn: Turn) {
         let mut may_end = turn != Turn::Other;
         loop {
             self.flush();
@@ -34,8 +45,7 @@ impl<B: Backend> StreamTransport<B> {
         if self.is(MEASURED) {
             self.review_memory();
         }
-        self.complete_drained();
-        self.complete_files();
+        self.complete_awaited();
         self.follow_up();
     }
 
@@ -150,9 +160,7 @@ impl<B: Backend> StreamTransport<B> {
         let value = match outcome {
             Ok(value) => Some(value),
             Err((exception, protocol)) => {
-                let message = format!("protocol.{}() panicked", method.get());
-                self.report(&message, &exception, protocol);
-                self.end(End::Failed, Some(exception));
+                self.method_panicked(method.get(), exception, protocol);
                 None
             }
         };
@@ -160,6 +168,12 @@ impl<B: Backend> StreamTransport<B> {
             self.call_ended(method.get(), began, ended);
         }
         value
+    }
+
+    #[cold]
+    fn method_panicked(self: &Rc<Self>, method: &str, panic: Exception, protocol: &'static str) {
+        self.report(&format!("protocol.{method}() panicked"), &panic, protocol);
+        self.end(End::Failed, Some(panic));
     }
 
     /// Runs `function` with the protocol for somebody outside of it.
@@ -188,8 +202,18 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// The method has returned: the protocol goes back into its slot, or its successor does (P-21).
+    #[inline]
     fn put_back(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
         self.set(RUNNING, false);
+        match self.is(RETURN_NOTED) {
+            false => self.protocol.set(Some(protocol)),
+            true => self.method_returned(protocol),
+        }
+    }
+
+    #[cold]
+    fn method_returned(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
+        self.set(RETURN_NOTED, false);
         let successor = self.if_rare(|rare| {
             if let Some(unread) = &mut rare.unread {
                 unread.method_returned();
@@ -216,6 +240,7 @@ impl<B: Backend> StreamTransport<B> {
             let before = self.if_rare(|rare| rare.successor.take());
             let left = before.and_then(|before| protocol.take_over(before));
             self.rare(|rare| rare.successor = Some(protocol));
+            self.set(RETURN_NOTED, true);
             left
         } else {
             self.with_machine(|machine| machine.protocol_replaced());

@@ -1,7 +1,7 @@
 //! Descriptors that travel along with bytes: which of those that wait to be sent go with which byte, and
 //! those that came and were not taken yet. Both are bounded, owned, and closed with the connection.
 
-use super::StreamTransport;
+use super::{DESCRIPTORS, StreamTransport};
 use crate::backend::{Backend, MOST_DESCRIPTORS_AT_ONCE};
 use crate::descriptors::{DescriptorsRefused, Reason};
 use crate::{WriteRefusal, WriteState};
@@ -74,6 +74,7 @@ impl<B: Backend> StreamTransport<B> {
         let before = self.machine.borrow().size();
         let outgoing = Outgoing { before, descriptors };
         self.rare(|rare| rare.descriptors.get_or_insert_default().outgoing.push_back(outgoing));
+        self.set(DESCRIPTORS, true);
         self.with_machine(|machine| machine.push(data, || self.shared().take_output()));
         if self.machine.borrow().is_over_high_mark() {
             self.flush();
@@ -85,6 +86,9 @@ impl<B: Backend> StreamTransport<B> {
     /// Looks at the descriptors of the connection, or changes them, if it has any. `function` is as for
     /// [`rare`](StreamTransport::rare).
     fn descriptors<R>(&self, function: impl FnOnce(&mut Descriptors) -> R) -> Option<R> {
+        if !self.is(DESCRIPTORS) {
+            return None;
+        }
         self.if_rare(|rare| rare.descriptors.as_deref_mut().map(function))
     }
 
@@ -95,7 +99,16 @@ impl<B: Backend> StreamTransport<B> {
 
     /// Sends what may leave in one call: up to the next byte that has descriptors, or from one on, with
     /// them. Says how much was tried.
+    #[inline]
     pub(super) fn send_front(&self, unsent: &[u8]) -> (usize, io::Result<usize>) {
+        if !self.is(DESCRIPTORS) {
+            return (unsent.len(), self.backend.send(unsent));
+        }
+        self.send_front_with_descriptors(unsent)
+    }
+
+    #[cold]
+    fn send_front_with_descriptors(&self, unsent: &[u8]) -> (usize, io::Result<usize>) {
         let sent = self.descriptors(|all| {
             let outgoing = &mut all.outgoing;
             let with = outgoing.front()?.before == 0;
@@ -134,6 +147,7 @@ impl<B: Backend> StreamTransport<B> {
         }
         if !self.machine.borrow().is_lost() {
             self.rare(|rare| rare.descriptors.get_or_insert_default().most = most);
+            self.set(DESCRIPTORS, true);
         }
         Ok(())
     }
@@ -145,10 +159,19 @@ impl<B: Backend> StreamTransport<B> {
 
     /// Reads what was given back, else what is there, with the descriptors that came along, if they are
     /// wanted.
+    #[inline]
     pub(super) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.machine.borrow().has_unread() {
             return Ok(self.recv_unread(buffer));
         }
+        if !self.is(DESCRIPTORS) {
+            return self.backend.recv(buffer);
+        }
+        self.recv_with_descriptors(buffer)
+    }
+
+    #[cold]
+    fn recv_with_descriptors(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = self.descriptors(|all| all.most).unwrap_or(0);
         if most == 0 {
             return self.backend.recv(buffer);

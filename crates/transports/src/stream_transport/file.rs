@@ -3,7 +3,7 @@
 //!
 //! Invariant: the machine knows of a file exactly as long as there is a [`FileJob`].
 
-use super::StreamTransport;
+use super::{AWAITED, StreamTransport};
 use crate::backend::Backend;
 use crate::send_file::{BYTES_A_TURN, ReadBlock, SendFile, SendFileError, Sink, Step, Transfer};
 use eventloop::AbstractEventLoopExt;
@@ -158,6 +158,7 @@ impl<B: Backend> StreamTransport<B> {
         }
         if let Some(outcome) = outcome {
             self.rare(|rare| rare.file_outcomes.push((future, outcome)));
+            self.set(AWAITED, true);
             self.queue_turn();
         }
     }

@@ -93,7 +93,6 @@ impl<B: Backend> StreamTransport<B> {
             }
             self.settle(Turn::Other);
             if again {
-                self.drop_consumed();
                 self.review_unread();
             }
             if again || self.machine.borrow().has_unread() {
@@ -143,6 +142,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// As `read_once`, into the buffer of a [`BufferedProtocol`](crate::BufferedProtocol) (P-2).
+    #[inline(never)]
     fn read_into_protocol(self: &Rc<Self>) -> Read {
         let method = Cell::new("get_buffer");
         let read = self.run_named(&method, |protocol, transport| {
@@ -170,6 +170,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// The system's own errors are told to the protocol, and not reported.
+    #[cold]
     fn reading_failed(self: &Rc<Self>, error: io::Error) {
         log::debug!(target: "tulipa", "{}: reading failed: {error}", self.backend.describe());
         if self.machine.borrow().is_salvaging() {
@@ -179,6 +180,7 @@ impl<B: Backend> StreamTransport<B> {
         }
     }
 
+    #[cold]
     fn refuse_empty_buffer(self: &Rc<Self>) {
         self.fail_protocol(InvalidStateError::new("get_buffer() returned an empty buffer"));
     }

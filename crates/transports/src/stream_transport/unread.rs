@@ -5,7 +5,7 @@
 //! half its size, one that is consumed by one of twice. So a protocol that stops in the middle of what it
 //! is given, again and again, costs no more than what it consumes.
 
-use super::{RUNNING, StreamTransport, Turn};
+use super::{RETURN_NOTED, RUNNING, StreamTransport, Turn};
 use crate::backend::Backend;
 use futures::InvalidStateError;
 use std::rc::Rc;
@@ -104,6 +104,9 @@ impl<B: Backend> StreamTransport<B> {
                 unread.method_returned();
             }
         });
+        if running {
+            self.set(RETURN_NOTED, true);
+        }
         self.requested();
     }
 
@@ -141,6 +144,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// The next piece of what was given back, as something that is read.
+    #[cold]
     pub(super) fn recv_unread(&self, buffer: &mut [u8]) -> usize {
         let taken = self.if_rare(|rare| {
             let unread = rare.unread.as_mut()?;
@@ -153,14 +157,12 @@ impl<B: Backend> StreamTransport<B> {
         count
     }
 
-    /// A piece was delivered: if nothing is left, nothing is kept. Before, some of it could come back.
-    pub(super) fn drop_consumed(&self) {
+    /// A piece was delivered, and the calls that this caused were made. If nothing is left, nothing is kept:
+    /// before, some of it could come back. What would go on for ever is ended.
+    #[cold]
+    pub(super) fn review_unread(self: &Rc<Self>) {
         let dropped = self.if_rare(|rare| rare.unread.take_if(|unread| unread.len() == 0));
         drop(dropped);
-    }
-
-    /// A piece was delivered, and the calls that this caused were made: ends what would go on for ever.
-    pub(super) fn review_unread(self: &Rc<Self>) {
         let wanted = self.machine.borrow().may_deliver_unread();
         let in_vain = self.if_rare(|rare| {
             let unread = rare.unread.as_mut()?;

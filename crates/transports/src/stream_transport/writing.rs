@@ -1,6 +1,6 @@
 //! Writing: collected, sent together, and only what is left over waits.
 
-use super::{DIRTY, LIMITED, MEASURED, RUNNING, StreamTransport, Turn, UPGRADED, WAITING};
+use super::{AWAITED, DIRTY, LIMITED, MEASURED, RUNNING, StreamTransport, Turn, UPGRADED, WAITING};
 use crate::backend::Backend;
 use crate::loop_shared::{Waiting, add_waiting};
 use crate::stream_machine::End;
@@ -18,9 +18,22 @@ const FEW_PARTS: usize = 8;
 const WORTH_KEEPING: usize = 4096;
 
 impl<B: Backend> StreamTransport<B> {
-    /// Every way to write comes through here: one place for limits and accounts.
+    /// Nearly every way to write comes through here. Most writes are small, and no limit is near.
+    #[inline]
     pub(super) fn write_parts(self: &Rc<Self>, parts: &[&[u8]]) -> WriteState {
         let total: usize = parts.iter().map(|part| part.len()).sum();
+        let spare = || self.shared().take_output();
+        if self.shared().is_over_budget() || !self.machine_mut().collect(parts, total, spare) {
+            return self.write_with_care(parts, total);
+        }
+        self.shared().account(0, total);
+        self.requested();
+        WriteState::Taken
+    }
+
+    /// As [`write_parts`](StreamTransport::write_parts), with all limits looked at, and acted upon.
+    #[inline(never)]
+    fn write_with_care(self: &Rc<Self>, parts: &[&[u8]], total: usize) -> WriteState {
         if let Err(refusal) = self.admit(total) {
             return WriteState::Refused(refusal);
         }
@@ -154,41 +167,49 @@ impl<B: Backend> StreamTransport<B> {
         self.after_sending(spare);
     }
 
-    /// Sends what waits, as far as the system takes it, then shuts our direction if that is due.
-    pub(super) fn flush(self: &Rc<Self>) {
+    /// Sends what waits, as far as the system takes it.
+    pub(super) fn send_output(self: &Rc<Self>) {
         loop {
-            let size = {
-                let machine = self.machine.borrow();
-                if !machine.may_send() {
-                    break;
-                }
-                machine.size()
-            };
+            let size = self.machine.borrow().sendable();
+            if size == 0 {
+                return;
+            }
             let most = self.most_to_send(size);
             if most == 0 {
-                self.with_machine(|machine| machine.output_waits());
-                self.review_waiting();
-                break;
+                return self.output_waits();
             }
             let (tried, outcome) = self.send_front(&self.machine.borrow().unsent()[..most]);
-            match outcome {
-                Ok(sent) => {
-                    self.was_sent(sent);
-                    self.with_machine(|machine| {
-                        machine.sent(sent);
-                        if sent < tried {
-                            machine.block();
-                        }
-                    });
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.with_machine(|machine| machine.block());
-                }
+            let sent = match outcome {
+                Ok(sent) => sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(error) => return self.sending_failed(error),
-            }
-            let spare = self.with_machine(|machine| machine.after_sending());
+            };
+            self.was_sent(sent);
+            let spare = self.with_machine(|machine| {
+                machine.sent(sent);
+                if sent < tried {
+                    machine.block();
+                }
+                machine.after_sending()
+            });
+            let all_sent = spare.is_some();
             self.after_sending(spare);
+            if all_sent {
+                return;
+            }
         }
+    }
+
+    /// It may not send more now.
+    #[cold]
+    fn output_waits(self: &Rc<Self>) {
+        self.with_machine(|machine| machine.output_waits());
+        self.review_waiting();
+    }
+
+    /// Sends what waits, as far as the system takes it, then shuts our direction if that is due.
+    pub(super) fn flush(self: &Rc<Self>) {
+        self.send_output();
         if self.machine.borrow().may_send_file() {
             self.send_file_part();
         }
@@ -205,6 +226,7 @@ impl<B: Backend> StreamTransport<B> {
         }
     }
 
+    #[inline]
     fn after_sending(self: &Rc<Self>, spare: Option<Box<crate::stream_machine::Output>>) {
         if let Some(output) = spare {
             self.shared().give_back_output(output);
@@ -213,16 +235,27 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Stands in the loop's list for as long as something of ours waits, be it of a file.
+    #[inline]
     pub(super) fn review_waiting(self: &Rc<Self>) {
-        if self.output_size() == 0 {
-            self.leave_waiting();
-        } else if !self.is(WAITING) {
-            self.set(WAITING, true);
-            let this: Weak<dyn Waiting> = Rc::<Self>::downgrade(self);
-            self.shared().add_waiting(self.address(), this);
+        let waits = {
+            let machine = self.machine.borrow();
+            machine.size() > 0 || machine.has_file() && self.accounted_of_file() > 0
+        };
+        match (waits, self.is(WAITING)) {
+            (true, false) => self.begin_waiting(),
+            (false, true) => self.leave_waiting(),
+            (true, true) | (false, false) => {}
         }
     }
 
+    #[cold]
+    fn begin_waiting(self: &Rc<Self>) {
+        self.set(WAITING, true);
+        let this: Weak<dyn Waiting> = Rc::<Self>::downgrade(self);
+        self.shared().add_waiting(self.address(), this);
+    }
+
+    #[cold]
     pub(super) fn leave_waiting(&self) {
         if self.is(WAITING) {
             self.set(WAITING, false);
@@ -232,6 +265,7 @@ impl<B: Backend> StreamTransport<B> {
 
     /// The system's own errors are told to the protocol, and not reported. What was received
     /// before is delivered first.
+    #[cold]
     pub(super) fn sending_failed(self: &Rc<Self>, error: io::Error) {
         log::debug!(target: "tulipa", "{}: sending failed: {error}", self.backend.describe());
         let reason = Exception::from(error);
@@ -261,6 +295,10 @@ impl<B: Backend> StreamTransport<B> {
         if self.is(RUNNING) {
             return; // it is sent when the method returns
         }
+        self.send_output();
+        if self.is_steady() {
+            return;
+        }
         self.flush();
         self.follow_up();
         let waits = self.if_rare(|rare| (!rare.drained.is_empty()).then_some(())).is_some();
@@ -271,14 +309,22 @@ impl<B: Backend> StreamTransport<B> {
 
     /// After a request from the user: what it causes is delivered when the protocol's method that is
     /// running returns, else in a turn of its own; what it wrote leaves before the loop waits.
+    #[inline]
     pub(super) fn requested(self: &Rc<Self>) {
-        if self.is(RUNNING) {
-            return;
+        if !self.is(RUNNING) {
+            self.requested_from_outside();
         }
+    }
+
+    #[inline(never)]
+    fn requested_from_outside(self: &Rc<Self>) {
         let dirty = self.machine.borrow().wants_flush();
         if dirty && !self.is(DIRTY) {
             self.set(DIRTY, true);
             B::flush_later(self);
+        }
+        if self.is_steady() {
+            return;
         }
         if self.is(MEASURED) && self.machine.borrow().is_made() {
             self.queue_turn();
@@ -328,15 +374,25 @@ impl<B: Backend> StreamTransport<B> {
             let _ = future.set_result(());
         } else {
             let given_up = self.rare(|rare| add_waiting(&mut rare.drained, &future));
+            self.set(AWAITED, true);
             drop(given_up); // what they hold is the user's
             B::followed_up(self);
         }
         future
     }
 
-    pub(super) fn complete_drained(&self) {
+    /// Tells those who wait that all is sent, and what became of a file.
+    pub(super) fn complete_awaited(&self) {
+        if self.is(AWAITED) {
+            self.set(AWAITED, false);
+            self.complete_drained();
+            self.complete_files();
+        }
+    }
+
+    fn complete_drained(&self) {
         if self.output_bytes() > Bytes(0) {
-            return;
+            return self.set(AWAITED, true);
         }
         let waiting = self.if_rare(|rare| Some(std::mem::take(&mut rare.drained)));
         for future in waiting.into_iter().flatten() {

@@ -1,13 +1,21 @@
 //! Calls from another thread: as many as it can post, and there and back. Wall time.
 
 use crate::{erased, report};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 use tulipa::prelude::*;
 use tulipa_bench::{Stopwatch, pin};
 
+/// Longer than a round trip takes, so that a loop that spins never sleeps.
+const SPIN: Duration = Duration::from_micros(500);
+
 pub(crate) fn measure() -> Result<(), Exception> {
     throughput()?;
-    round_trip()
+    blocking_round_trip("threadsafe round trip", Duration::ZERO)?;
+    spinning_round_trip()?;
+    blocking_round_trip("threadsafe round trip, blocking poster", SPIN)
 }
 
 /// Another thread posts as fast as it can.
@@ -37,10 +45,10 @@ fn throughput() -> Result<(), Exception> {
     Ok(())
 }
 
-/// Another thread posts one call, waits for the answer, and posts the next.
-fn round_trip() -> Result<(), Exception> {
+/// Another thread posts one call, sleeps until it is answered, and posts the next.
+fn blocking_round_trip(name: &str, spin: Duration) -> Result<(), Exception> {
     const TRIPS: u64 = 30_000;
-    let owner = EventLoop::new()?;
+    let owner = EventLoop::builder().spin(spin).build()?;
     let event_loop = erased(&owner);
     let handle = event_loop.threadsafe_handle();
     let watch = Stopwatch::start();
@@ -59,7 +67,33 @@ fn round_trip() -> Result<(), Exception> {
         handle.stop();
     });
     event_loop.run_forever()?;
-    report("threadsafe round trip", TRIPS, watch.wall());
+    report(name, TRIPS, watch.wall());
+    poster.join().expect("the poster does not panic");
+    Ok(())
+}
+
+/// The same, but neither side ever sleeps.
+fn spinning_round_trip() -> Result<(), Exception> {
+    const TRIPS: u64 = 300_000;
+    let owner = EventLoop::builder().spin(SPIN).build()?;
+    let event_loop = erased(&owner);
+    let handle = event_loop.threadsafe_handle();
+    let watch = Stopwatch::start();
+    let poster = std::thread::spawn(move || {
+        pin(1);
+        let answered = Arc::new(AtomicU64::new(0));
+        for trip in 1..=TRIPS {
+            let answer = answered.clone();
+            let post = handle.call_soon_threadsafe(move || answer.store(trip, Ordering::Release));
+            post.expect("the loop is open");
+            while answered.load(Ordering::Acquire) < trip {
+                std::hint::spin_loop();
+            }
+        }
+        handle.stop();
+    });
+    event_loop.run_forever()?;
+    report("threadsafe round trip, spinning", TRIPS, watch.wall());
     poster.join().expect("the poster does not panic");
     Ok(())
 }

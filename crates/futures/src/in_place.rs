@@ -1,0 +1,36 @@
+//! [`rc`]: a counted value that is made where it will lie.
+#![allow(unsafe_code)]
+
+use std::rc::Rc;
+
+/// The same as `Rc::new(make())`, for values of many words. `Rc::new` has its value made on the stack,
+/// word by word, and then moved as a whole, for which the processor waits until the words have arrived.
+#[inline(always)]
+pub(crate) fn rc<V>(make: impl FnOnce() -> V) -> Rc<V> {
+    let mut rc = Rc::<V>::new_uninit();
+    Rc::get_mut(&mut rc).expect("it is new").write(make());
+    // SAFETY: the value was written by the line before.
+    unsafe { rc.assume_init() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn f1_a_value_that_is_made_in_place_is_dropped_once() {
+        let alive = Rc::new(());
+        let made = rc(|| (alive.clone(), [7; 30]));
+        assert_eq!((Rc::strong_count(&alive), made.1[29]), (2, 7));
+        drop(made.clone());
+        drop(made);
+        assert_eq!(Rc::strong_count(&alive), 1);
+    }
+
+    #[test]
+    fn r8_a_panic_while_a_value_is_made_in_place_leaves_none() {
+        let outcome = catch_unwind(AssertUnwindSafe(|| rc(|| -> Rc<()> { panic!("expected") })));
+        assert!(outcome.is_err());
+    }
+}
