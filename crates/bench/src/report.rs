@@ -8,12 +8,10 @@ mod statistics;
 mod tables;
 mod windows;
 
-pub use chapters::{
-    Better, CHAPTERS, Chapter, Chart, FigureKind, Ratio, Show, Unit, grouped, label,
-};
+pub use chapters::{Better, CHAPTERS, Chapter, Chart, FigureKind, Ratio, Show, Unit, label};
 pub use growth::{Curve, curves, names};
 pub use statistics::{Spread, geometric_mean};
-pub use tables::number;
+pub use tables::{grouped, number};
 pub use windows::{Windows, is_ours};
 
 use crate::record::{Machine, Record, Recording};

