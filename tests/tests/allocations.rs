@@ -137,6 +137,17 @@ impl Protocol for Echo {
     }
 }
 
+impl DatagramProtocol for Echo {
+    fn datagram_received(
+        &mut self,
+        transport: &dyn DatagramTransport,
+        data: &[u8],
+        sender: &Address,
+    ) {
+        transport.sendto(data, Some(sender));
+    }
+}
+
 /// Sends `request` from outside, lets the loop work until as much has come back, and compares.
 fn exchange(event_loop: &EventLoop, peer: &impl AsFd, request: &[u8]) {
     send(peer, request, SendFlags::NOSIGNAL).unwrap();
@@ -182,16 +193,6 @@ fn x15_sixteen_replies_of_one_turn_cost_no_allocation() {
 
 #[test]
 fn p18_a_datagram_and_its_answer_cost_no_allocation() {
-    impl DatagramProtocol for Echo {
-        fn datagram_received(
-            &mut self,
-            transport: &dyn DatagramTransport,
-            data: &[u8],
-            sender: &Address,
-        ) {
-            transport.sendto(data, Some(sender));
-        }
-    }
     let event_loop = EventLoop::new().unwrap();
     let opening = event_loop.create_datagram_endpoint(|| Echo, ("127.0.0.1", 0));
     let endpoint = event_loop.run_until_complete(&opening).unwrap();
