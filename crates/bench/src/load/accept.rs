@@ -104,3 +104,51 @@ impl Client {
         Ok(self.received == MESSAGE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    /// Runs against a server that answers each message as `answer` says.
+    fn against(answer: fn(&mut Vec<u8>)) -> Result<Metrics, Exception> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // It ends with the process.
+        std::thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let mut data = vec![0; MESSAGE];
+                if stream.read_exact(&mut data).is_ok() {
+                    answer(&mut data);
+                    let _ = stream.write_all(&data);
+                }
+            }
+        });
+        let length = Duration::from_millis(5);
+        let warm_up = Duration::ZERO;
+        let window = Window { warm_up, warm_up_answers: 2, length, ..Window::short() };
+        run(&Accept { at_a_time: 3, window }, address, std::process::id())
+    }
+
+    #[test]
+    fn connections_that_are_answered_are_counted() {
+        against(|_| {}).unwrap();
+    }
+
+    #[test]
+    fn a_wrong_answer_is_noticed() {
+        assert!(against(|data| data[40] ^= 1).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_is_noticed() {
+        assert!(against(|data| data.push(0)).is_err());
+    }
+
+    #[test]
+    fn a_connection_that_is_closed_is_noticed() {
+        assert!(against(|data| data.truncate(63)).is_err());
+    }
+}

@@ -119,3 +119,63 @@ fn is_right(reply: &[u8], body: &[u8]) -> Result<bool, Exception> {
         false => Err(Exception::msg("not the body that was to come")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    /// Runs against a server that gives these replies, the last of them for ever.
+    fn against(replies: &[&[u8]]) -> Result<Metrics, Exception> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let replies: Vec<_> = replies.iter().map(|reply| reply.to_vec()).collect();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for number in 0.. {
+                let mut request = vec![0; REQUEST.len()];
+                let reply = replies.get(number).unwrap_or(&replies[replies.len() - 1]);
+                let answered =
+                    stream.read_exact(&mut request).and_then(|()| stream.write_all(reply));
+                if answered.is_err() {
+                    return;
+                }
+                assert_eq!(request, REQUEST);
+            }
+        });
+        let length = Duration::from_millis(5);
+        let warm_up = Duration::ZERO;
+        let window = Window { warm_up, warm_up_answers: 2, length, ..Window::short() };
+        let plan = Http { connections: 1, size: 20, window };
+        let result = run(&plan, address, std::process::id());
+        server.join().unwrap();
+        result
+    }
+
+    const RIGHT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nHello, world!\nHello,";
+
+    #[test]
+    fn right_replies_are_counted_also_if_their_heads_differ() {
+        let other =
+            b"HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 20\r\n\r\nHello, world!\nHello,";
+        against(&[RIGHT, other, RIGHT]).unwrap();
+    }
+
+    #[test]
+    fn a_wrong_reply_is_noticed() {
+        let failure = b"HTTP/1.1 500 Oops\r\nContent-Length: 20\r\n\r\nHello, world!\nHello,";
+        let length = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\nHello, world!\nHello";
+        let body = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nHello, world!\nHallo,";
+        for wrong in [&failure[..], length, body] {
+            assert!(against(&[wrong]).is_err());
+            assert!(against(&[RIGHT, wrong]).is_err(), "after a right one");
+        }
+        assert!(against(&[RIGHT, &[RIGHT, b"x"].concat()]).is_err(), "one byte too many");
+    }
+
+    #[test]
+    fn a_body_repeats_its_text() {
+        assert_eq!(body(20), b"Hello, world!\nHello,");
+    }
+}

@@ -153,3 +153,58 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    /// Runs against a server that spoils one byte after so many.
+    fn against(spoil_after: usize) -> Result<Metrics, Exception> {
+        let folder = std::env::temp_dir().join(format!("tls-{}-{spoil_after}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let identity = Identity::make(&folder).unwrap();
+        let chain = vec![CertificateDer::from_pem_file(&identity.certificate).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+        let config = Arc::new(config.unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let session = ServerConnection::new(config).unwrap();
+            let mut stream = StreamOwned::new(session, listener.accept().unwrap().0);
+            let mut before = 0;
+            let mut buffer = [0; 5000];
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                if (before..before + count).contains(&spoil_after) {
+                    buffer[spoil_after - before] ^= 1;
+                }
+                before += count;
+                if stream.write_all(&buffer[..count]).is_err() {
+                    return;
+                }
+            }
+        });
+        let length = Duration::from_millis(5);
+        let warm_up = Duration::ZERO;
+        let window = Window { warm_up, warm_up_answers: 2, length, ..Window::short() };
+        let plan = Tls::new(&identity, 1, 100_000, window);
+        let result = run(&plan, address, std::process::id());
+        server.join().unwrap();
+        result
+    }
+
+    #[test]
+    fn messages_that_come_back_are_counted() {
+        against(usize::MAX).unwrap();
+    }
+
+    #[test]
+    fn one_wrong_bit_is_noticed() {
+        assert!(against(12_345).is_err());
+    }
+}

@@ -122,3 +122,67 @@ impl Peer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs against a server that answers the datagrams, which it numbers, as `answer` says.
+    fn against(answer: fn(u32, &mut Vec<u8>) -> bool) -> Result<Metrics, Exception> {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        // It ends with the process.
+        std::thread::spawn(move || {
+            let mut buffer = [0; 100];
+            for number in 0.. {
+                let Ok((count, sender)) = server.recv_from(&mut buffer) else { continue };
+                let mut data = buffer[..count].to_vec();
+                if answer(number, &mut data) {
+                    let _ = server.send_to(&data, sender);
+                }
+            }
+        });
+        let window = Window {
+            warm_up: Duration::ZERO,
+            warm_up_answers: 2,
+            length: Duration::from_millis(5),
+            silence: Duration::from_millis(500),
+            ..Window::short()
+        };
+        run(&Udp { peers: 3, under_way: 2, window }, address, std::process::id())
+    }
+
+    #[test]
+    fn datagrams_that_come_back_are_counted() {
+        against(|_, _| true).unwrap();
+    }
+
+    #[test]
+    fn what_is_lost_is_sent_again() {
+        // All that are under way at first.
+        against(|number, _| number >= 2).unwrap();
+    }
+
+    #[test]
+    fn a_wrong_answer_is_noticed() {
+        assert!(
+            against(|_, data| {
+                data[63] ^= 1;
+                true
+            })
+            .is_err()
+        );
+        assert!(
+            against(|_, data| {
+                data.push(0);
+                true
+            })
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn silence_is_noticed() {
+        assert!(against(|_, _| false).is_err());
+    }
+}
