@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::panic::Location;
 use std::rc::Rc;
@@ -111,7 +112,11 @@ impl Interest {
 /// Names one registration: slot and generation, so that an event for a source that is gone reaches
 /// nobody, not even the next owner of the same slot or the same descriptor number (L-43).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SourceKey(usize);
+pub struct SourceKey(
+    /// The complement of the word that the poller carries: that is never `usize::MAX`, so this is never
+    /// zero, and an `Option` of it is no larger.
+    NonZeroUsize,
+);
 
 /// Half of the word is the slot, the other half the generation.
 const SLOT_BITS: u32 = usize::BITS / 2;
@@ -121,25 +126,25 @@ impl SourceKey {
     /// The key for `slot`, in its `generation` (which wraps around).
     pub(crate) fn new(slot: usize, generation: u32) -> Self {
         debug_assert!(slot < SLOT_MASK, "all slots but the last, which the poller keeps");
-        Self((generation as usize) << SLOT_BITS | slot)
+        Self::from_usize((generation as usize) << SLOT_BITS | slot)
     }
 
     /// The key as the poller carries it. Never `usize::MAX`, which belongs to the poller.
     pub(crate) fn to_usize(self) -> usize {
-        self.0
+        !self.0.get()
     }
 
     pub(crate) fn from_usize(key: usize) -> Self {
-        Self(key)
+        Self(NonZeroUsize::new(!key).expect("the last key is the poller's own"))
     }
 
     pub(crate) fn slot(self) -> usize {
-        self.0 & SLOT_MASK
+        self.to_usize() & SLOT_MASK
     }
 }
 
 impl fmt::Debug for SourceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SourceKey({}, generation {})", self.slot(), self.0 >> SLOT_BITS)
+        write!(f, "SourceKey({}, generation {})", self.slot(), self.to_usize() >> SLOT_BITS)
     }
 }

@@ -183,6 +183,14 @@ mod tests {
     fn against(
         answer: impl Fn(&mut Vec<u8>) -> bool + Clone + Send + 'static,
     ) -> Result<Metrics, Exception> {
+        against_patiently(Duration::from_secs(60), answer)
+    }
+
+    /// The same; after so much silence the clients give up.
+    fn against_patiently(
+        silence: Duration,
+        answer: impl Fn(&mut Vec<u8>) -> bool + Clone + Send + 'static,
+    ) -> Result<Metrics, Exception> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
@@ -207,7 +215,7 @@ mod tests {
         let window = Window {
             warm_up: Duration::ZERO,
             length: Duration::from_millis(5),
-            silence: Duration::from_millis(500),
+            silence,
             ..Window::short()
         };
         let plan = Echo { connections: 3, size: 10_000, idle: 0, window };
@@ -219,7 +227,11 @@ mod tests {
     }
 
     fn fault(answer: impl Fn(&mut Vec<u8>) -> bool + Clone + Send + 'static) -> ErrorKind {
-        let error = against(answer).expect_err("it was not noticed");
+        kind(against(answer))
+    }
+
+    fn kind(result: Result<Metrics, Exception>) -> ErrorKind {
+        let error = result.expect_err("it was not noticed");
         error.downcast_ref::<Error>().expect("it is the generator's own").kind()
     }
 
@@ -261,7 +273,8 @@ mod tests {
             data.clear();
             true
         };
-        assert_eq!(fault(swallow), ErrorKind::TimedOut);
+        let impatient = against_patiently(Duration::from_millis(20), swallow);
+        assert_eq!(kind(impatient), ErrorKind::TimedOut);
     }
 
     #[test]
