@@ -102,6 +102,7 @@ impl LoopCore {
                 let turn = Turn::Io { source: &*source, direction: Direction::Write };
                 self.callback_failed(&turn, panic);
             }
+            self.let_go(source);
         }
     }
 
@@ -353,7 +354,13 @@ impl LoopCore {
         // What it sets is gone afterwards, as with any callback (L-53).
         let context = TaskContext::new();
         self.run_turn(&turn, || context.run(|| source.clone().ready(direction)));
-        // It may have been the last one to hold what it watches: then its destructor runs.
+        self.let_go(source);
+    }
+
+    /// Drops a source that had its turn. It may have been the last one to hold what it watches: then
+    /// its destructor runs.
+    #[inline]
+    fn let_go(&self, source: Rc<dyn Source>) {
         match Rc::strong_count(&source) {
             1 => self.drop_contained(source),
             _ => drop(source),
