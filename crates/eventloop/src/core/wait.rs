@@ -12,6 +12,9 @@ const LONGEST_POLL: Duration = Duration::from_secs(24 * 3600);
 /// A wait of this length is time for tidying up.
 const LONG_WAIT: Duration = Duration::from_millis(10);
 
+/// After so many iterations it is time for that in any case.
+const ITERATIONS_BETWEEN_TRIMS: u64 = 4096;
+
 /// How often a loop that spins looks for news from other threads between two polls.
 const LOOKS_BETWEEN_POLLS: u32 = 8;
 
@@ -79,6 +82,9 @@ impl LoopCore {
             self.counters.polls.add(1);
             driver.wait(timeout, events).map_err(RunError::Poll)
         };
+        if self.counters.iterations.get().is_multiple_of(ITERATIONS_BETWEEN_TRIMS) {
+            self.trim();
+        }
         if timeout == Some(Duration::ZERO) {
             wait(timeout, events)?;
             if self.clock_steps && events.is_empty() && !self.has_work() {
@@ -89,8 +95,7 @@ impl LoopCore {
         let Some(spent) = self.spin(timeout, &wait, events)? else { return Ok(()) };
         let timeout = timeout.map(|timeout| timeout.saturating_sub(spent));
         if timeout.is_none_or(|timeout| timeout >= LONG_WAIT) {
-            self.timers.borrow_mut().trim();
-            self.ready.borrow_mut().trim();
+            self.trim();
         }
         if !self.calls.inbox().prepare_to_sleep() {
             return Ok(());
@@ -99,6 +104,13 @@ impl LoopCore {
         let slept = wait(timeout, events);
         self.calls.inbox().woke_up();
         slept
+    }
+
+    /// Gives back some memory that a burst has left. A loop that seldom waits for long, if ever,
+    /// keeps what it needs for the next burst, but not for ever.
+    fn trim(&self) {
+        self.timers.borrow_mut().trim();
+        self.ready.borrow_mut().trim();
     }
 
     /// Polls without sleeping, for as long as the builder allowed and as it pays. Answers how long
@@ -186,5 +198,29 @@ impl LoopCore {
     pub(super) fn outside_sources(&self) -> usize {
         let posters = std::sync::Arc::strong_count(&self.remote) - 1;
         self.sources.borrow().watched() + posters + self.signals.borrow().len()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::EventLoop;
+    use futures::SchedulerExt;
+    use std::time::Duration;
+
+    #[test]
+    fn r6_h12_a_loop_that_never_waits_for_long_gives_back_what_a_burst_took() {
+        let event_loop = EventLoop::new().unwrap();
+        for _ in 0..100_000 {
+            event_loop.call_soon(|| {});
+            event_loop.call_later(Duration::ZERO, || {});
+        }
+        event_loop.run_ready().unwrap();
+        let core = event_loop.core();
+        let capacity = || (core.ready.borrow().capacity(), core.timers.borrow().capacity());
+        assert!(capacity().0 >= 100_000 && capacity().1 >= 100_000, "a burst may come again");
+        for _ in 0..40_000 {
+            event_loop.run_ready().unwrap();
+        }
+        assert!(capacity().0 < 10_000 && capacity().1 < 10_000, "{:?}", capacity());
     }
 }
