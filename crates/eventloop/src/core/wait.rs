@@ -46,10 +46,10 @@ impl LoopCore {
     }
 
     /// How long to wait for a timer: up to the next multiple of the slack, so that all that come due
-    /// by then share a wake-up (H-9). Whoever spins that long sees it come anyway.
+    /// by then share a wake-up (H-9). A loop that is about to spin that long sees it come anyway.
     fn until_wake_up(&self, due: Instant) -> Duration {
         let now = self.clock.now();
-        if due - now <= self.settings.spin {
+        if due - now <= self.spin.next_allowance() {
             return due - now;
         }
         let slack = (Instant::ZERO + self.settings.timer_slack).as_nanos();
