@@ -98,7 +98,8 @@ impl LoopCore {
             self.trim();
         }
         if !self.calls.inbox().prepare_to_sleep() {
-            return Ok(());
+            // News has come meanwhile. If it does so each time, descriptors must not wait for ever.
+            return wait(Some(Duration::ZERO), events);
         }
         self.counters.sleeps.add(1);
         let slept = wait(timeout, events);
