@@ -194,7 +194,7 @@ impl ReadyQueue {
     }
 
     /// How many entries there is memory for.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn capacity(&self) -> usize {
         let one = [&self.front, &self.last].into_iter();
         one.chain(&self.middle).chain(&self.spare).map(Vec::capacity).sum()

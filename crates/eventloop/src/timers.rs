@@ -119,7 +119,7 @@ impl<T> TimerQueue<T> {
     }
 
     /// How many timers there is memory for.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn capacity(&self) -> usize {
         self.slots.capacity()
     }

@@ -59,6 +59,7 @@ impl LoopCore {
         limit: Option<Duration>,
     ) -> Result<(), RunError> {
         around.events.clear();
+        self.trim_now_and_then();
         self.flush_dirty();
         let mut timeout = self.poll_timeout(limit);
         if let Some(hook) = &around.hook {

@@ -22,6 +22,21 @@ const LOOKS_BETWEEN_POLLS: u32 = 8;
 const LONGEST_OUTSIDE_WAIT: Duration = Duration::from_secs(60);
 
 impl LoopCore {
+    /// Trims now and then, though there is no time: a loop that seldom waits for long, if ever, keeps
+    /// what it needs for the next burst, but not for ever.
+    #[inline]
+    pub(super) fn trim_now_and_then(&self) {
+        if self.counters.iterations.get().is_multiple_of(ITERATIONS_BETWEEN_TRIMS) {
+            self.trim();
+        }
+    }
+
+    /// Gives some memory back that a burst has left.
+    fn trim(&self) {
+        self.timers.borrow_mut().trim();
+        self.ready.borrow_mut().trim();
+    }
+
     /// How long this iteration may sleep: `Some(ZERO)` if there is something to do (L-5).
     pub(super) fn poll_timeout(&self, limit: Option<Duration>) -> Option<Duration> {
         if self.has_work() {
@@ -82,9 +97,6 @@ impl LoopCore {
             self.counters.polls.add(1);
             driver.wait(timeout, events).map_err(RunError::Poll)
         };
-        if self.counters.iterations.get().is_multiple_of(ITERATIONS_BETWEEN_TRIMS) {
-            self.trim();
-        }
         if timeout == Some(Duration::ZERO) {
             wait(timeout, events)?;
             if self.clock_steps && events.is_empty() && !self.has_work() {
@@ -105,13 +117,6 @@ impl LoopCore {
         let slept = wait(timeout, events);
         self.calls.inbox().woke_up();
         slept
-    }
-
-    /// Gives back some memory that a burst has left. A loop that seldom waits for long, if ever,
-    /// keeps what it needs for the next burst, but not for ever.
-    fn trim(&self) {
-        self.timers.borrow_mut().trim();
-        self.ready.borrow_mut().trim();
     }
 
     /// Polls without sleeping, for as long as the builder allowed and as it pays. Answers how long
