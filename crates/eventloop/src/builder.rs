@@ -126,6 +126,9 @@ impl EventLoopBuilder {
     }
 
     /// After which time, by the coarse clock, no further batch is begun before a poll. Default: 5 ms.
+    ///
+    /// As long as batches take no time that this clock shows, it is read after up to eight of them; so
+    /// the first long ones after many short ones may be that many.
     pub fn time_between_polls(mut self, time: Duration) -> Self {
         self.settings.time_between_polls = time;
         self

@@ -14,6 +14,7 @@ mod iteration;
 mod observation;
 mod running;
 mod signals;
+mod wait;
 
 use crate::abstract_loop::ExceptionHandler;
 use crate::builder::Settings;

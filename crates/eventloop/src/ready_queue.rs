@@ -193,6 +193,13 @@ impl ReadyQueue {
         std::mem::take(&mut self.front).into_iter().chain(middle).chain(last)
     }
 
+    /// How many entries there is memory for.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn capacity(&self) -> usize {
+        let one = [&self.front, &self.last].into_iter();
+        one.chain(&self.middle).chain(&self.spare).map(Vec::capacity).sum()
+    }
+
     /// The entry with this number, if it has not been taken out.
     fn slot_mut(&mut self, number: u64) -> Option<&mut Entry> {
         if !(self.head..self.tail()).contains(&number) {

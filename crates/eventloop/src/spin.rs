@@ -37,12 +37,17 @@ impl Spin {
         if self.longest.is_zero() {
             return Duration::ZERO;
         }
-        match self.skipped.get().checked_sub(1) {
-            None => self.longest,
-            Some(left) => {
-                self.skipped.set(left);
-                Duration::ZERO
-            }
+        let allowance = self.next_allowance();
+        self.skipped.set(self.skipped.get().saturating_sub(1));
+        allowance
+    }
+
+    /// What [`allowance`](Self::allowance) is going to answer.
+    #[inline]
+    pub(crate) fn next_allowance(&self) -> Duration {
+        match self.skipped.get() {
+            0 => self.longest,
+            _ => Duration::ZERO,
         }
     }
 

@@ -118,6 +118,12 @@ impl<T> TimerQueue<T> {
         self.agenda.trim(ENTRIES_A_TRIM);
     }
 
+    /// How many timers there is memory for.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
     /// The deadline of a timer.
     #[cfg(test)]
     pub(crate) fn due(&self, key: TimerKey) -> Option<u64> {

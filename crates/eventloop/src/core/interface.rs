@@ -50,7 +50,8 @@ impl AbstractEventLoop for LoopCore {
         if self.phase.get() == Phase::Closed {
             return None;
         }
-        if self.has_work() || !self.dirty.borrow().is_empty() {
+        // Asked by one of several calls from other threads, those behind it are in no other queue.
+        if self.is_busy() || self.calls.collected() > 0 {
             return Some(self.clock.now());
         }
         self.next_due()

@@ -8,25 +8,13 @@ use super::exceptions::Turn;
 use super::{LoopCore, Phase};
 use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::{Entry, Other};
-use crate::{Clock, Direction, IterationHook, MonotonicClock, RunError, Source, SourceKey};
+use crate::{Direction, IterationHook, RunError, Source, SourceKey};
 use futures::{Callback, Instant, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The longest time that is given to a poller at once (L-5).
-const LONGEST_POLL: Duration = Duration::from_secs(24 * 3600);
-
-/// A wait of this length is time for tidying up.
-const LONG_WAIT: Duration = Duration::from_millis(10);
-
 /// How many batches may run, at the most, before it is seen whether they took long enough to poll.
 const MOST_BATCHES_BETWEEN_LOOKS: u32 = 8;
-
-/// How often a loop that spins looks for news from other threads between two polls.
-const LOOKS_BETWEEN_POLLS: u32 = 8;
-
-/// How long a loop on a stepping clock waits, in real time, for what should come from outside.
-const LONGEST_OUTSIDE_WAIT: Duration = Duration::from_secs(60);
 
 /// The turns of descriptors in the first batch after a poll.
 struct IoTurns<'a> {
@@ -71,6 +59,7 @@ impl LoopCore {
         limit: Option<Duration>,
     ) -> Result<(), RunError> {
         around.events.clear();
+        self.trim_now_and_then();
         self.flush_dirty();
         let mut timeout = self.poll_timeout(limit);
         if let Some(hook) = &around.hook {
@@ -114,180 +103,12 @@ impl LoopCore {
                 let turn = Turn::Io { source: &*source, direction: Direction::Write };
                 self.callback_failed(&turn, panic);
             }
+            self.let_go(source);
         }
     }
 
     fn pop_dirty(&self) -> Option<SourceKey> {
         self.dirty.borrow_mut().pop_front()
-    }
-
-    /// How long this iteration may sleep: `Some(ZERO)` if there is something to do (L-5).
-    fn poll_timeout(&self, limit: Option<Duration>) -> Option<Duration> {
-        if self.has_work() {
-            return Some(Duration::ZERO);
-        }
-        if self.clock_steps {
-            // Timers do not pass by sleeping; `poll` steps to them when nothing else comes.
-            return Some(Duration::ZERO);
-        }
-        if self.first_due.get() == Instant::NEVER {
-            return limit.map(|limit| limit.min(LONGEST_POLL));
-        }
-        self.first_due.set(self.next_due().unwrap_or(Instant::NEVER));
-        let until_due = match self.first_due.get() {
-            Instant::NEVER => None,
-            due => Some(self.until_wake_up(due)),
-        };
-        match (until_due, limit) {
-            (None, None) => None,
-            (due, limit) => Some(due.into_iter().chain(limit).fold(LONGEST_POLL, Duration::min)),
-        }
-    }
-
-    /// How long to wait for a timer: up to the next multiple of the slack, so that all that come due
-    /// by then share a wake-up (H-9). Whoever spins that long sees it come anyway.
-    fn until_wake_up(&self, due: Instant) -> Duration {
-        let now = self.clock.now();
-        if due - now <= self.settings.spin {
-            return due - now;
-        }
-        let slack = (Instant::ZERO + self.settings.timer_slack).as_nanos();
-        // `None` if the slack is zero, or beyond the end of the clock.
-        let rounded = due.as_nanos().checked_next_multiple_of(slack);
-        rounded.map_or(due, Instant::from_nanos) - now
-    }
-
-    /// Whether something can run without polling for it.
-    pub(super) fn has_work(&self) -> bool {
-        self.stop_requested.get()
-            || !self.ready.borrow().is_empty()
-            || self.calls.inbox().has_news()
-    }
-
-    /// The deadline of the earliest timer.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        let due = self.timers.borrow_mut().next_due().map(Instant::from_nanos);
-        due.filter(|due| *due < Instant::NEVER)
-    }
-
-    fn poll(
-        &self,
-        driver: &dyn Driver,
-        timeout: Option<Duration>,
-        limit: Option<Duration>,
-        events: &mut Vec<ReadyEvent>,
-    ) -> Result<(), RunError> {
-        let wait = |timeout, events: &mut Vec<ReadyEvent>| {
-            self.counters.polls.add(1);
-            driver.wait(timeout, events).map_err(RunError::Poll)
-        };
-        if timeout == Some(Duration::ZERO) {
-            wait(timeout, events)?;
-            if self.clock_steps && events.is_empty() && !self.has_work() {
-                self.step(limit, &wait, events)?;
-            }
-            return Ok(());
-        }
-        let Some(spent) = self.spin(timeout, &wait, events)? else { return Ok(()) };
-        let timeout = timeout.map(|timeout| timeout.saturating_sub(spent));
-        if timeout.is_none_or(|timeout| timeout >= LONG_WAIT) {
-            self.timers.borrow_mut().trim();
-            self.ready.borrow_mut().trim();
-        }
-        if !self.calls.inbox().prepare_to_sleep() {
-            return Ok(());
-        }
-        self.counters.sleeps.add(1);
-        let slept = wait(timeout, events);
-        self.calls.inbox().woke_up();
-        slept
-    }
-
-    /// Polls without sleeping, for as long as the builder allowed and as it pays. Answers how long
-    /// it did so in vain, `None` if it found something or the time is over.
-    fn spin(
-        &self,
-        timeout: Option<Duration>,
-        wait: &impl Fn(Option<Duration>, &mut Vec<ReadyEvent>) -> Result<(), RunError>,
-        events: &mut Vec<ReadyEvent>,
-    ) -> Result<Option<Duration>, RunError> {
-        let allowance = self.spin.allowance();
-        if allowance.is_zero() {
-            return Ok(Some(Duration::ZERO));
-        }
-        let longest = timeout.map_or(allowance, |timeout| timeout.min(allowance));
-        let start = self.clock.now();
-        loop {
-            wait(Some(Duration::ZERO), events)?;
-            let elapsed = self.clock.now() - start;
-            let is_over = timeout.is_some_and(|timeout| elapsed >= timeout);
-            if is_over || !events.is_empty() || self.has_news_soon() {
-                self.spin.has_paid();
-                return Ok(None);
-            }
-            if elapsed >= longest {
-                self.spin.was_in_vain();
-                return Ok(Some(elapsed));
-            }
-        }
-    }
-
-    /// Looks for news from other threads for about as long as a poll takes: that costs no system
-    /// call, and they are seen at once.
-    fn has_news_soon(&self) -> bool {
-        (0..LOOKS_BETWEEN_POLLS).any(|_| {
-            std::hint::spin_loop();
-            self.calls.inbox().has_news()
-        })
-    }
-
-    /// Nothing is ready and the clock stands still: waits for what may come from outside, or else
-    /// steps to the next deadline.
-    fn step(
-        &self,
-        limit: Option<Duration>,
-        wait: &impl Fn(Option<Duration>, &mut Vec<ReadyEvent>) -> Result<(), RunError>,
-        events: &mut Vec<ReadyEvent>,
-    ) -> Result<(), RunError> {
-        let is_due = self.next_due().is_some_and(|due| due <= self.clock.now());
-        if limit == Some(Duration::ZERO) || is_due {
-            return Ok(());
-        }
-        if self.outside_sources() > 0 {
-            if !self.calls.inbox().prepare_to_sleep() {
-                return Ok(());
-            }
-            let longest = limit.unwrap_or(LONGEST_OUTSIDE_WAIT).min(LONGEST_OUTSIDE_WAIT);
-            let outside = MonotonicClock::new();
-            let slept = wait(Some(longest), events);
-            self.calls.inbox().woke_up();
-            slept?;
-            // A signal that is not for this loop ends the wait early, and means nothing.
-            let in_full = outside.now() - Instant::ZERO >= longest / 2;
-            let nothing_came = in_full && events.is_empty() && !self.calls.inbox().has_news();
-            return match limit {
-                None if nothing_came => Err(RunError::WouldSleepForEver),
-                _ => Ok(()),
-            };
-        }
-        match (self.next_due(), limit) {
-            (Some(due), None) => {
-                self.clock.step_to(due);
-                Ok(())
-            }
-            (due, Some(limit)) => {
-                let end = self.clock.now() + limit;
-                self.clock.step_to(due.map_or(end, |due| due.min(end)));
-                Ok(())
-            }
-            (None, None) => Err(RunError::WouldSleepForEver),
-        }
-    }
-
-    /// How many things outside of this thread may have news at any time.
-    pub(super) fn outside_sources(&self) -> usize {
-        let posters = std::sync::Arc::strong_count(&self.remote) - 1;
-        self.sources.borrow().watched() + posters + self.signals.borrow().len()
     }
 
     /// Queues what other threads and signal handlers sent.
@@ -534,7 +355,13 @@ impl LoopCore {
         // What it sets is gone afterwards, as with any callback (L-53).
         let context = TaskContext::new();
         self.run_turn(&turn, || context.run(|| source.clone().ready(direction)));
-        // It may have been the last one to hold what it watches: then its destructor runs.
+        self.let_go(source);
+    }
+
+    /// Drops a source that had its turn. It may have been the last one to hold what it watches: then
+    /// its destructor runs.
+    #[inline]
+    fn let_go(&self, source: Rc<dyn Source>) {
         match Rc::strong_count(&source) {
             1 => self.drop_contained(source),
             _ => drop(source),

@@ -147,8 +147,13 @@ impl Agenda {
 
     fn end_firing(&mut self) {
         self.firing = None;
-        for entry in std::mem::take(&mut self.held) {
-            self.add(entry);
+        if self.held.is_empty() {
+            return;
+        }
+        let mut held = std::mem::take(&mut self.held);
+        held.drain(..).for_each(|entry| self.add(entry));
+        if held.capacity() <= LARGE {
+            self.held = held;
         }
     }
 
@@ -229,6 +234,12 @@ impl Agenda {
     #[cfg(test)]
     pub(super) fn near_capacity(&self) -> usize {
         self.run.capacity() + self.late.capacity()
+    }
+
+    /// How many entries may be held without fresh memory.
+    #[cfg(test)]
+    pub(super) fn held_capacity(&self) -> usize {
+        self.held.capacity()
     }
 
     /// How many entries there is memory for, those in buckets included.

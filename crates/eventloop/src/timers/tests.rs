@@ -166,6 +166,28 @@ fn h10_order_numbers_that_are_used_up_are_given_out_anew() {
 }
 
 #[test]
+fn h12_a_timer_that_is_armed_again_at_once_needs_no_fresh_memory() {
+    let mut timers = TimerQueue::new();
+    let mut room = Vec::new();
+    timers.arm(0, ());
+    for now in 0..3 {
+        timers.begin_firing(now);
+        assert_eq!(timers.fire(), Some(()));
+        timers.arm(now, ());
+        assert_eq!(timers.fire(), None);
+        room.push(timers.agenda.held_capacity());
+    }
+    assert!(room[0] > 0, "there is room that can be used again");
+    // What a burst took does not stay.
+    timers.begin_firing(9);
+    for _ in 0..10_000 {
+        timers.arm(9, ());
+    }
+    assert_eq!(timers.fire_all(9).len(), 10_001);
+    assert_eq!(timers.agenda.held_capacity(), 0);
+}
+
+#[test]
 fn h6_deadlines_in_the_past_come_first_and_in_order() {
     let mut timers = TimerQueue::new();
     timers.arm(12 * SECOND, "later");

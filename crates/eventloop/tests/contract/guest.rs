@@ -2,6 +2,7 @@
 
 use crate::common::{SECOND, Trace, for_each_builder, for_each_loop, socket_pair};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
@@ -148,6 +149,24 @@ fn i6_scheduling_something_makes_the_deadline_now() {
             assert_eq!(handle.next_deadline(), Some(handle.time()));
         });
         event_loop.run_ready().unwrap();
+    });
+}
+
+#[test]
+fn i6_the_deadline_is_now_as_long_as_calls_from_other_threads_are_to_run() {
+    thread_local!(static DEADLINES: RefCell<Vec<bool>> = const { RefCell::new(Vec::new()) });
+    for_each_builder(|builder| {
+        let event_loop = builder.clock(TestClock::new()).build().unwrap();
+        let poster = event_loop.threadsafe_handle();
+        for _ in 0..3 {
+            let tells = || {
+                let event_loop = tulipa_eventloop::current();
+                DEADLINES.with_borrow_mut(|seen| seen.push(event_loop.next_deadline().is_some()));
+            };
+            poster.call_soon_threadsafe(tells).unwrap();
+        }
+        event_loop.run_ready().unwrap();
+        assert_eq!(DEADLINES.take(), [true, true, false]);
     });
 }
 

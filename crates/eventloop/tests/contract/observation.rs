@@ -1,7 +1,7 @@
 //! What can be seen of a loop, and that an idle one is idle.
 
 use crate::common::{SECOND, Trace, for_each_builder, for_each_loop, record_reports, socket_pair};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -277,5 +277,48 @@ fn l9_r8_a_flush_that_panics_is_reported_and_the_run_goes_on() {
         let reports = reports.take();
         assert_eq!(reports.len(), 1);
         assert_eq!(reports[0].handle.as_deref(), Some("writer of a panicking transport"));
+    });
+}
+
+/// A source that takes itself out as it is flushed, and panics as it goes.
+struct LeavesAtFlush(UnixStream, LoopHandle, Cell<Option<SourceKey>>);
+
+impl Source for LeavesAtFlush {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+    fn ready(self: Rc<Self>, _: Direction) {}
+    fn flush(self: Rc<Self>) {
+        drop(self.1.unwatch(self.2.get().unwrap()));
+    }
+    fn kind(&self) -> SourceKind {
+        SourceKind::Transport
+    }
+    fn describe(&self) -> String {
+        "a transport that leaves".to_owned()
+    }
+}
+
+impl Drop for LeavesAtFlush {
+    fn drop(&mut self) {
+        panic!("expected");
+    }
+}
+
+#[test]
+fn l9_l10_a_source_that_goes_with_its_flush_may_panic_as_it_goes() {
+    for_each_builder(|builder| {
+        let event_loop = builder.build().unwrap();
+        let reports = record_reports(&**event_loop);
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let source = Rc::new(LeavesAtFlush(ours, event_loop.handle(), Cell::new(None)));
+        let key = event_loop.watch(source.clone(), Interest::NONE).unwrap();
+        source.2.set(Some(key));
+        drop(source);
+        event_loop.flush_later(key);
+        let handle = event_loop.handle();
+        event_loop.call_soon(move || handle.stop());
+        event_loop.run_forever().unwrap();
+        assert_eq!((reports.take().len(), event_loop.stats().sources), (1, 0));
     });
 }

@@ -1,7 +1,7 @@
 //! The order of things: batches, and what stands in them (L-1 to L-9).
 
 use crate::common::fake::{fake_builder, fake_loop};
-use crate::common::{Trace, for_each_builder, for_each_loop, socket_pair};
+use crate::common::{Captured, Trace, for_each_builder, for_each_loop, socket_pair};
 use std::cell::{Cell, OnceCell};
 use std::io::{Read, Write};
 use std::num::NonZeroU32;
@@ -422,5 +422,25 @@ fn l9_d7_a_panic_is_reported_and_the_rest_of_the_batch_runs() {
         assert_eq!(reports[0].created_at.unwrap().line(), line);
         assert!(reports[0].created_at.unwrap().file().ends_with("ordering.rs"));
         assert_eq!(event_loop.stats().panics, 2);
+    });
+}
+
+#[test]
+fn l7_l9_a_callback_that_panics_keeps_nothing_of_what_it_captured() {
+    for_each_loop(|event_loop| {
+        let _reports = crate::common::record_reports(&**event_loop);
+        let captured = Captured::new();
+        let (mut small, mut large) = (captured.hold(), captured.hold());
+        let ballast = [1u64; 9]; // so that it lies in a box
+        event_loop.call_soon(move || {
+            small();
+            panic!("expected");
+        });
+        event_loop.call_soon(move || {
+            large();
+            panic!("expected {ballast:?}");
+        });
+        once(&event_loop);
+        assert_eq!((captured.copies(), event_loop.stats().panics), (0, 2));
     });
 }

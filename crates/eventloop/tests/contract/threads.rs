@@ -1,7 +1,11 @@
 //! Other threads (L-31 to L-36, I-7, I-10).
 
-use crate::common::{Captured, Trace, for_each_builder, for_each_loop, is_send};
-use std::cell::Cell;
+use crate::common::{
+    Captured, SECOND, Trace, for_each_builder, for_each_loop, is_send, socket_pair,
+};
+use futures::Instant;
+use std::cell::{Cell, RefCell};
+use std::io::Write;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -9,7 +13,10 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 use tulipa_eventloop::prelude::*;
-use tulipa_eventloop::{CallState, EventLoop, IterationHook, ThreadPoolExecutor, ThreadsafeHandle};
+use tulipa_eventloop::{
+    CallState, Clock, EventLoop, IterationHook, MonotonicClock, ThreadPoolExecutor,
+    ThreadsafeHandle,
+};
 
 #[test]
 fn l31_eight_threads_post_in_order_each_and_every_call_runs_once_here() {
@@ -248,4 +255,43 @@ fn i7_i10_loops_of_several_threads_have_nothing_to_do_with_each_other() {
     for thread in threads {
         assert_eq!(thread.join().unwrap(), (vec!["all at once".to_owned()], 0));
     }
+}
+
+/// A clock and a hook: when the loop looks how long it may sleep, a call comes.
+#[derive(Clone, Default)]
+struct PostsBeforeSleep(Rc<(MonotonicClock, Cell<bool>, RefCell<Option<ThreadsafeHandle>>)>);
+
+impl Clock for PostsBeforeSleep {
+    fn now(&self) -> Instant {
+        if self.0.1.take()
+            && let Some(poster) = &*self.0.2.borrow()
+        {
+            poster.call_soon_threadsafe(|| {}).unwrap();
+        }
+        self.0.0.now()
+    }
+}
+
+impl IterationHook for PostsBeforeSleep {
+    fn before_poll(&self, _: Option<Duration>) {
+        self.0.1.set(true);
+    }
+}
+
+#[test]
+fn l2_l3_calls_that_come_right_before_each_sleep_do_not_starve_descriptors() {
+    for_each_builder(|builder| {
+        let posts = PostsBeforeSleep::default();
+        let event_loop = builder.clock(posts.clone()).hook(posts.clone()).build().unwrap();
+        posts.0.2.replace(Some(event_loop.threadsafe_handle()));
+        event_loop.call_later(3600 * SECOND, || {}); // so that it looks at the clock
+        let (ours, mut theirs) = socket_pair();
+        theirs.write_all(b"x").unwrap();
+        let trace = Trace::new();
+        event_loop.add_reader(ours, trace.mark("read")).unwrap();
+        for _ in 0..3 {
+            event_loop.run_once(None).unwrap();
+        }
+        assert_eq!((event_loop.stats().posted, trace.take().len()), (3, 3));
+    });
 }

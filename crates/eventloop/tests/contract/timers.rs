@@ -580,6 +580,25 @@ fn l5_spinning_is_given_up_while_nothing_comes_of_it_and_taken_up_again() {
 }
 
 #[test]
+fn l5_h9_a_timer_that_is_not_spun_for_knows_the_slack() {
+    let micros = Duration::from_micros;
+    let (builder, script) = fake_builder();
+    let event_loop = builder.timer_slack(MILLI).spin(micros(100)).build().unwrap();
+    script.wait_takes.set(Some(micros(100)));
+    for _ in 0..9 {
+        event_loop.run_once(None).unwrap(); // in vain: no spin precedes the next sleep
+    }
+    script.waits.take();
+    script.wait_takes.set(None);
+    for due in [10, 20, 30] {
+        event_loop.call_later(micros(due), || {});
+    }
+    event_loop.run_once(None).unwrap();
+    assert_eq!(script.waits.take(), [Some(micros(200))], "up to the next millisecond");
+    assert_eq!(event_loop.stats().timers_fired, 3);
+}
+
+#[test]
 fn l5_l33_a_loop_that_spins_comes_to_rest_and_is_woken() {
     for_each_builder(|builder| {
         let event_loop = builder.spin(Duration::from_micros(20)).build().unwrap();
