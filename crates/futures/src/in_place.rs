@@ -16,6 +16,7 @@ pub(crate) fn rc<V>(make: impl FnOnce() -> V) -> Rc<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]
@@ -26,6 +27,29 @@ mod tests {
         drop(made.clone());
         drop(made);
         assert_eq!(Rc::strong_count(&alive), 1);
+    }
+
+    #[test]
+    fn f1_a_value_of_any_size_and_alignment_is_made_in_place() {
+        #[repr(align(128))]
+        struct Aligned(u8, Rc<()>);
+        let alive = Rc::new(());
+        let made = rc(|| Aligned(7, alive.clone()));
+        assert_eq!((Rc::as_ptr(&made).addr() % 128, made.0), (0, 7));
+        assert_eq!(Rc::strong_count(&made.1), 2);
+        drop(made);
+        assert_eq!(Rc::strong_count(&alive), 1);
+
+        struct Counted;
+        impl Drop for Counted {
+            fn drop(&mut self) {
+                DROPS.set(DROPS.get() + 1);
+            }
+        }
+        thread_local!(static DROPS: Cell<u32> = const { Cell::new(0) });
+        assert_eq!(size_of::<Counted>(), 0);
+        drop(rc(|| Counted));
+        assert_eq!(DROPS.get(), 1);
     }
 
     #[test]

@@ -89,6 +89,7 @@ tulipa_tests::on_every_host! {
         i11_a_wake_from_the_own_thread_queues_the_step,
         r9_many_wakes_from_another_thread_are_one,
         r9_wakers_outlive_their_task_and_their_loop,
+        t8_r9_places_that_were_left_are_taken_again,
         r9_other_threads_may_use_the_waker_of_a_poll,
         r9_no_wake_of_many_threads_is_lost,
         f23_a_wait_that_changes_its_task_wakes_the_new_one;

@@ -1,7 +1,9 @@
 //! The wakers that foreign futures get: from the own thread, from others, and after the end.
 
 use super::support::Log;
-use futures::{SchedulerExt, Task};
+use futures::{SchedulerExt, Task, all_tasks};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -84,6 +86,60 @@ pub(crate) fn r9_wakers_outlive_their_task_and_their_loop(host: &dyn Host) {
     })
     .join()
     .unwrap();
+}
+
+/// Tasks that come and go at random have a place each, and a waker of one that is gone wakes no other.
+pub(crate) fn t8_r9_places_that_were_left_are_taken_again(host: &dyn Host) {
+    /// A task that ends when it is woken, its number and how often it was polled.
+    struct Waiting {
+        number: u64,
+        polls: Rc<Cell<u32>>,
+        waker: Rc<RefCell<Option<Waker>>>,
+        ends: Rc<Cell<bool>>,
+    }
+    let start = || {
+        let (polls, waker, ends) = (Rc::default(), Rc::default(), Rc::default());
+        let waiting = Waiting { number: 0, polls, waker, ends };
+        let (polls, waker) = (waiting.polls.clone(), waiting.waker.clone());
+        let ends = waiting.ends.clone();
+        let task = host.scheduler().spawn(poll_fn(move |context| {
+            polls.set(polls.get() + 1);
+            waker.replace(Some(context.waker().clone()));
+            if ends.get() { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        Waiting { number: task.number(), ..waiting }
+    };
+    let check = |ops: Vec<Option<usize>>| {
+        let (mut waiting, mut left) = (Vec::<Waiting>::new(), Vec::<Waker>::new());
+        let end = |gone: Waiting| {
+            gone.ends.set(true);
+            let waker = gone.waker.take().expect("it was polled");
+            waker.wake_by_ref();
+            waker
+        };
+        for op in ops {
+            match op {
+                Some(place) if !waiting.is_empty() => {
+                    left.push(end(waiting.remove(place % waiting.len())));
+                }
+                _ => waiting.push(start()),
+            }
+            host.run_until_idle();
+            left.iter().for_each(Waker::wake_by_ref);
+            host.run_until_idle();
+            let numbers: Vec<_> = waiting.iter().map(|waiting| waiting.number).collect();
+            let all = all_tasks(&*host.scheduler());
+            prop_assert_eq!(all.iter().map(|task| task.number()).collect::<Vec<_>>(), numbers);
+            prop_assert!(waiting.iter().all(|waiting| waiting.polls.get() == 1));
+        }
+        waiting.into_iter().map(end).for_each(drop);
+        host.run_until_idle();
+        prop_assert!(all_tasks(&*host.scheduler()).is_empty());
+        Ok(())
+    };
+    let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
+    let ops = prop::collection::vec(any::<Option<usize>>(), 0..40);
+    TestRunner::new(config).run(&ops, check).unwrap();
 }
 
 /// The waker of a poll may be looked at by other threads for as long as the poll lasts.
