@@ -181,6 +181,36 @@ fn r4_the_loops_budget_drops_the_largest_queue_and_its_endpoint_lives() {
 }
 
 #[test]
+fn r4_in_the_middle_of_a_burst_too_the_largest_queue_is_dropped() {
+    let event_loop = TestLoop::new();
+    let (small, small_log, _peer, _) = filled(&event_loop, Hooks::new());
+    let sender = small.clone();
+    let hooks = Hooks::new().data(move |transport, data, _| match data {
+        b"fill" => while transport.send(&[0; 100_000]) == SendState::Sent {},
+        b"send" => assert!(sender.send(b"one more").is_taken()),
+        _ => {}
+    });
+    let (ours, peer) = UnixDatagram::pair().unwrap();
+    let (large, large_log) = open(&event_loop, hooks, ours);
+    event_loop.set_output_budget(Bytes(50_000));
+    for count in 1..=8 {
+        peer.send(b"from now on two are read in a turn").unwrap();
+        run_until(&event_loop, || large_log.count("data") == count);
+    }
+    peer.send(b"fill").unwrap();
+    peer.send(b"send").unwrap();
+    run_until(&event_loop, || large_log.count("data") == 10);
+    event_loop.run_ready_now();
+    assert_eq!(large_log.count("error"), 1);
+    assert_eq!(large.get_write_buffer_size(), Bytes(0));
+    assert!(small.get_write_buffer_size() > Bytes(0));
+    large.abort();
+    small.abort();
+    event_loop.run_ready_now();
+    assert!(large_log.is_lost() && small_log.is_lost());
+}
+
+#[test]
 fn x33_r5_a_receiver_that_does_not_read_holds_up_no_other() {
     let event_loop = TestLoop::new();
     let folder = tempfile::tempdir().unwrap();

@@ -5,8 +5,11 @@ use crate::support::*;
 use eventloop::TestLoop;
 use futures::Future;
 use std::rc::Rc;
-use tulipa_transports::testing::{MemoryLoop, MemoryOptions, ProtocolCall};
-use tulipa_transports::tls::{Early, StartTls, TlsRole};
+use std::sync::Arc;
+use tulipa_transports::testing::{
+    LifeCycleLog, MemoryLoop, MemoryOptions, MemoryTlsLoop, ProtocolCall,
+};
+use tulipa_transports::tls::{Early, StartTls, TlsClientConfig, TlsRole};
 use tulipa_transports::{Bytes, Transport, WriteBufferLimits, WriteRefusal, WriteState};
 
 #[test]
@@ -199,5 +202,28 @@ fn x21_x26_a_write_that_leaves_at_once_pauses_nobody() {
         assert!(!calls.contains(&ProtocolCall::PauseWriting), "{size}: {calls:?}");
         left.close();
         recorded.finish(&event_loop);
+    }
+}
+
+#[test]
+fn x14_x16_x26_records_that_are_small_and_many_leave_whole_and_in_order() {
+    for capacity in [Bytes(100), Bytes::kib(8), Bytes::mib(1)] {
+        let event_loop = TestLoop::new();
+        let (client, server) = configs();
+        let mut client = (**client.as_rustls()).clone();
+        client.max_fragment_size = Some(100);
+        let client = TlsClientConfig::from_rustls(Arc::new(client));
+        let (right, log) = Hooks::new().recorded();
+        let options = MemoryOptions::default().capacity(capacity);
+        let pair = event_loop.memory_tls_pair(Hooks::new(), (client, NAME), right, server, options);
+        let left = event_loop.run_until_complete(&pair.left).unwrap();
+        let data = pattern(150_000);
+        let (first, second) = data.split_at(70_000);
+        left.writelines(&[&first[..5_000], &first[5_000..]]);
+        left.write(second);
+        left.close();
+        event_loop.run_until_idle();
+        assert_eq!(log.checksum(), LifeCycleLog::checksum_of(&data), "{capacity:?}");
+        check_empty(&event_loop);
     }
 }

@@ -9,7 +9,9 @@ use std::net::{TcpStream, UdpSocket};
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa::testing::{MemoryLoop, MemoryOptions};
-use tulipa::{AbstractEventLoop, Address, Server, StreamReader, StreamWriter, prelude::*};
+use tulipa::tls::{CertifiedKey, Roots, TlsClientConfig, TlsServerConfig};
+use tulipa::{AbstractEventLoop, Address, ConnectOptions, Server, ServerOptions};
+use tulipa::{StreamReader, StreamWriter, prelude::*};
 
 const ANY_PORT: (&str, u16) = ("127.0.0.1", 0);
 const SIZE: usize = 64;
@@ -52,6 +54,18 @@ struct Ask(Rc<Cell<u64>>);
 impl Protocol for Ask {
     fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
         self.0.set(self.0.get().saturating_sub(1));
+        if self.0.get() > 0 {
+            transport.write(data);
+        }
+    }
+}
+
+/// Sends back what comes until so many bytes have come.
+struct AskBytes(Rc<Cell<u64>>);
+
+impl Protocol for AskBytes {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+        self.0.set(self.0.get().saturating_sub(data.len() as u64));
         if self.0.get() > 0 {
             transport.write(data);
         }
@@ -120,6 +134,27 @@ pub(crate) fn memory_request(times: u64) -> Outcome {
     pair.left.write(&[7; SIZE]);
     while left.get() > 0 {
         AbstractEventLoop::run_once(&**event_loop, Some(Duration::ZERO))?;
+    }
+    Ok(())
+}
+
+/// What differs from run to run is in the handshake, which is the same however often something is sent.
+pub(crate) fn tls_request(times: u64, size: usize) -> Outcome {
+    let event_loop = EventLoop::new()?;
+    let made = rcgen::generate_simple_self_signed([ANY_PORT.0.to_owned()])?;
+    let pem = made.cert.pem();
+    let certificate = CertifiedKey::from_pem(&pem, made.signing_key.serialize_pem())?;
+    let accepting = ServerOptions::from(ANY_PORT).tls(TlsServerConfig::new(certificate)?);
+    let server = event_loop.run_until_complete(&event_loop.create_server(|| Echo, accepting))?;
+    let trusting = TlsClientConfig::builder().roots(Roots::none().pem(pem)?).build()?;
+    let address = server.addresses()[0].as_ip().expect("a TCP server has an IP address");
+    let left = Rc::new(Cell::new(times * size as u64));
+    let ask = AskBytes(left.clone());
+    let connecting = ConnectOptions::from(address).tls(trusting);
+    let opened = event_loop.create_connection(move || ask, connecting);
+    event_loop.run_until_complete(&opened)?.write(&vec![7; size]);
+    while left.get() > 0 {
+        AbstractEventLoop::run_once(&**event_loop, None)?;
     }
     Ok(())
 }

@@ -51,6 +51,10 @@ enum Workload {
     UdpDatagram,
     /// A message of 64 bytes and its reply between two transports in memory.
     MemoryRequest,
+    /// A request of 64 bytes and its reply over TLS, both ends.
+    TlsRequest,
+    /// A message of 100 KiB and its reply over TLS, both ends.
+    TlsLarge,
 }
 
 fn main() -> Result<(), Exception> {
@@ -73,5 +77,7 @@ fn main() -> Result<(), Exception> {
         Workload::TcpConnection => connections::tcp_connection(times),
         Workload::UdpDatagram => connections::udp_datagram(times),
         Workload::MemoryRequest => connections::memory_request(times),
+        Workload::TlsRequest => connections::tls_request(times, 64),
+        Workload::TlsLarge => connections::tls_request(times, 100 * 1024),
     }
 }

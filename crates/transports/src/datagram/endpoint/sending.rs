@@ -96,6 +96,7 @@ impl Endpoint {
             return SendState::Dropped(refusal);
         }
         self.with_machine(|machine| machine.push(data, to));
+        self.enlist(true); // at once: others may reach the loop's budget before this turn ends
         SendState::Queued { over_high_mark: self.machine.borrow().is_over_high_mark() }
     }
 
