@@ -49,12 +49,12 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Keeps the calling thread on one core, if the machine has it.
-pub fn pin(core: usize) {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    // A machine with one core measures unpinned.
-    let _ = sched_setaffinity(None, &cores);
+/// Keeps the calling thread on these cores, if that is allowed.
+pub fn pin(cores: &[usize]) {
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|core| set.set(*core));
+    // What is measured stays the same, only noisier.
+    let _ = sched_setaffinity(None, &set);
 }
 
 /// Numbers that look random, the same in every program (xorshift).

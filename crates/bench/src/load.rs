@@ -18,6 +18,7 @@ use crate::process::{Cores, run_in_real_time};
 use crate::record::Metrics;
 use hdrhistogram::Histogram;
 use std::io::{Error, ErrorKind};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 use tulipa::Exception;
 
@@ -41,7 +42,7 @@ impl Window {
             warm_up: Duration::from_millis(100),
             warm_up_answers: 1,
             length: Duration::from_millis(200),
-            silence: Duration::from_secs(10),
+            silence: PATIENCE,
         }
     }
 
@@ -63,12 +64,31 @@ pub fn generate<T: Send>(
 ) -> Result<T, Exception> {
     let cores = Cores::of_this_process()?;
     let on_its_core = || {
-        crate::pin(cores.generator);
+        crate::pin(&[cores.generator]);
         run_in_real_time();
         generator()
     };
     std::thread::scope(|scope| scope.spawn(on_its_core).join())
         .unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+}
+
+/// How long a call of a generator that may block waits for a server.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection that never blocks.
+fn connect(server: SocketAddr) -> Result<TcpStream, Exception> {
+    let stream = connect_blocking(server)?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok(stream)
+}
+
+/// A connection that blocks, but not for ever.
+fn connect_blocking(server: SocketAddr) -> Result<TcpStream, Exception> {
+    let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 /// Counts answers while a window is open, and what they cost the server.
@@ -104,9 +124,14 @@ impl Meter {
     pub fn answered(&mut self, asked: Instant, now: Instant) {
         self.answers += 1;
         self.heard = now;
-        if matches!(self.phase, Phase::Open { .. }) {
+        if self.is_open() {
             self.waits.saturating_record((now - asked).as_nanos() as u64);
         }
+    }
+
+    /// Whether what happens now counts.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. })
     }
 
     /// To be called often: opens the window, and gives what was measured when it is over.

@@ -2,6 +2,7 @@
 //! Each of these is done where it is allowed and left where it is not: what is measured stays the same, only
 //! noisier.
 
+use crate::pin;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, gettid, sched_getaffinity};
 use std::io::Error;
@@ -19,19 +20,38 @@ pub struct Cores {
 
 impl Cores {
     /// The first two on which this process may run. (So `taskset` chooses others, as those of one socket that are
-    /// not two halves of the same core.) They are looked up once: threads that are pinned later know them too.
+    /// not two halves of the same core.)
     ///
     /// # Errors
     /// If there are fewer than two.
     pub fn of_this_process() -> Result<Self, Error> {
-        static CORES: OnceLock<Option<Cores>> = OnceLock::new();
-        let found = CORES.get_or_init(|| {
-            let allowed = sched_getaffinity(None).ok()?;
-            let mut allowed = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
-            Some(Self { server: allowed.next()?, generator: allowed.next()? })
-        });
-        found.ok_or_else(|| Error::other("two cores are needed: a server's and a client's"))
+        match *allowed() {
+            [server, generator, ..] => Ok(Self { server, generator }),
+            _ => Err(Error::other("two cores are needed: a server's and a client's")),
+        }
     }
+}
+
+/// The cores on which this process may run. They are looked up once: threads that are pinned later know them too.
+fn allowed() -> &'static [usize] {
+    static ALLOWED: OnceLock<Vec<usize>> = OnceLock::new();
+    ALLOWED.get_or_init(|| {
+        let Ok(allowed) = sched_getaffinity(None) else { return Vec::new() };
+        (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect()
+    })
+}
+
+/// Keeps the calling thread, the one that is measured, on the first core that is allowed. The first of these calls
+/// in a program must come before anything else is pinned.
+pub fn pin_to_first() {
+    pin(allowed().get(..1).unwrap_or_default());
+}
+
+/// Keeps the calling thread, one that works beside what is measured, on the second core that is allowed; on the first
+/// if there is no other.
+pub fn pin_to_second() {
+    let allowed = allowed();
+    pin(allowed.get(1..2).unwrap_or(allowed));
 }
 
 /// Has the calling thread, and what it starts, run before all ordinary work of its core (`SCHED_RR`), so that

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Write};
 use std::path::Path;
 use tulipa::Exception;
 
@@ -39,8 +39,9 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Reads a file that a [`Recorder`] wrote. Later descriptions of a machine add to the first, for files that
-    /// were joined.
+    /// Reads a file that a [`Recorder`] wrote, or several that were joined. Each run begins with the description of
+    /// its machine: its rounds are numbered on from those before, so that nothing of one run is held against
+    /// another; and where two descriptions differ, both are told.
     ///
     /// # Errors
     /// If the file cannot be read, or a line is neither a record nor a description of a machine.
@@ -48,16 +49,41 @@ impl Recording {
         Self::parse(BufReader::new(File::open(path)?))
     }
 
-    fn parse(lines: impl BufRead) -> Result<Self, Exception> {
+    pub(crate) fn parse(lines: impl BufRead) -> Result<Self, Exception> {
         let mut recording = Self::default();
-        for line in lines.lines() {
-            match serde_json::from_str(&line?)? {
-                Line::Machine { machine } => recording.machine.extend(machine),
-                Line::Record(record) => recording.records.push(record),
+        let (mut earlier, mut highest) = (0, 0);
+        for (number, line) in lines.lines().enumerate() {
+            let parsed = serde_json::from_str(&line?);
+            match parsed.map_err(|error| malformed(number + 1, &error))? {
+                Line::Machine { machine } => {
+                    earlier = highest;
+                    recording.describe(machine);
+                }
+                Line::Record(mut record) => {
+                    record.round = record.round.saturating_add(earlier);
+                    highest = highest.max(record.round);
+                    recording.records.push(record);
+                }
             }
         }
         Ok(recording)
     }
+
+    fn describe(&mut self, machine: Machine) {
+        for (name, fact) in machine {
+            let known = self.machine.entry(name).or_default();
+            if known.is_empty() {
+                *known = fact;
+            } else if known.split("; ").all(|one| one != fact) {
+                known.push_str("; ");
+                known.push_str(&fact);
+            }
+        }
+    }
+}
+
+fn malformed(line: usize, error: &serde_json::Error) -> Error {
+    Error::new(ErrorKind::InvalidData, format!("line {line} is no record: {error}"))
 }
 
 /// Writes what is measured, line by line.
@@ -87,12 +113,15 @@ impl<W: Write> Recorder<W> {
         Ok(recorder)
     }
 
-    /// Adds one window.
+    /// Adds one window. What is no finite number is left out: JSON has none of these, and a file with one of them
+    /// could not be read again.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn record(&mut self, record: &Record) -> Result<(), Exception> {
-        self.line(&Line::Record(record.clone()))
+        let mut record = record.clone();
+        record.metrics.retain(|_, figure| figure.is_finite());
+        self.line(&Line::Record(record))
     }
 
     fn line(&mut self, line: &Line) -> Result<(), Exception> {
@@ -146,6 +175,33 @@ mod tests {
             "{\"machine\":{}}\n{\"suite\":\"echo\",\"case\":\"100x1024\",\"peer\":\"mio\",\
              \"round\":3,\"metrics\":{\"cpu_ns\":6123.0}}\n"
         );
+    }
+
+    #[test]
+    fn what_is_no_number_is_left_out_so_that_the_file_can_be_read() {
+        let mut recorder = Recorder::new(Vec::new(), &Machine::new()).unwrap();
+        for figure in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            recorder.record(&record("mio", figure)).unwrap();
+        }
+        let read = Recording::parse(recorder.lines.as_slice()).unwrap();
+        assert!(read.records.len() == 3 && read.records.iter().all(|one| one.metrics.is_empty()));
+    }
+
+    #[test]
+    fn runs_that_were_joined_keep_their_rounds_and_machines_apart() {
+        let mut joined = Vec::new();
+        for kernel in ["6.1", "6.2", "6.1"] {
+            let machine =
+                Machine::from([("kernel".into(), kernel.into()), ("cores".into(), "2".into())]);
+            let mut recorder = Recorder::new(Vec::new(), &machine).unwrap();
+            recorder.record(&record("epoll", 1.0)).unwrap();
+            recorder.record(&Record { round: 1, ..record("epoll", 1.0) }).unwrap();
+            joined.extend(recorder.lines);
+        }
+        let read = Recording::parse(joined.as_slice()).unwrap();
+        let rounds: Vec<u32> = read.records.iter().map(|record| record.round).collect();
+        assert_eq!(rounds, [3, 1, 6, 4, 9, 7]);
+        assert_eq!((&*read.machine["kernel"], &*read.machine["cores"]), ("6.1; 6.2", "2"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::cpu::{CpuTime, anonymous_memory};
 use crate::process::Cores;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Error};
+use std::io::{BufRead, BufReader, Error, ErrorKind};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -42,8 +42,8 @@ impl Program {
         command
     }
 
-    /// How it is started to be measured: on the server's core, and so that it ends when the thread that starts it
-    /// does, however that comes.
+    /// How it is started to be measured: a server on its core, a program that measures itself on both; and so that it
+    /// ends when the thread that starts it does, however that comes.
     ///
     /// The program `peer` does that to itself before it becomes the other one. It lies beside this program.
     ///
@@ -52,11 +52,14 @@ impl Program {
     pub fn command(&self, schedule: Schedule) -> Result<Command, Exception> {
         let launcher = std::env::current_exe()?.with_file_name("peer");
         let mut command = Command::new(launcher);
-        command.arg("launch").arg("--core").arg(Cores::of_this_process()?.server.to_string());
-        command.arg("--parent").arg(std::process::id().to_string());
-        if schedule == Schedule::RealTime {
-            command.arg("--real-time");
-        }
+        command.arg("launch").arg("--parent").arg(std::process::id().to_string());
+        let Cores { server, generator } = Cores::of_this_process()?;
+        command.arg("--core").arg(server.to_string());
+        match schedule {
+            Schedule::RealTime => command.arg("--real-time"),
+            // It has a thread for the other one, and sees to it itself who is where.
+            Schedule::Ordinary => command.arg("--core").arg(generator.to_string()),
+        };
         command.arg("--").args(&self.words);
         Ok(command)
     }
@@ -69,6 +72,42 @@ pub enum Schedule {
     RealTime,
     /// It takes its part: for programs that run long, and whose CPU time is measured.
     Ordinary,
+}
+
+/// Runs a program that measures itself to its end, and gives the lines that it printed.
+///
+/// # Errors
+/// If it does not start, fails, or prints nothing for longer than `silence`; it is ended then.
+pub fn lines_of(program: &Program, silence: Duration) -> Result<Vec<String>, Exception> {
+    let mut command = program.command(Schedule::Ordinary)?;
+    lines_until_end(&mut command, silence)
+        .map_err(|why| Error::new(why.kind(), format!("{program:?}: {why}")).into())
+}
+
+fn lines_until_end(command: &mut Command, silence: Duration) -> Result<Vec<String>, Error> {
+    let mut running = Running::start(command)?;
+    let stdout = running.child.stdout.take().expect("it was asked for");
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more to one that was given up.
+        BufReader::new(stdout).lines().try_for_each(|line| tell.send(line).ok())
+    });
+    let mut lines = Vec::new();
+    loop {
+        match told.recv_timeout(silence) {
+            Ok(line) => lines.push(line?),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                let message = format!("it printed nothing for {silence:?}");
+                return Err(Error::new(ErrorKind::TimedOut, message));
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let status = running.child.wait()?;
+    match status.success() {
+        true => Ok(lines),
+        false => Err(running.failure(&format!("it ended: {status}"))),
+    }
 }
 
 /// A running server. Dropping it ends it.
@@ -86,10 +125,7 @@ impl Server {
     /// # Errors
     /// If it does not start, or ends, or is silent for too long. What it wrote to stderr is in the message.
     pub fn start(program: &Program) -> Result<Self, Exception> {
-        let log = File::from(rustix::fs::memfd_create("log", rustix::fs::MemfdFlags::CLOEXEC)?);
-        let mut command = program.command(Schedule::RealTime)?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
-        let mut child = Running { child: command.spawn()?, log };
+        let mut child = Running::start(&mut program.command(Schedule::RealTime)?)?;
         let stdout = child.child.stdout.take().expect("it was asked for");
         match address_printed(stdout) {
             Some(address) => Ok(Self { child, address }),
@@ -173,6 +209,12 @@ struct Running {
 }
 
 impl Running {
+    fn start(command: &mut Command) -> Result<Self, Error> {
+        let log = File::from(rustix::fs::memfd_create("log", rustix::fs::MemfdFlags::CLOEXEC)?);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
+        Ok(Self { child: command.spawn()?, log })
+    }
+
     /// `what`, and the end of what the child wrote to stderr.
     fn failure(&self, what: &str) -> Error {
         let length = self.log.metadata().map_or(0, |log| log.len());
@@ -207,6 +249,28 @@ mod tests {
         assert_eq!(parse_address("http listening on 127.0.0.1:4711\n"), address);
         assert_eq!(parse_address("listening on a socket"), None);
         assert_eq!(parse_address("127.0.0.1:4711"), None);
+    }
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_program_that_falls_silent_is_ended_and_not_waited_for() {
+        let silence = Duration::from_millis(20);
+        // `exec`: the program is ended, not what it may have started.
+        let error = lines_until_end(&mut shell("exec sleep 1000"), silence).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_program_is_heard_to_its_end_and_must_succeed() {
+        let silence = Duration::from_secs(60);
+        assert_eq!(lines_until_end(&mut shell("echo a; echo b"), silence).unwrap(), ["a", "b"]);
+        let error = lines_until_end(&mut shell("echo a; echo oops >&2; exit 3"), silence);
+        assert!(error.unwrap_err().to_string().contains("oops"));
     }
 
     #[test]

@@ -133,7 +133,9 @@ fn axes(canvas: &Canvas<'_>, across: Scale, upwards: Scale) -> Result<(), Except
 
 /// All values and a little more.
 fn closely(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    // Nothing costs nothing; and powers of ten never get there.
     let (low, high) = values
+        .filter(|value| *value > 0.0)
         .fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
     (high > 0.0).then_some((low * 0.85, high * 1.15))
 }

@@ -40,6 +40,17 @@ fn a_baseline_alone_is_no_chart() {
 }
 
 #[test]
+fn a_cost_of_nought_has_no_place_in_powers_of_ten() {
+    let records = [("1", 0.0), ("10", 5.0)]
+        .map(|(case, cost)| record("connections", case, "x", "cpu_ns", cost));
+    assert!(drawn(records.into())["connections.svg"].contains("</svg>"));
+    assert!(
+        drawn(vec![record("connections", "1", "x", "cpu_ns", 0.0)])["connections.svg"]
+            .contains("</svg>")
+    );
+}
+
+#[test]
 fn each_kind_of_chart_is_drawn_and_is_one_picture() {
     let mut records = Vec::new();
     for (peer, cost) in [("epoll", 5.0), ("tulipa", 5.1), ("asyncio", 50.0), ("a<b>&", 6.0)] {

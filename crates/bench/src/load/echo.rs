@@ -5,7 +5,7 @@
 //! doubled or somebody else's is noticed and not counted.
 
 use crate::load::poll::Poll;
-use crate::load::{Meter, Window};
+use crate::load::{Meter, Window, connect};
 use crate::record::Metrics;
 use crate::server::Server;
 use std::io::{Error, ErrorKind, Read, Write};
@@ -50,13 +50,11 @@ struct Clients {
 
 impl Clients {
     fn connect(plan: &Echo, server: SocketAddr) -> Result<Self, Exception> {
-        let idle = (0..plan.idle).map(|_| TcpStream::connect(server)).collect::<Result<_, _>>()?;
+        let idle = (0..plan.idle).map(|_| connect(server)).collect::<Result<_, _>>()?;
         let poll = Poll::new()?;
         let mut clients = Vec::with_capacity(plan.connections);
         for index in 0..plan.connections {
-            let stream = TcpStream::connect(server)?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
+            let stream = connect(server)?;
             poll.add(&stream, index)?;
             clients.push(Client::new(stream, index, plan.size));
         }

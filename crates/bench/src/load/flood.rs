@@ -3,7 +3,7 @@
 //! lets the loud ones starve the others.
 
 use crate::load::echo::{PIECES, random_bytes};
-use crate::load::{Meter, Window, generate};
+use crate::load::{Meter, Window, connect, generate};
 use crate::record::Metrics;
 use crate::server::Server;
 use rustix::event::{Timespec, epoll};
@@ -58,8 +58,9 @@ impl Clients {
     }
 
     fn run(&mut self, window: Window, server: u32) -> Result<Metrics, Exception> {
-        let started = Instant::now();
-        let mut meter = Meter::new(server, window, started);
+        let mut meter = Meter::new(server, window, Instant::now());
+        // When the window opened, and what had come back by then.
+        let mut opened = None;
         let mut buffer = vec![0; TURN];
         let mut events = Vec::with_capacity(512);
         loop {
@@ -73,9 +74,12 @@ impl Clients {
             }
             self.quiet.turn(&mut meter)?;
             let now = Instant::now();
-            if let Some(mut metrics) = meter.poll(now)? {
-                let echoed: usize = self.flooding.iter().map(|client| client.received).sum();
-                let each_second = echoed as f64 / (now - started).as_secs_f64();
+            let metrics = meter.poll(now)?;
+            if meter.is_open() {
+                opened.get_or_insert_with(|| (Instant::now(), self.echoed()));
+            }
+            if let (Some(mut metrics), Some((since, before))) = (metrics, opened) {
+                let each_second = (self.echoed() - before) as f64 / (now - since).as_secs_f64();
                 metrics.insert("flood_bytes_per_second".to_owned(), each_second);
                 // Per answer of the quiet client that would be a figure about the others.
                 metrics.remove("cpu_ns");
@@ -83,13 +87,10 @@ impl Clients {
             }
         }
     }
-}
 
-fn connect(server: SocketAddr) -> Result<TcpStream, Exception> {
-    let stream = TcpStream::connect(server)?;
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
-    Ok(stream)
+    fn echoed(&self) -> usize {
+        self.flooding.iter().map(|client| client.received).sum()
+    }
 }
 
 /// A client that sends one endless stream, the same bytes again and again. No two begin at the same place.

@@ -1,7 +1,7 @@
 //! HTTP: connections that stay, one request each under way, every reply checked, head and body.
 
 use super::poll::Poll;
-use super::{Meter, Window};
+use super::{Meter, Window, connect};
 use crate::record::Metrics;
 use crate::server::Server;
 use std::io::{ErrorKind, Read, Write};
@@ -52,9 +52,7 @@ fn run(plan: &Http, address: SocketAddr, server: u32) -> Result<Metrics, Excepti
     let mut poll = Poll::new()?;
     let mut clients = Vec::new();
     for key in 0..plan.connections {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
+        let stream = connect(address)?;
         poll.add(&stream, key)?;
         let now = Instant::now();
         clients.push(Client { stream, reply: Vec::new(), right: Vec::new(), sent: now });

@@ -1,7 +1,7 @@
 //! What a connection costs in memory: many are made, and what the server has grown by is divided by their number.
 //! Only what the program itself holds is counted; the kernel's part is the same for all.
 
-use crate::load::generate;
+use crate::load::{connect_blocking, generate};
 use crate::record::Metrics;
 use crate::server::Server;
 use std::io::{Error, ErrorKind, Read, Write};
@@ -44,7 +44,7 @@ pub fn measure(server: &Server, connections: usize) -> Result<Metrics, Exception
 }
 
 fn connect(server: SocketAddr, count: usize) -> Result<Vec<TcpStream>, Exception> {
-    Ok((0..count).map(|_| TcpStream::connect(server)).collect::<Result<_, _>>()?)
+    (0..count).map(|_| connect_blocking(server)).collect()
 }
 
 fn echo(connection: &mut TcpStream) -> Result<(), Exception> {
@@ -56,4 +56,21 @@ fn echo(connection: &mut TcpStream) -> Result<(), Exception> {
         return Err(Error::new(ErrorKind::InvalidData, "other bytes came back").into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    #[test]
+    fn a_server_that_never_answers_is_not_waited_for_without_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut connections = connect(listener.local_addr().unwrap(), 1).unwrap();
+        assert!(connections[0].read_timeout().unwrap().is_some());
+        assert!(connections[0].write_timeout().unwrap().is_some());
+        connections[0].set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        assert!(echo(&mut connections[0]).is_err());
+    }
 }

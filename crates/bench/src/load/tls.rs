@@ -1,7 +1,7 @@
 //! TLS: connections that stay, one message each under way, echoed by the server and compared.
 
 use super::poll::Poll;
-use super::{Meter, Window};
+use super::{Meter, Window, connect};
 use crate::record::Metrics;
 use crate::server::Server;
 use rustls::pki_types::pem::PemObject;
@@ -79,9 +79,7 @@ fn run(plan: &Tls, address: SocketAddr, server: u32) -> Result<Metrics, Exceptio
     let mut poll = Poll::new()?;
     let mut clients = Vec::new();
     for key in 0..plan.connections {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
+        let stream = connect(address)?;
         poll.add(&stream, key)?;
         let name = ServerName::try_from("localhost")?;
         let mut session = ClientConnection::new(plan.config.clone(), name)?;

@@ -88,6 +88,7 @@ const NANOSECONDS: Unit = Unit { name: "ns", size: 1.0 };
 const MICROSECONDS: Unit = Unit { name: "µs", size: 1e3 };
 const MILLISECONDS: Unit = Unit { name: "ms", size: 1e6 };
 const THOUSANDS: Unit = Unit { name: "thousand/s", size: 1e3 };
+const MEGABYTES: Unit = Unit { name: "MB/s", size: 1e6 };
 const BYTES: Unit = Unit { name: "bytes", size: 1.0 };
 
 const fn figure(metric: &'static str, name: &'static str, unit: Unit) -> FigureKind {
@@ -182,10 +183,11 @@ server may also look for a while before it sleeps.",
         title: "A quiet connection beside a flood",
         text: "\
 So many connections send as much as they can; one more sends a message now and then and waits for its echo. How
-long does it wait?",
+long does it wait? (A server that does little for the others has it easy.)",
         shows: &[
             Show::Median(figure("p99_ns", "99 of 100 answers come within", MILLISECONDS)),
             Show::Median(figure("longest_ns", "The longest wait", MILLISECONDS)),
+            Show::Median(figure("flood_bytes_per_second", "What the others get back", MEGABYTES)),
         ],
         chart: None,
     },
@@ -246,6 +248,25 @@ const THINGS: &[(&str, &str)] = &[
     ("threadsafe round trip, spinning", "There and back, both spin"),
     ("threadsafe round trip, blocking poster", "There and back, the loop spins"),
 ];
+
+/// What is done in the curves of the suite `growth`.
+const CURVES: &[&str] = &[
+    "callback queued and run",
+    "timer armed",
+    "timer cancelled",
+    "timer armed and fired",
+    "task spawned and awaited",
+    "task yields",
+];
+
+/// Where a case stands in its table: who was measured first is left to chance, and not everybody has all of them.
+pub(super) fn place(case: &str) -> usize {
+    let curve = case.rsplit_once('/').map_or(case, |(curve, _)| curve);
+    let mut names = THINGS.iter().map(|(name, _)| *name).chain(CURVES.iter().copied());
+    names
+        .position(|name| name == case || name == curve && CURVES.contains(&name))
+        .unwrap_or(usize::MAX)
+}
 
 /// A case as a reader would write it: `100x1024` becomes `100 × 1 KiB`.
 pub fn label(case: &str) -> String {

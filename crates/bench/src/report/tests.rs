@@ -63,8 +63,8 @@ fn micro_takes_the_least_and_leaves_cells_empty() {
     assert_eq!(
         rows,
         [
-            "| Task yields              |   25.0 |     – |",
-            "| Callback queues the next |      – |   216 |"
+            "| Callback queues the next |      – |   216 |",
+            "| Task yields              |   25.0 |     – |"
         ]
     );
 }

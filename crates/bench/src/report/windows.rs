@@ -1,5 +1,6 @@
 //! The windows of one suite, by case, peer and round.
 
+use super::chapters::place;
 use super::statistics::{Spread, geometric_mean};
 use crate::record::Record;
 use std::collections::{BTreeMap, HashMap};
@@ -7,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 /// All that was measured in one suite.
 #[derive(Clone, Debug, Default)]
 pub struct Windows<'a> {
-    /// In the order in which they were measured first.
+    /// In the order of the report; what it does not know, in the order in which it was measured first.
     pub cases: Vec<&'a str>,
     /// Tulipa, then the others by name.
     pub peers: Vec<&'a str>,
@@ -15,11 +16,8 @@ pub struct Windows<'a> {
     cells: HashMap<&'a str, HashMap<&'a str, Cell<'a>>>,
 }
 
-/// What was measured of one peer in one case, by [`Round`].
-type Cell<'a> = BTreeMap<Round, &'a BTreeMap<String, f64>>;
-
-/// Its number in the run, and, where several runs were put together, in which of them.
-type Round = (usize, u32);
+/// What was measured of one peer in one case, by round.
+type Cell<'a> = BTreeMap<u32, &'a BTreeMap<String, f64>>;
 
 impl<'a> Windows<'a> {
     /// Those of `suite` among `records`.
@@ -34,9 +32,9 @@ impl<'a> Windows<'a> {
                 windows.peers.push(peer);
             }
             let cell = windows.cells.entry(case).or_default().entry(peer).or_default();
-            let run = cell.keys().filter(|(_, round)| *round == record.round).count();
-            cell.insert((run, record.round), &record.metrics);
+            cell.insert(record.round, &record.metrics);
         }
+        windows.cases.sort_by_key(|case| place(case));
         windows.peers.sort_by_key(|peer| (!is_ours(peer), *peer));
         windows
     }
@@ -112,6 +110,7 @@ pub fn is_ours(peer: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Recording;
 
     fn record(case: &str, peer: &str, round: u32, cpu: f64) -> Record {
         let metrics = BTreeMap::from([("cpu_ns".to_owned(), cpu)]);
@@ -137,16 +136,38 @@ mod tests {
     }
 
     #[test]
-    fn rounds_of_two_runs_that_were_put_together_stay_apart() {
-        let records = [
-            record("1x64", "epoll", 1, 100.0),
-            record("1x64", "tulipa", 1, 100.0),
-            record("1x64", "epoll", 1, 300.0),
-            record("1x64", "tulipa", 1, 600.0),
+    fn rounds_of_two_runs_that_were_joined_stay_apart_also_if_a_window_is_missing() {
+        let record = |peer: &str, cpu: u32| {
+            format!(
+                r#"{{"suite":"echo","case":"1x64","peer":"{peer}","round":1,"metrics":{{"cpu_ns":{cpu}.0}}}}"#
+            )
+        };
+        let lines = [
+            r#"{"machine":{}}"#.to_owned(),
+            record("epoll", 100),
+            record("tulipa", 100),
+            r#"{"machine":{}}"#.to_owned(),
+            record("epoll", 300),
+            record("tulipa", 600),
+            record("mio", 300),
         ];
-        let ratio =
-            Windows::of(&records, "echo").ratio("1x64", "tulipa", "epoll", "cpu_ns").unwrap();
+        let recording = Recording::parse(lines.join("\n").as_bytes()).unwrap();
+        let windows = Windows::of(&recording.records, "echo");
+        let ratio = windows.ratio("1x64", "tulipa", "epoll", "cpu_ns").unwrap();
         assert_eq!((ratio.median, ratio.count), (1.5, 2));
+        let ratio = windows.ratio("1x64", "mio", "epoll", "cpu_ns").unwrap();
+        assert_eq!((ratio.median, ratio.count), (1.0, 1), "held against its own run");
+    }
+
+    #[test]
+    fn rows_have_a_fixed_order_whoever_was_measured_first() {
+        let cases =
+            ["new", "task yield/10", "call_soon burst", "timer armed/10", "call_soon chain"];
+        let records = cases.map(|case| record(case, "x", 1, 1.0));
+        assert_eq!(
+            Windows::of(&records, "echo").cases,
+            ["call_soon chain", "call_soon burst", "timer armed/10", "new", "task yield/10"]
+        );
     }
 
     #[test]

@@ -53,7 +53,7 @@ struct Arguments {
     /// Only these peers, besides tulipa and the baseline.
     #[arg(long = "peer", value_name = "NAME")]
     peers: Vec<String>,
-    /// Only these cases, as 100x1024.
+    /// Only these cases, as 100x1024, of the suites that have them.
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<String>,
     /// Where the lines of JSON go, one for each window; they are added to what is there.
@@ -91,11 +91,14 @@ fn measure(arguments: &Arguments) -> Result<PathBuf, Exception> {
     };
     let mut machine = machine();
     machine.extend(programs.versions());
-    let mut recorder = Recorder::append(&path, &machine)?;
-    let rounds = if arguments.quick { 2 } else { arguments.rounds };
-    if !std::thread::scope(|scope| scope.spawn(run_in_real_time).join().unwrap_or(false)) {
+    let first = std::thread::scope(|scope| scope.spawn(run_in_real_time).join().unwrap_or(false));
+    if !first {
         eprintln!("not allowed to run in real time: other work will disturb the measurement more");
     }
+    let schedule = if first { "before other work (SCHED_RR)" } else { "among other work" };
+    machine.insert("windows run".to_owned(), schedule.to_owned());
+    let mut recorder = Recorder::append(&path, &machine)?;
+    let rounds = if arguments.quick { 2 } else { arguments.rounds };
     eprintln!("recording into {}", path.display());
     for suite in &suites {
         rounds::run(suite, rounds, &mut recorder)?;

@@ -82,8 +82,10 @@ impl Programs {
             std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
             let mut compiler = Command::new("cc");
             compiler.args(["-O2", "-o"]).args([&program, &source]).args(["-luv", "-lpthread"]);
-            said(&mut compiler)
-                .map_err(|why| format!("it could not be compiled with libuv\n{why}"))?;
+            said(&mut compiler).map_err(|why| {
+                let first = why.lines().next().unwrap_or_default();
+                format!("it could not be compiled with libuv: {first}")
+            })?;
         }
         Ok(Program::new(program))
     }

@@ -3,13 +3,11 @@
 
 use crate::suite::{Case, Method, Peer, Servers, Suite};
 use std::collections::{HashMap, HashSet};
-use std::io::Error;
-use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tulipa::Exception;
 use tulipa_bench::figure::Figure;
 use tulipa_bench::record::{Metrics, Record, Recorder};
-use tulipa_bench::server::{Program, Schedule, Server};
+use tulipa_bench::server::{Program, Server, lines_of};
 
 /// Measures; each window is recorded when it is over.
 ///
@@ -142,13 +140,11 @@ fn rest(since: Instant) {
     std::thread::sleep(since.elapsed());
 }
 
+/// After so long without a figure a program is given up. The slowest takes a minute for one.
+const SILENCE: Duration = Duration::from_secs(600);
+
 /// Runs a program to its end and takes what it prints.
 fn figures(program: &Program) -> Result<Vec<Figure>, Exception> {
-    let mut command = program.command(Schedule::Ordinary)?;
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-    if !output.status.success() {
-        return Err(Error::other(format!("{program:?} ended: {}", output.status)).into());
-    }
-    let lines = str::from_utf8(&output.stdout)?.lines();
-    Ok(lines.map(serde_json::from_str).collect::<Result<_, _>>()?)
+    let lines = lines_of(program, SILENCE)?;
+    Ok(lines.iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>()?)
 }

@@ -84,10 +84,8 @@ pub(crate) fn selected(suites: Vec<Suite>, arguments: &Arguments) -> Result<Vec<
         |asked: &[String], name: &str| asked.is_empty() || asked.iter().any(|one| one == name);
     let mut suites: Vec<_> =
         suites.into_iter().filter(|suite| wanted(&arguments.suites, suite.name)).collect();
-    // Programs that measure themselves say which cases they have only when they run.
-    if suites.iter().all(|suite| matches!(suite.method, Method::Windows { .. })) {
-        known("case", &arguments.cases, suites.iter().flat_map(Suite::case_names))?;
-    }
+    // Programs that measure themselves do all that they do: of them, no case can be chosen.
+    known("case", &arguments.cases, suites.iter().flat_map(Suite::case_names))?;
     for suite in &mut suites {
         let always = |name| name == "tulipa" || Some(name) == suite.baseline;
         suite.peers.retain(|peer| wanted(&arguments.peers, peer.name) || always(peer.name));
@@ -95,6 +93,7 @@ pub(crate) fn selected(suites: Vec<Suite>, arguments: &Arguments) -> Result<Vec<
             cases.retain(|case| wanted(&arguments.cases, &case.name));
         }
     }
+    suites.retain(|suite| arguments.cases.is_empty() || suite.case_names().next().is_some());
     Ok(suites)
 }
 
@@ -170,6 +169,19 @@ mod tests {
     fn a_chosen_peer_is_measured_beside_tulipa_and_the_baseline() {
         let few = left("--suite echo --peer mio --case 10x64").unwrap();
         assert_eq!(few, ["echo: tulipa epoll mio / 10x64"]);
+    }
+
+    #[test]
+    fn a_suite_without_the_chosen_case_is_not_run() {
+        let mut programs = suite("micro", &["tulipa"]);
+        programs.method = Method::Programs;
+        let mut other = suite("crowd", &["tulipa"]);
+        other.method = Method::Windows { servers: Servers::Stay, cases: vec![] };
+        let all = vec![suite("echo", &["tulipa"]), programs, other];
+        let arguments = Arguments::parse_from(["compare", "--case", "1x64"]);
+        let names: Vec<_> =
+            selected(all, &arguments).unwrap().iter().map(|suite| suite.name).collect();
+        assert_eq!(names, ["echo"]);
     }
 
     #[test]

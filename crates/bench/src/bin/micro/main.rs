@@ -18,7 +18,7 @@ use std::time::Duration;
 use tulipa::AbstractEventLoop;
 use tulipa::prelude::*;
 use tulipa_bench::figure::Figures;
-use tulipa_bench::pin;
+use tulipa_bench::process::pin_to_first;
 
 /// How often each thing is done.
 const N: u64 = 1_000_000;
@@ -48,10 +48,11 @@ enum Part {
 }
 
 fn main() -> Result<(), Exception> {
+    pin_to_first();
     match Arguments::parse().part {
-        Part::All => scheduler().and_then(|()| on_two_cores()),
+        Part::All => scheduler().and_then(|()| threads::measure()),
         Part::Sched => scheduler(),
-        Part::Threads => on_two_cores(),
+        Part::Threads => threads::measure(),
         Part::Growth => growth::measure(),
     }
 }
@@ -63,11 +64,6 @@ fn scheduler() -> Result<(), Exception> {
     timers::measure(&event_loop)?;
     tasks::futures(&event_loop)?;
     tasks::coroutines(&event_loop)
-}
-
-fn on_two_cores() -> Result<(), Exception> {
-    pin(0);
-    threads::measure()
 }
 
 /// Prints one figure.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 use tulipa::prelude::*;
-use tulipa_bench::{Stopwatch, pin};
+use tulipa_bench::Stopwatch;
+use tulipa_bench::process::pin_to_second;
 
 /// Longer than a round trip takes, so that a loop that spins never sleeps.
 const SPIN: Duration = Duration::from_micros(500);
@@ -27,7 +28,7 @@ fn throughput() -> Result<(), Exception> {
     let handle = event_loop.threadsafe_handle();
     let watch = Stopwatch::start();
     let poster = std::thread::spawn(move || {
-        pin(1);
+        pin_to_second();
         let stop = handle.clone();
         for _ in 0..POSTS - 1 {
             handle.call_soon_threadsafe(|| {}).expect("the loop is open");
@@ -53,7 +54,7 @@ fn blocking_round_trip(name: &str, spin: Duration) -> Result<(), Exception> {
     let handle = event_loop.threadsafe_handle();
     let watch = Stopwatch::start();
     let poster = std::thread::spawn(move || {
-        pin(1);
+        pin_to_second();
         let (answer, answers) = mpsc::channel::<()>();
         for _ in 0..TRIPS {
             let answer = answer.clone();
@@ -80,7 +81,7 @@ fn spinning_round_trip() -> Result<(), Exception> {
     let handle = event_loop.threadsafe_handle();
     let watch = Stopwatch::start();
     let poster = std::thread::spawn(move || {
-        pin(1);
+        pin_to_second();
         let answered = Arc::new(AtomicU64::new(0));
         for trip in 1..=TRIPS {
             let answer = answered.clone();

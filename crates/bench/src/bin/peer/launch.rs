@@ -1,4 +1,4 @@
-//! Prepares this process to be measured and makes it another program. What is set here survives that: the core,
+//! Prepares this process to be measured and makes it another program. What is set here survives that: the cores,
 //! the schedule, the limit of descriptors, and that it is killed when its parent ends.
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
@@ -12,9 +12,9 @@ use tulipa_bench::process::{raise_descriptor_limit, run_in_real_time};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The core to run on.
-    #[arg(long)]
-    core: usize,
+    /// A core to run on.
+    #[arg(long = "core", required = true)]
+    cores: Vec<usize>,
     /// Go before the other work of the machine, if that is allowed.
     #[arg(long)]
     real_time: bool,
@@ -31,7 +31,7 @@ pub(crate) fn launch(arguments: &Arguments) -> Result<(), Exception> {
     if getppid().is_none_or(|parent| parent.as_raw_pid() != arguments.parent) {
         return Err(Error::other("who started this has ended already").into());
     }
-    pin(arguments.core);
+    pin(&arguments.cores);
     raise_descriptor_limit();
     if arguments.real_time {
         run_in_real_time();

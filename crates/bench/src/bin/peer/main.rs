@@ -10,6 +10,8 @@ mod http;
 mod launch;
 mod listener;
 mod micro;
+mod on_tokio;
+mod readiness;
 mod tls;
 mod udp;
 

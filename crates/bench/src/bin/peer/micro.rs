@@ -8,6 +8,7 @@ mod tokio;
 
 use clap::ValueEnum;
 use tulipa::Exception;
+use tulipa_bench::process::pin_to_first;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -43,6 +44,7 @@ const POSTS: u64 = 300_000;
 const TRIPS: u64 = 30_000;
 
 pub(crate) fn measure(arguments: &Arguments) -> Result<(), Exception> {
+    pin_to_first();
     match arguments.library {
         Library::Tokio => tokio::run(|library| coroutines::measure(library, arguments.part)),
         Library::Smol => smol::run(|library| coroutines::measure(library, arguments.part)),

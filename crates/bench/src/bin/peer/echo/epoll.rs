@@ -2,7 +2,7 @@
 //! what somebody would write by hand who wants nothing but this.
 
 use super::BUFFER;
-use rustix::buffer::spare_capacity;
+use crate::readiness::wait;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, sockopt};
@@ -29,11 +29,7 @@ pub(crate) fn serve(listener: &TcpListener, timeout: Option<Timespec>) -> Result
     let mut buffer = vec![0; BUFFER];
     let mut events = Vec::with_capacity(1024);
     loop {
-        events.clear();
-        match epoll::wait(&epoll, spare_capacity(&mut events), timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+        wait(&epoll, &mut events, timeout.as_ref())?;
         for event in &events {
             let key = event.data.u64() as usize;
             if key == listening {

@@ -1,12 +1,13 @@
 //! tokio, on one thread: a task for each connection.
 
 use super::BUFFER;
+use crate::on_tokio::runtime;
 use std::cell::RefCell;
 use std::io::{ErrorKind, Result};
 use std::net::TcpListener;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 use tulipa::Exception;
 
 /// Serves for ever, each connection by `echo`.
@@ -14,8 +15,7 @@ pub(crate) fn serve(
     listener: TcpListener,
     echo: impl AsyncFn(TcpStream) -> Result<()> + Copy + 'static,
 ) -> std::result::Result<(), Exception> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async {
+    runtime()?.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         loop {
             let (stream, _) = listener.accept().await?;

@@ -1,6 +1,7 @@
 //! Requests parsed by httparse, directly on epoll: what one would write by hand. One buffer to read into
 //! and one to write from serve all connections; a connection keeps only what is left over.
 
+use crate::readiness::wait;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
@@ -38,8 +39,7 @@ pub(crate) fn serve(listener: &TcpListener, body: &[u8]) -> Result<(), Exception
     let mut input = vec![0; LONGEST];
     let mut output = Vec::with_capacity(LONGEST);
     loop {
-        events.clear();
-        epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), None)?;
+        wait(&poll, &mut events, None)?;
         for event in &events {
             let (key, flags) = (event.data.u64(), event.flags);
             if key == LISTENER {

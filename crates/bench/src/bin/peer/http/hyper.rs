@@ -1,5 +1,6 @@
 //! hyper on tokio, in one thread; a task for each connection.
 
+use crate::on_tokio::runtime;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
@@ -12,8 +13,7 @@ use tulipa::Exception;
 
 pub(crate) fn serve(listener: TcpListener, body: Vec<u8>) -> Result<(), Exception> {
     let body = Bytes::from(body);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
+    runtime()?.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         loop {
             let (stream, _) = listener.accept().await?;

@@ -8,7 +8,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 use tulipa::Exception;
 use tulipa_bench::figure::Figures;
-use tulipa_bench::{Random, Stopwatch, pin};
+use tulipa_bench::process::pin_to_second;
+use tulipa_bench::{Random, Stopwatch};
 
 const FIGURES: Figures = Figures("calloop");
 
@@ -117,7 +118,6 @@ fn timers(event_loop: &mut EventLoop<'static, Count>) -> Result<(), Exception> {
 
 /// Another thread posts as fast as it can; then it posts one thing, waits for the answer, and posts the next.
 fn threads(event_loop: &mut EventLoop<'static, Count>) -> Result<(), Exception> {
-    pin(0);
     let (post, posted) = channel::<u64>();
     let count_posts = |event: Event<u64>, _: &mut (), count: &mut Count| {
         if let Event::Msg(_) = event {
@@ -127,7 +127,7 @@ fn threads(event_loop: &mut EventLoop<'static, Count>) -> Result<(), Exception> 
     event_loop.handle().insert_source(posted, count_posts).map_err(|error| error.error)?;
     let watch = Stopwatch::start();
     let poster = std::thread::spawn(move || {
-        pin(1);
+        pin_to_second();
         assert!((0..POSTS).all(|number| post.send(number).is_ok()), "somebody takes them");
     });
     run(event_loop, POSTS, None)?;
@@ -146,7 +146,7 @@ fn threads(event_loop: &mut EventLoop<'static, Count>) -> Result<(), Exception> 
     event_loop.handle().insert_source(posted, answer_posts).map_err(|error| error.error)?;
     let watch = Stopwatch::start();
     let poster = std::thread::spawn(move || {
-        pin(1);
+        pin_to_second();
         for trip in 0..TRIPS {
             assert!(post.send(trip).is_ok(), "somebody takes it");
             answers.recv().expect("every post is answered");

@@ -10,7 +10,8 @@ use std::task::Poll;
 use std::time::Duration;
 use tulipa::Exception;
 use tulipa_bench::figure::Figures;
-use tulipa_bench::{Random, Stopwatch, pin as pin_to};
+use tulipa_bench::process::pin_to_second;
+use tulipa_bench::{Random, Stopwatch};
 
 /// What the program needs of a library.
 pub(super) trait Library: Copy + 'static {
@@ -23,6 +24,9 @@ pub(super) trait Library: Copy + 'static {
     fn detach(self, task: impl Future<Output = ()> + 'static);
 
     fn sleep(self, delay: Duration) -> impl Future + 'static;
+
+    /// The same, for who keeps it somewhere and is not a task.
+    fn timer(self, delay: Duration) -> impl Future + Unpin + 'static;
 
     fn yield_now(self) -> impl Future + 'static;
 
@@ -134,10 +138,10 @@ async fn timers_cancelled<L: Library>(library: L) {
 }
 
 /// A timer counts from the time at which somebody asks for it first.
-pub(super) async fn armed<L: Library>(library: L, delay: Duration) -> Pin<Box<impl Future>> {
-    let mut timer = Box::pin(library.sleep(delay));
+pub(super) async fn armed<L: Library>(library: L, delay: Duration) -> impl Future {
+    let mut timer = library.timer(delay);
     poll_fn(|context| {
-        assert!(timer.as_mut().poll(context).is_pending(), "the delay is not over");
+        assert!(Pin::new(&mut timer).poll(context).is_pending(), "the delay is not over");
         Poll::Ready(())
     })
     .await;
@@ -182,11 +186,10 @@ async fn tasks<L: Library>(library: L) {
 
 /// Another thread posts as fast as it can; then it posts one thing, waits for the answer, and posts the next.
 async fn threads<L: Library>(library: L) {
-    pin_to(0);
     let (post, mut posted) = library.posts::<u64>();
     let watch = Stopwatch::start();
     let poster = std::thread::spawn(move || {
-        pin_to(1);
+        pin_to_second();
         assert!((0..POSTS).all(&post), "somebody takes them");
     });
     let mut taken = 0;
@@ -201,7 +204,7 @@ async fn threads<L: Library>(library: L) {
     let (answer, answers) = mpsc::channel();
     let watch = Stopwatch::start();
     let poster = std::thread::spawn(move || {
-        pin_to(1);
+        pin_to_second();
         for trip in 0..TRIPS {
             assert!(post(trip), "somebody takes it");
             answers.recv().expect("every post is answered");

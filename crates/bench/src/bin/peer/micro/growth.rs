@@ -57,20 +57,29 @@ async fn callbacks<L: Library>(library: L, pending: u64) {
 
 /// Lets `pending` tasks take turns.
 async fn yields<L: Library>(library: L, pending: u64) {
+    let begun = Rc::new(Cell::new(0));
     let left = Rc::new(Cell::new(pending));
+    let (done, all_done) = library.oneshot();
+    let done = Rc::new(Cell::new(Some(done)));
     for _ in 0..pending {
-        let left = left.clone();
+        let (begun, left, done) = (begun.clone(), left.clone(), done.clone());
         library.detach(async move {
+            begun.set(begun.get() + 1);
             for _ in 0..N / pending {
                 library.yield_now().await;
             }
             left.set(left.get() - 1);
+            if left.get() == 0 {
+                done.take().expect("there is one last")(());
+            }
         });
     }
-    let watch = Stopwatch::start();
-    while left.get() > 0 {
+    // That they begin is not counted.
+    while begun.get() < pending {
         library.yield_now().await;
     }
+    let watch = Stopwatch::start();
+    all_done.await;
     L::FIGURES.report_at(pending, "task yields", N, watch.cpu());
 }
 

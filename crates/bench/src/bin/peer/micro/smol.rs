@@ -34,6 +34,10 @@ impl Library for Smol {
         Timer::after(delay)
     }
 
+    fn timer(self, delay: Duration) -> impl Future + Unpin + 'static {
+        Timer::after(delay)
+    }
+
     fn yield_now(self) -> impl Future + 'static {
         yield_now()
     }

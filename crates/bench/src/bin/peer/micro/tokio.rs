@@ -36,6 +36,10 @@ impl Library for Tokio {
         sleep(delay)
     }
 
+    fn timer(self, delay: Duration) -> impl Future + Unpin + 'static {
+        Box::pin(sleep(delay))
+    }
+
     fn yield_now(self) -> impl Future + 'static {
         yield_now()
     }

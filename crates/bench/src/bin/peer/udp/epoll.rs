@@ -1,6 +1,7 @@
 //! One datagram in each call, until there are no more.
 
 use super::LARGEST;
+use crate::readiness::wait;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use std::io::ErrorKind;
 use std::net::UdpSocket;
@@ -12,8 +13,7 @@ pub(crate) fn serve(socket: &UdpSocket) -> Result<(), Exception> {
     let mut events = Vec::with_capacity(16);
     let mut buffer = [0; LARGEST];
     loop {
-        events.clear();
-        epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), None)?;
+        wait(&poll, &mut events, None)?;
         loop {
             let (count, sender) = match socket.recv_from(&mut buffer) {
                 Ok(received) => received,

@@ -1,6 +1,7 @@
 //! Many datagrams in each call: recvmmsg(2), then sendmmsg(2).
 
 use super::LARGEST;
+use crate::readiness::wait;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -22,8 +23,7 @@ pub(crate) fn serve(socket: &UdpSocket) -> Result<(), Exception> {
     let mut senders = Vec::with_capacity(BATCH);
     let mut lengths = Vec::with_capacity(BATCH);
     loop {
-        events.clear();
-        epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), None)?;
+        wait(&poll, &mut events, None)?;
         loop {
             senders.clear();
             lengths.clear();

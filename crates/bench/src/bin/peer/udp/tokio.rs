@@ -1,12 +1,12 @@
 //! tokio, in one thread.
 
 use super::LARGEST;
+use crate::on_tokio::runtime;
 use tokio::net::UdpSocket;
 use tulipa::Exception;
 
 pub(crate) fn serve(socket: std::net::UdpSocket) -> Result<(), Exception> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let socket = UdpSocket::from_std(socket)?;
         let mut buffer = [0; LARGEST];
         loop {
