@@ -120,23 +120,26 @@ impl ReadyQueue {
         self.last_base = tail;
     }
 
-    /// Takes out the next entry, if its number is below `end`.
+    /// Moves the next entry to `into`, if its number is below `end`; answers whether it was. What was
+    /// there before has had its turn and is forgotten.
     #[inline]
-    pub(crate) fn pop_below(&mut self, end: u64) -> Option<Entry> {
+    pub(crate) fn pop_below(&mut self, end: u64, into: &mut Entry) -> bool {
         if self.head >= end {
-            return None;
+            return false;
         }
         let (first, base) = match self.head < self.last_base {
             true => (&mut self.front, self.front_base),
             false => (&mut self.last, self.last_base),
         };
         let entry = &mut first[(self.head - base) as usize];
-        let taken = std::mem::replace(entry, Entry::Other(Other::Gone));
+        let next = std::mem::replace(entry, Entry::Other(Other::Gone));
+        // To find out by dropping it that nothing is left in the old one would cost a call.
+        std::mem::forget(std::mem::replace(into, next));
         self.head += 1;
         if self.head - base == SEGMENT as u64 && base < self.last_base {
             self.retire_front();
         }
-        Some(taken)
+        true
     }
 
     /// All entries of the first segment were taken out: the next one takes its place.

@@ -240,17 +240,18 @@ impl LoopCore {
     #[inline]
     fn run_below(&self, end: u64) -> u64 {
         let mut ran = 0;
-        while let Some(mut entry) = self.pop_below(end) {
-            if let Entry::Callback(callback) = &mut entry {
-                let turn = Turn::Callback(callback.location());
-                self.run_turn(&turn, || callback.run_in_place());
-                // Nothing is left in it. To find that out by dropping it would cost a call.
-                std::mem::forget(entry);
-                ran += 1;
-            } else if let Entry::Other(other) = entry {
-                ran += self.run_other(other);
-            }
+        let mut entry = Entry::Other(Other::Gone);
+        while self.pop_below(end, &mut entry) {
+            ran += match &mut entry {
+                Entry::Callback(callback) => {
+                    let turn = Turn::Callback(callback.location());
+                    self.run_turn(&turn, || callback.run_in_place());
+                    1
+                }
+                Entry::Other(other) => self.run_other(std::mem::replace(other, Other::Gone)),
+            };
         }
+        std::mem::forget(entry);
         ran
     }
 
@@ -327,8 +328,8 @@ impl LoopCore {
     }
 
     #[inline]
-    fn pop_below(&self, end: u64) -> Option<Entry> {
-        self.ready.borrow_mut().pop_below(end)
+    fn pop_below(&self, end: u64, into: &mut Entry) -> bool {
+        self.ready.borrow_mut().pop_below(end, into)
     }
 
     /// Whose turn it is. Nobody's if the descriptor is gone, or not watched for that any more.
