@@ -2,7 +2,7 @@
 //!
 //! Segments of fixed size, so that entries never move and a burst grows the queue without copying.
 //! An entry's absolute number (counted from the first ever queued) is its identity: whether it is
-//! still to run is a comparison with the head, and calling it off replaces it by [`Entry::Gone`].
+//! still to run is a comparison with the head, and calling it off replaces it by [`Other::Gone`].
 //!
 //! Invariant: entries are pushed to `last`. What was pushed before is in full segments, `front` and those
 //! of `middle` behind it, or has all been taken out. So the entry with number `n` lies in `last` if `n` is

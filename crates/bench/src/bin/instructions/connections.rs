@@ -60,18 +60,6 @@ impl Protocol for Ask {
     }
 }
 
-/// Sends back what comes until so many bytes have come.
-struct AskBytes(Rc<Cell<u64>>);
-
-impl Protocol for AskBytes {
-    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
-        self.0.set(self.0.get().saturating_sub(data.len() as u64));
-        if self.0.get() > 0 {
-            transport.write(data);
-        }
-    }
-}
-
 pub(crate) fn tcp_request(times: u64) -> Outcome {
     let event_loop = EventLoop::new()?;
     let server = event_loop.run_until_complete(&event_loop.create_server(|| Echo, ANY_PORT))?;
@@ -138,8 +126,8 @@ pub(crate) fn memory_request(times: u64) -> Outcome {
     Ok(())
 }
 
-/// What differs from run to run is in the handshake, which is the same however often something is sent.
-pub(crate) fn tls_request(times: u64, size: usize) -> Outcome {
+/// Both ends are counted. What differs from run to run is the handshake, of which there is one.
+pub(crate) fn tls_request(times: u64) -> Outcome {
     let event_loop = EventLoop::new()?;
     let made = rcgen::generate_simple_self_signed([ANY_PORT.0.to_owned()])?;
     let pem = made.cert.pem();
@@ -148,11 +136,11 @@ pub(crate) fn tls_request(times: u64, size: usize) -> Outcome {
     let server = event_loop.run_until_complete(&event_loop.create_server(|| Echo, accepting))?;
     let trusting = TlsClientConfig::builder().roots(Roots::none().pem(pem)?).build()?;
     let address = server.addresses()[0].as_ip().expect("a TCP server has an IP address");
-    let left = Rc::new(Cell::new(times * size as u64));
-    let ask = AskBytes(left.clone());
+    let left = Rc::new(Cell::new(times));
+    let ask = Ask(left.clone());
     let connecting = ConnectOptions::from(address).tls(trusting);
     let opened = event_loop.create_connection(move || ask, connecting);
-    event_loop.run_until_complete(&opened)?.write(&vec![7; size]);
+    event_loop.run_until_complete(&opened)?.write(&[7; SIZE]);
     while left.get() > 0 {
         AbstractEventLoop::run_once(&**event_loop, None)?;
     }

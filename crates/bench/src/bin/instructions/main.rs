@@ -53,8 +53,6 @@ enum Workload {
     MemoryRequest,
     /// A request of 64 bytes and its reply over TLS, both ends.
     TlsRequest,
-    /// A message of 100 KiB and its reply over TLS, both ends.
-    TlsLarge,
 }
 
 fn main() -> Result<(), Exception> {
@@ -77,7 +75,6 @@ fn main() -> Result<(), Exception> {
         Workload::TcpConnection => connections::tcp_connection(times),
         Workload::UdpDatagram => connections::udp_datagram(times),
         Workload::MemoryRequest => connections::memory_request(times),
-        Workload::TlsRequest => connections::tls_request(times, 64),
-        Workload::TlsLarge => connections::tls_request(times, 100 * 1024),
+        Workload::TlsRequest => connections::tls_request(times),
     }
 }
