@@ -232,6 +232,13 @@ mod tests {
         assert_eq!(size_of::<Entry>(), 6 * size_of::<usize>());
     }
 
+    impl ReadyQueue {
+        fn pop(&mut self, end: u64) -> Option<Entry> {
+            let mut entry = Entry::Other(Other::Gone);
+            self.pop_below(end, &mut entry).then_some(entry)
+        }
+    }
+
     #[derive(Clone, Debug)]
     enum Op {
         Push(u8),
@@ -269,7 +276,7 @@ mod tests {
                     },
                     Op::Run(count) => {
                         let end = queue.tail().min(queue.head() + u64::from(count));
-                        while let Some(entry) = queue.pop_below(end) {
+                        while let Some(entry) = queue.pop(end) {
                             if let Entry::Callback(callback) = entry { callback.run() }
                             expected.extend(waiting[first].take());
                             first += 1;
@@ -301,7 +308,7 @@ mod tests {
         for _ in 0..100_000 {
             queue.push(Entry::Callback(Callback::new(|| {})));
         }
-        while queue.pop_below(u64::MAX).is_some_and(|_| !queue.is_empty()) {}
+        while queue.pop(u64::MAX).is_some_and(|_| !queue.is_empty()) {}
         assert!(queue.is_empty());
         assert!(queue.middle.is_empty());
         for _ in 0..100_000 / SEGMENT / SEGMENTS_A_TRIM + 1 {

@@ -157,9 +157,11 @@ fn connect(server: &Server) -> Result<TcpStream, Exception> {
 /// Sends `request`, lets the loop work, and takes as many bytes back.
 fn exchange(event_loop: &EventLoop, peer: &impl AsFd, request: &[u8]) -> Outcome {
     send(peer, request, SendFlags::NOSIGNAL)?;
-    let (mut reply, mut missing) = ([0; 16 * SIZE], request.len());
+    let (mut reply, mut missing, mut longest) = ([0; 16 * SIZE], request.len(), None);
     while missing > 0 {
-        AbstractEventLoop::run_once(&***event_loop, None)?;
+        AbstractEventLoop::run_once(&***event_loop, longest)?;
+        // The request was waited for. Of the answer the loop is not told when it comes.
+        longest = Some(Duration::ZERO);
         match recv(peer, &mut reply[..missing], RecvFlags::DONTWAIT) {
             Ok((_, count)) => missing -= count,
             Err(Errno::AGAIN) => {}
