@@ -8,7 +8,7 @@ use crate::loop_shared::LoopShared;
 use eventloop::ThreadsafeHandle;
 use std::error::Error;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Gives connections to a server of another loop, from any thread: the one who accepted a connection, or
@@ -53,16 +53,20 @@ pub struct Intake {
 struct Shared {
     event_loop: ThreadsafeHandle,
     server: u64,
-    /// Connections that the server has. Only its own thread writes this.
-    open: AtomicUsize,
-    /// Those that are on the way to it.
-    coming: AtomicUsize,
+    /// Connections that the server has, in the lower half, and that are on the way to it, in the upper one. In
+    /// one word, so that a connection that arrives is in neither or both halves at no time.
+    load: AtomicU64,
+    /// The one that arrives now is not counted among the open ones yet. Only the server's thread uses this.
+    arriving: AtomicBool,
 }
+
+/// One connection on the way, in [`Shared::load`].
+const COMING: u64 = 1 << 32;
 
 impl Intake {
     pub(super) fn new(event_loop: ThreadsafeHandle, server: u64) -> Self {
-        let (open, coming) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { shared: Arc::new(Shared { event_loop, server, open, coming }) }
+        let (load, arriving) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { event_loop, server, load, arriving }) }
     }
 
     /// Gives a connection away. The server's loop makes its protocol, as for one that the server
@@ -77,10 +81,8 @@ impl Intake {
         let on_the_way = OnTheWay::begin(&self.shared);
         let arriving = parcel.clone();
         let posted = self.shared.event_loop.call_soon_threadsafe(move || {
-            let server = on_the_way.0.server;
-            drop(on_the_way);
             if let Some(socket) = open_parcel(&arriving) {
-                arrive(server, socket);
+                on_the_way.arrive(socket);
             }
         });
         match posted {
@@ -92,12 +94,13 @@ impl Intake {
     /// How many connections the server has, those on the way included. Of interest to whoever wants to
     /// give the next one to the server that has least to do; a moment later it may be another number.
     pub fn load(&self) -> usize {
-        self.shared.open.load(Relaxed) + self.coming()
+        let load = self.shared.load.load(Relaxed);
+        (load % COMING + load / COMING) as usize
     }
 
     /// How many connections are on the way to the server.
     pub fn coming(&self) -> usize {
-        self.shared.coming.load(Relaxed)
+        (self.shared.load.load(Relaxed) / COMING) as usize
     }
 
     /// Whether the loop is closed.
@@ -105,8 +108,13 @@ impl Intake {
         self.shared.event_loop.is_closed()
     }
 
+    /// On the server's thread: so many connections are open. That may be because one has arrived, which then
+    /// is on the way no more.
     pub(crate) fn set_open(&self, count: usize) {
-        self.shared.open.store(count, Relaxed);
+        let arrived = COMING * u64::from(self.shared.arriving.swap(false, Relaxed));
+        let open = (count as u64).min(COMING - 1);
+        let changed = |load: u64| Some(load - load % COMING - arrived + open);
+        let _ = self.shared.load.fetch_update(Relaxed, Relaxed, changed);
     }
 }
 
@@ -124,27 +132,37 @@ fn open_parcel(parcel: &Parcel) -> Option<StreamSocket> {
 }
 
 /// One connection that is on the way, counted.
-struct OnTheWay(Arc<Shared>);
+struct OnTheWay {
+    shared: Arc<Shared>,
+    /// It is there, and being taken in.
+    arrives: bool,
+}
 
 impl OnTheWay {
     fn begin(shared: &Arc<Shared>) -> Self {
-        shared.coming.fetch_add(1, Relaxed);
-        Self(shared.clone())
+        shared.load.fetch_add(COMING, Relaxed);
+        Self { shared: shared.clone(), arrives: false }
+    }
+
+    /// On the loop's thread: the server takes the connection in, if it is still there.
+    fn arrive(mut self, socket: StreamSocket) {
+        let event_loop = eventloop::current();
+        let Some(server) = LoopShared::of(&*event_loop).server(self.shared.server) else {
+            log::debug!(target: "tulipa", "a connection was given to a server that is gone");
+            return;
+        };
+        self.arrives = true;
+        self.shared.arriving.store(true, Relaxed);
+        server.take_over(socket);
     }
 }
 
 impl Drop for OnTheWay {
     fn drop(&mut self) {
-        self.0.coming.fetch_sub(1, Relaxed);
-    }
-}
-
-/// On the loop's thread: the server takes the connection in, if it is still there.
-fn arrive(server: u64, socket: StreamSocket) {
-    let event_loop = eventloop::current();
-    match LoopShared::of(&*event_loop).server(server) {
-        Some(server) => server.take_over(socket),
-        None => log::debug!(target: "tulipa", "a connection was given to a server that is gone"),
+        let is_counted_as_open = self.arrives && !self.shared.arriving.swap(false, Relaxed);
+        if !is_counted_as_open {
+            self.shared.load.fetch_sub(COMING, Relaxed);
+        }
     }
 }
 

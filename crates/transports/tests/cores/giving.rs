@@ -2,9 +2,12 @@
 
 use crate::support::*;
 use eventloop::{EventLoop, TestLoop};
+use futures::Exception;
+use std::cell::{OnceCell, RefCell};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
 use tulipa_transports::prelude::*;
@@ -55,6 +58,51 @@ fn n32_a_connection_is_accepted_here_and_served_there() {
     assert_eq!((acceptor.connection_count(), acceptor.stats().accepted), (0, 1));
     stopper.stop();
     assert_eq!(thread.join().unwrap(), 1);
+}
+
+/// Notes how many connections the way in counts, whenever it has the chance to.
+struct Counting(Rc<OnceCell<Intake>>, Rc<RefCell<Vec<usize>>>);
+
+impl Counting {
+    fn note(&self) {
+        self.1.borrow_mut().push(self.0.get().unwrap().load());
+    }
+}
+
+impl Protocol for Counting {
+    fn connection_made(&mut self, _: &dyn Transport) {
+        self.note();
+    }
+    fn data_received(&mut self, _: &dyn Transport, _: &[u8]) {}
+    fn connection_lost(&mut self, _: &dyn Transport, _: Option<Exception>) {
+        self.note();
+    }
+}
+
+#[test]
+fn r5_a_connection_counts_once_at_every_moment_of_its_arrival() {
+    let event_loop = TestLoop::new();
+    let (way_in, counts) = (Rc::new(OnceCell::new()), Rc::default());
+    let made = Counting(way_in.clone(), Rc::clone(&counts));
+    let factory = move || {
+        made.note();
+        Counting(made.0.clone(), made.1.clone())
+    };
+    let server = event_loop.create_server(factory, ("127.0.0.1", 0)).result().unwrap();
+    way_in.set(server.intake()).unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    server.intake().give(theirs).unwrap();
+    assert_eq!((server.intake().load(), server.intake().coming()), (1, 1));
+    event_loop.run_ready_now();
+    assert_eq!(*counts.borrow(), [1, 1], "as it is made, and when it is told so");
+    assert_eq!((server.intake().load(), server.intake().coming()), (1, 0));
+    drop(ours);
+    while counts.borrow().len() < 3 {
+        event_loop.run_ready_now();
+    }
+    server.close();
+    event_loop.run_until_complete(&server.wait_closed()).unwrap();
+    assert_eq!((way_in.get().unwrap().load(), counts.borrow().len()), (0, 3));
 }
 
 #[test]
