@@ -165,7 +165,7 @@ impl<T: 'static> Future<T> {
         outcome.map_err(|_| self.already_done("set_exception"))
     }
 
-    /// Finishes it with either; a [`CancelledError`] cancels it.
+    /// Finishes it with either; a [`CancelledError`](crate::CancelledError) cancels it.
     ///
     /// # Errors
     /// [`InvalidStateError`] if it is done.
@@ -201,7 +201,7 @@ impl<T: 'static> Future<T> {
     /// The value, or what went wrong; may be asked any number of times (F-3).
     ///
     /// # Errors
-    /// The exception that was set; [`CancelledError`] if it was cancelled; [`InvalidStateError`] if
+    /// The exception that was set; [`CancelledError`](crate::CancelledError) if it was cancelled; [`InvalidStateError`] if
     /// it is pending, or if [`take`](Future::take) moved the value out.
     pub fn result(&self) -> Result<T, Exception>
     where
@@ -244,7 +244,7 @@ impl<T: 'static> Future<T> {
     /// The exception as a value, `None` if it finished well (F-4).
     ///
     /// # Errors
-    /// [`CancelledError`] if it was cancelled, [`InvalidStateError`] if it is pending.
+    /// [`CancelledError`](crate::CancelledError) if it was cancelled, [`InvalidStateError`] if it is pending.
     pub fn exception(&self) -> Result<Option<Exception>, Exception> {
         self.shared().exception()
     }
