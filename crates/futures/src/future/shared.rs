@@ -4,12 +4,13 @@
 //! waits when nothing is borrowed any more (F-10).
 
 use super::listeners::{Announced, Listeners};
-use super::{AnyFuture, CallbackToken, Future, FutureObject, teardown};
+use super::{AnyFuture, CallbackToken, FutureObject, teardown};
 use crate::catch::catch;
 use crate::task::wait_set::WaitSetId;
 use crate::task::{CancelMessage, WakeTarget, panicked};
 use crate::{Callback, CancelledError, Exception, ExceptionContext, InvalidStateError, Scheduler};
 use std::any::type_name;
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::{forget, replace};
@@ -36,8 +37,9 @@ pub(crate) enum State<T> {
     Finished(Result<T, Exception>),
     /// It finished with a value, which [`Future::take`] moved out.
     Taken,
+    /// Boxed, so that the state of most types is two words.
     Cancelled {
-        message: CancelMessage,
+        message: Option<Box<Cow<'static, str>>>,
     },
 }
 
@@ -131,7 +133,7 @@ impl<T: 'static> Shared<T> {
     /// Cancels it, unless it is done.
     pub(crate) fn cancel(&self, this: &Rc<dyn FutureObject<T>>, message: CancelMessage) -> bool {
         self.set_retrieved();
-        self.complete(|| this.clone(), message, |message| State::Cancelled { message }).is_ok()
+        self.complete(|| this.clone(), message, State::cancelled).is_ok()
     }
 
     /// Moves from pending to the state that is made of `outcome`, then tells everybody who waits for
@@ -298,12 +300,17 @@ impl<T: 'static> fmt::Debug for Shared<T> {
 }
 
 impl<T> State<T> {
+    /// The state of a future that was cancelled with this message.
+    pub(crate) fn cancelled(message: CancelMessage) -> Self {
+        State::Cancelled { message: message.map(Box::new) }
+    }
+
     /// Why a state that holds neither value nor exception has no result.
     pub(super) fn without_value(&self) -> Exception {
         match self {
             State::Cancelled { message: None } => CancelledError::new().into(),
             State::Cancelled { message: Some(text) } => {
-                CancelledError::with_message(text.clone()).into()
+                CancelledError::with_message((**text).clone()).into()
             }
             State::Taken => InvalidStateError::new("the result was taken").into(),
             State::Pending => InvalidStateError::new("the result is not ready").into(),
@@ -318,7 +325,7 @@ impl<T> From<Result<T, Exception>> for State<T> {
         match outcome {
             Err(exception) => match exception.cancelled() {
                 Some(cancelled) => {
-                    State::Cancelled { message: cancelled.message().map(|m| m.to_owned().into()) }
+                    State::cancelled(cancelled.message().map(|text| text.to_owned().into()))
                 }
                 None => State::Finished(Err(exception)),
             },
@@ -332,12 +339,12 @@ impl<T> From<Result<T, Exception>> for State<T> {
 struct Turn<T: 'static>(Option<Rc<dyn FutureObject<T>>>);
 
 impl<T: 'static> Turn<T> {
-    #[inline]
+    #[inline(always)]
     fn run(mut self) {
         let Some(object) = self.0.take() else { return };
         let next = object.shared().listeners.borrow_mut().pop_callback();
         if let Some(closure) = next {
-            closure.call(Future::from_object(object));
+            closure.call(object);
         }
     }
 

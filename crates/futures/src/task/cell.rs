@@ -153,7 +153,7 @@ where
     /// For a task whose loop or scope has ended.
     #[cold]
     fn complete_cancelled(self: &Rc<Self>, reason: &'static str) {
-        self.complete_as(State::Cancelled { message: Some(reason.into()) });
+        self.complete_as(State::cancelled(Some(reason.into())));
     }
 
     /// Polls the coroutine. Answers how it ended, if that was the end.
@@ -184,9 +184,7 @@ where
             Driven::Ready(output, Some(request)) => {
                 Some(Ended::Else(Self::state_of_cancelled(output, request)))
             }
-            Driven::Dropped(CancelRequest(message)) => {
-                Some(Ended::Else(State::Cancelled { message }))
-            }
+            Driven::Dropped(CancelRequest(message)) => Some(Ended::Else(State::cancelled(message))),
             Driven::Pending => None,
         }
     }
@@ -196,7 +194,7 @@ where
     fn state_of_cancelled(output: F::Output, request: CancelRequest) -> State<T> {
         // The value is wanted by nobody, and dropping it is user code.
         match catch(|| K::finish(output).map(drop)) {
-            Ok(Ok(())) => State::Cancelled { message: request.0 },
+            Ok(Ok(())) => State::cancelled(request.0),
             Ok(Err(exception)) | Err(exception) => State::from(Err(exception)),
         }
     }
@@ -205,7 +203,7 @@ where
     #[cold]
     fn end_aborted(self: &Rc<Self>) -> State<T> {
         self.drop_coroutine();
-        State::Cancelled { message: None }
+        State::cancelled(None)
     }
 
     /// The scheduler is closed, or the scope has ended: drops the coroutine, which is reported, and
