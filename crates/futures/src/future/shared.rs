@@ -1,7 +1,7 @@
 //! [`Shared`]: state and listeners of a future, whatever object they are a part of.
 //!
-//! Invariant: only [`complete`](Shared::complete) ends the pending state, and it tells everybody who
-//! waits when nothing is borrowed any more (F-10).
+//! Invariant: only [`finish`](Shared::finish) ends the pending state, and whoever calls it tells
+//! everybody who waits when nothing is borrowed any more (F-10).
 
 use super::listeners::{Announced, Listeners};
 use super::{AnyFuture, CallbackToken, FutureObject, teardown};
@@ -147,13 +147,31 @@ impl<T: 'static> Shared<T> {
         outcome: V,
         state_of: impl FnOnce(V) -> State<T>,
     ) -> Result<(), V> {
+        self.finish(outcome, state_of)?;
+        self.tell_all(this);
+        Ok(())
+    }
+
+    /// The first half of [`complete`](Self::complete): moves from pending to another state.
+    #[inline(always)]
+    pub(crate) fn finish<V>(
+        &self,
+        outcome: V,
+        state_of: impl FnOnce(V) -> State<T>,
+    ) -> Result<(), V> {
         match self.state.try_borrow_mut() {
             // Made where it will lie; what was there has nothing to drop.
             Ok(mut current) if matches!(*current, State::Pending) => {
                 forget(replace(&mut *current, state_of(outcome)));
+                Ok(())
             }
-            _ => return Err(outcome),
+            _ => Err(outcome),
         }
+    }
+
+    /// The second half: tells everybody who waits. Nothing of users' may be called between the two.
+    #[inline(always)]
+    pub(crate) fn tell_all(&self, this: impl Fn() -> Rc<dyn FutureObject<T>>) {
         // Who asked a pending future for its exception has not seen the one that came (F-19).
         self.retrieved.set(false);
         if self.failed() {
@@ -164,7 +182,6 @@ impl<T: 'static> Shared<T> {
             Some(task) => task.schedule_step(),
             None => self.tell_others(this),
         }
-        Ok(())
     }
 
     /// If it failed by a panic, that one has to be resumed by somebody.

@@ -76,9 +76,10 @@ impl<T> Finish<T, T> for Plain {
 }
 
 /// How a coroutine ended.
-enum Ended<O, T> {
-    /// By itself.
-    Well(O),
+enum Ended<T> {
+    /// With a value, which is in its place already: it is not moved more often than needed.
+    Well,
+    Failed(Exception),
     Else(State<T>),
 }
 
@@ -138,16 +139,17 @@ where
 
     /// The task is done: tells everybody who waits for it.
     #[inline(always)]
-    fn complete<V>(self: &Rc<Self>, outcome: V, state_of: impl FnOnce(V) -> State<T>) {
+    fn complete(self: &Rc<Self>) {
         let kept = self.header.owner().release(self.header.waker().place());
-        // Only the coroutine itself completes its task, and it has just ended.
-        let _ = self.shared.complete(|| self.clone(), outcome, state_of);
+        self.shared.tell_all(|| self.clone());
         drop(kept);
     }
 
     #[cold]
     fn complete_as(self: &Rc<Self>, state: State<T>) {
-        self.complete(state, |state| state);
+        // Only the coroutine itself completes its task, and it has just ended.
+        let _ = self.shared.finish(state, |state| state);
+        self.complete();
     }
 
     /// For a task whose loop or scope has ended.
@@ -158,8 +160,8 @@ where
 
     /// Polls the coroutine. Answers how it ended, if that was the end.
     #[inline(always)]
-    fn poll_coroutine(self: &Rc<Self>) -> Option<Ended<F::Output, T>> {
-        let mut end = None;
+    fn poll_coroutine(self: &Rc<Self>) -> Option<Ended<T>> {
+        let (mut end, mut unnoticed) = (None, None);
         let polled = running::as_task(self, || {
             let waker = self.header.waker().lend();
             let mut context = Context::from_waker(&waker);
@@ -167,7 +169,11 @@ where
                 self.with_coroutine(|coroutine| {
                     match drive(self.header.wait_set(), coroutine, &mut context) {
                         Driven::Pending => {}
-                        ended => end = Some(ended),
+                        Driven::Ready(output, None) => end = Some(self.keep(output)),
+                        Driven::Ready(output, Some(request)) => unnoticed = Some((output, request)),
+                        Driven::Dropped(CancelRequest(message)) => {
+                            end = Some(Ended::Else(State::cancelled(message)));
+                        }
                     }
                 });
             })
@@ -176,16 +182,25 @@ where
             self.drop_coroutine();
             return Some(Ended::Else(State::Finished(Err(panic))));
         }
+        if let Some((output, request)) = unnoticed {
+            return Some(Ended::Else(Self::state_of_cancelled(output, request)));
+        }
         if end.is_none() && self.header.aborted() {
             return Some(Ended::Else(self.end_aborted()));
         }
-        match end? {
-            Driven::Ready(output, None) => Some(Ended::Well(output)),
-            Driven::Ready(output, Some(request)) => {
-                Some(Ended::Else(Self::state_of_cancelled(output, request)))
-            }
-            Driven::Dropped(CancelRequest(message)) => Some(Ended::Else(State::cancelled(message))),
-            Driven::Pending => None,
+        end
+    }
+
+    /// Puts the value of a coroutine that has ended in its place.
+    #[inline(always)]
+    fn keep(&self, output: F::Output) -> Ended<T> {
+        match K::finish(output) {
+            Ok(value) => match self.shared.finish(value, |value| State::Finished(Ok(value))) {
+                Ok(()) => Ended::Well,
+                // Nobody else completes a task.
+                Err(value) => Ended::Else(State::Finished(Ok(value))),
+            },
+            Err(exception) => Ended::Failed(exception),
         }
     }
 
@@ -311,10 +326,8 @@ where
         };
         match end {
             None => return self.header.leave_context(outside),
-            Some(Ended::Well(output)) => match K::finish(output) {
-                Ok(value) => self.complete(value, |value| State::Finished(Ok(value))),
-                Err(exception) => self.complete_as(State::from(Err(exception))),
-            },
+            Some(Ended::Well) => self.complete(),
+            Some(Ended::Failed(exception)) => self.complete_as(State::from(Err(exception))),
             Some(Ended::Else(state)) => self.complete_as(state),
         }
         self.leave_context(outside);

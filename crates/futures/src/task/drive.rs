@@ -18,7 +18,7 @@ pub(crate) enum Driven<O> {
 /// A coroutine that has ended is dropped before its output is handed out. One that is asked to end while
 /// it waits for nothing of ours, because it has not begun yet or waits for a foreign future, is
 /// dropped too (T-13, T-25).
-#[inline]
+#[inline(always)]
 pub(crate) fn drive<F: std::future::Future>(
     wait_set: &WaitSet,
     mut coroutine: Pin<&mut Option<F>>,
