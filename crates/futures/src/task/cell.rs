@@ -76,10 +76,12 @@ impl<T> Finish<T, T> for Plain {
 }
 
 /// How a coroutine ended.
-enum Ended<T> {
+enum Ended<O, T> {
     /// With a value, which is in its place already: it is not moved more often than needed.
     Well,
     Failed(Exception),
+    /// With a request to end that it has not noticed.
+    Asked(Box<(O, CancelRequest)>),
     Else(State<T>),
 }
 
@@ -160,17 +162,21 @@ where
 
     /// Polls the coroutine. Answers how it ended, if that was the end.
     #[inline(always)]
-    fn poll_coroutine(self: &Rc<Self>) -> Option<Ended<T>> {
-        let (mut end, mut unnoticed) = (None, None);
+    fn poll_coroutine(self: &Rc<Self>) -> Option<Ended<F::Output, T>> {
+        let mut end = None;
         let polled = running::as_task(self, || {
             let waker = self.header.waker().lend();
             let mut context = Context::from_waker(&waker);
             catch(|| {
                 self.with_coroutine(|coroutine| {
-                    match drive(self.header.wait_set(), coroutine, &mut context) {
+                    match drive(
+                        self.header.wait_set(),
+                        coroutine,
+                        &mut context,
+                        |output, request| self.keep(output, request),
+                    ) {
                         Driven::Pending => {}
-                        Driven::Ready(output, None) => end = Some(self.keep(output)),
-                        Driven::Ready(output, Some(request)) => unnoticed = Some((output, request)),
+                        Driven::Ready(ended) => end = Some(ended),
                         Driven::Dropped(CancelRequest(message)) => {
                             end = Some(Ended::Else(State::cancelled(message)));
                         }
@@ -182,18 +188,18 @@ where
             self.drop_coroutine();
             return Some(Ended::Else(State::Finished(Err(panic))));
         }
-        if let Some((output, request)) = unnoticed {
-            return Some(Ended::Else(Self::state_of_cancelled(output, request)));
-        }
         if end.is_none() && self.header.aborted() {
             return Some(Ended::Else(self.end_aborted()));
         }
         end
     }
 
-    /// Puts the value of a coroutine that has ended in its place.
+    /// Puts the value of a coroutine that has ended in its place, unless it was asked to end.
     #[inline(always)]
-    fn keep(&self, output: F::Output) -> Ended<T> {
+    fn keep(&self, output: F::Output, request: Option<CancelRequest>) -> Ended<F::Output, T> {
+        if let Some(request) = request {
+            return Ended::Asked(Box::new((output, request)));
+        }
         match K::finish(output) {
             Ok(value) => match self.shared.finish(value, |value| State::Finished(Ok(value))) {
                 Ok(()) => Ended::Well,
@@ -328,6 +334,9 @@ where
             None => return self.header.leave_context(outside),
             Some(Ended::Well) => self.complete(),
             Some(Ended::Failed(exception)) => self.complete_as(State::from(Err(exception))),
+            Some(Ended::Asked(unnoticed)) => {
+                self.complete_as(Self::state_of_cancelled(unnoticed.0, unnoticed.1));
+            }
             Some(Ended::Else(state)) => self.complete_as(state),
         }
         self.leave_context(outside);
