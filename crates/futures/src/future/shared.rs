@@ -37,7 +37,7 @@ pub(crate) enum State<T> {
     Finished(Result<T, Exception>),
     /// It finished with a value, which [`Future::take`] moved out.
     Taken,
-    /// Boxed, so that the state of most types is two words.
+    /// Boxed, as it is rare: states whose tag hides in a text take longer to tell apart.
     Cancelled {
         message: Option<Box<Cow<'static, str>>>,
     },
@@ -378,5 +378,18 @@ impl<T: 'static> Drop for Turn<T> {
         if let Some(object) = self.0.take() {
             Self::drop_callback(&*object);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f1_a_future_is_as_small_as_it_was() {
+        assert_eq!(size_of::<State<()>>(), 3 * size_of::<usize>());
+        assert_eq!(size_of::<State<u64>>(), 3 * size_of::<usize>());
+        // With the two counts of an `Rc`: what the allocator gives out as 160 bytes.
+        assert!(size_of::<Shared<u64>>() <= 17 * size_of::<usize>());
     }
 }

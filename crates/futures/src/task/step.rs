@@ -68,3 +68,13 @@ impl fmt::Debug for Step {
         write!(f, "Step({})", self.task().describe())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t1_a_step_is_two_words() {
+        assert_eq!(size_of::<Step>(), 2 * size_of::<usize>());
+    }
+}
