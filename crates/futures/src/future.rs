@@ -14,7 +14,9 @@ mod teardown;
 mod wait;
 
 use crate::scope::Membership;
-use crate::{Callback, Exception, InvalidStateError, Scheduler, SchedulerId, context, in_place};
+use crate::{
+    Callback, Exception, InvalidStateError, Scheduler, SchedulerId, ScopeHandle, context, in_place,
+};
 use listeners::Listener;
 use std::borrow::Cow;
 use std::fmt;
@@ -64,13 +66,18 @@ impl<T: 'static> Future<T> {
     /// If `scheduler` is a [`Scope`](crate::Scope), the future ends with it; one that has ended gives a
     /// cancelled future.
     #[track_caller]
-    #[inline]
+    #[inline(always)] // A handle is returned by way of memory, for which the processor would wait.
     pub fn new(scheduler: Rc<dyn Scheduler>) -> Self {
         let created_at = Location::caller();
-        Self::from_object(match scheduler.scope() {
-            None => in_place::rc(|| Shared::new(scheduler, created_at)),
-            Some(scope) => scope.make_future(created_at).object.clone(),
-        })
+        match scheduler.scope() {
+            None => Self::from_object(in_place::rc(|| Shared::new(scheduler, created_at))),
+            Some(scope) => Self::of_scope(scope, created_at),
+        }
+    }
+
+    #[cold]
+    fn of_scope(scope: ScopeHandle, created_at: &'static Location<'static>) -> Self {
+        scope.make_future(created_at)
     }
 
     #[inline]
@@ -264,7 +271,7 @@ impl<T: 'static> Future<T> {
             return CallbackToken::SPENT;
         }
         shared.listeners.borrow_mut().push(|| Listener::Callback {
-            closure: context::bind(move |future: Future<T>| callback(&future)),
+            closure: Some(context::bind(move |object| callback(&Future::from_object(object)))),
             location,
         })
     }

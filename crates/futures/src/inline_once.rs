@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
-use std::mem::{MaybeUninit, align_of, size_of};
+use std::mem::{ManuallyDrop, MaybeUninit, align_of, size_of};
 
 /// Closures of up to this many words stay inline.
 const WORDS: usize = 4;
@@ -40,8 +40,9 @@ impl<A: 'static> InlineOnce<A> {
 
     /// Calls the closure, and drops what it captured.
     #[inline]
-    pub(crate) fn call(mut self, argument: A) {
-        self.call_in_place(argument);
+    pub(crate) fn call(self, argument: A) {
+        // Nothing is left to drop, and to find that out would cost a call.
+        ManuallyDrop::new(self).call_in_place(argument);
     }
 
     /// Calls the closure where it lies, and drops what it captured. A second call does nothing.

@@ -1,7 +1,7 @@
 //! [`yield_now`]: one turn for the others.
 
 use crate::Exception;
-use crate::task::wait_set::WaitSet;
+use crate::task::wait_set::WaitSetId;
 use crate::task::{running, wake_by_ref};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -34,8 +34,8 @@ pub struct YieldNow {
 #[derive(Debug)]
 enum Stage {
     New,
-    /// The turn is queued, and noted in the wait set with this address, if there is one.
-    Queued(Option<usize>),
+    /// The turn is queued, and noted in this wait set, if there is one.
+    Queued(WaitSetId),
     Ended,
 }
 
@@ -47,8 +47,10 @@ impl std::future::Future for YieldNow {
         match self.stage {
             Stage::New => {
                 self.stage = Stage::Queued(running::with_wait_set(|wait_set| {
-                    wait_set?.begin_turn();
-                    wait_set.map(address)
+                    wait_set.map_or(WaitSetId::NONE, |wait_set| {
+                        wait_set.begin_turn();
+                        wait_set.id()
+                    })
                 }));
                 wake_by_ref(context.waker());
                 Poll::Pending
@@ -70,14 +72,10 @@ impl YieldNow {
     fn leave(&mut self) {
         let Stage::Queued(noted) = std::mem::replace(&mut self.stage, Stage::Ended) else { return };
         running::with_wait_set(|wait_set| match wait_set {
-            Some(wait_set) if noted == Some(address(wait_set)) => wait_set.end_turn(),
+            Some(wait_set) if noted == wait_set.id() => wait_set.end_turn(),
             _ => {} // it was moved to another coroutine
         });
     }
-}
-
-fn address(wait_set: &WaitSet) -> usize {
-    (&raw const *wait_set).addr()
 }
 
 impl Drop for YieldNow {

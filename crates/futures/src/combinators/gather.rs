@@ -254,7 +254,7 @@ impl<T: Clone + 'static, R: 'static> Gathering<T, R> {
         let progress = self.progress.take();
         let state = match (progress.failure, progress.asked) {
             (Some(failure), _) => State::Finished(Err(failure)),
-            (None, Some(message)) => State::Cancelled { message },
+            (None, Some(message)) => State::cancelled(message),
             (None, None) => {
                 // Cloning values is user code.
                 let collected = catch(|| {

@@ -6,7 +6,7 @@
 //! One who leaves a crowd leaves an empty place behind, and the places are closed up when most are
 //! empty: so leaving costs the same however many there are.
 
-use super::{CallbackToken, Future};
+use super::{CallbackToken, FutureObject};
 use crate::inline_once::InlineOnce;
 use crate::scope::Membership;
 use crate::task::wait_set::WaitSetId;
@@ -36,9 +36,13 @@ pub(super) struct Crowd<T: 'static> {
     empty_places: usize,
 }
 
+/// Called with the future as an object: a handle is a word longer, and would go by memory.
+pub(super) type DoneCallback<T> = InlineOnce<Rc<dyn FutureObject<T>>>;
+
 pub(super) enum Listener<T: 'static> {
     Callback {
-        closure: InlineOnce<Future<T>>,
+        /// There until its turn.
+        closure: Option<DoneCallback<T>>,
         location: &'static Location<'static>,
     },
     Waiter(Waiter),
@@ -174,14 +178,16 @@ impl<T: 'static> Listeners<T> {
     }
 
     /// Takes out the first callback that is left of a closed list.
-    #[inline]
-    pub(super) fn pop_callback(&mut self) -> Option<InlineOnce<Future<T>>> {
+    #[inline(always)]
+    pub(super) fn pop_callback(&mut self) -> Option<DoneCallback<T>> {
         match self {
+            Listeners::One(_, Listener::Callback { closure, .. }) => {
+                // Only what is needed is moved.
+                let closure = closure.take();
+                self.replace_empty(Listeners::Empty);
+                closure
+            }
             Listeners::Many(crowd) => crowd.pop_callback(),
-            Listeners::One(_, Listener::Callback { .. }) => match replace(self, Listeners::Empty) {
-                Listeners::One(_, Listener::Callback { closure, .. }) => Some(closure),
-                _ => None,
-            },
             Listeners::Empty | Listeners::One(..) => None,
         }
     }
@@ -234,10 +240,11 @@ impl<T: 'static> Crowd<T> {
         })
     }
 
-    fn pop_callback(&mut self) -> Option<InlineOnce<Future<T>>> {
+    #[cold]
+    fn pop_callback(&mut self) -> Option<DoneCallback<T>> {
         loop {
             if let (_, Listener::Callback { closure, .. }) = self.places.pop()? {
-                return Some(closure);
+                return closure;
             }
         }
     }

@@ -183,10 +183,11 @@ impl<T: 'static> Future<T> {
         waiter: Option<&RunningTask>,
     ) -> Result<(), InvalidStateError> {
         let Some(waiter) = waiter else { return self.check_loop() };
-        if std::ptr::addr_eq(Rc::as_ptr(waiter.task()), Rc::as_ptr(&self.object)) {
+        if shared.of_task && std::ptr::addr_eq(Rc::as_ptr(waiter.task()), Rc::as_ptr(&self.object))
+        {
             return Err(InvalidStateError::new("a task cannot wait for itself"));
         }
-        match waiter.runs_on(&shared.scheduler) {
+        match waiter.runs_on(&*shared.scheduler) {
             true => Ok(()),
             false => self.check_loop(),
         }

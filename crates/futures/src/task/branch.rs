@@ -90,13 +90,14 @@ impl Branch {
         let wait_set = &self.state.wait_set;
         let around = running::with_wait_set(|around| around.map_or(0, WaitSet::depth));
         wait_set.set_depth(around.saturating_add(1));
-        let driven = running::as_branch(wait_set, || drive(wait_set, future, context));
+        let driven =
+            running::as_branch(wait_set, || drive(wait_set, future, context, BranchEnd::Output));
         let end = match driven {
             Driven::Pending => {
                 self.wait();
                 return Poll::Pending;
             }
-            Driven::Ready(output, request) => BranchEnd::Output(output, request),
+            Driven::Ready(end) => end,
             Driven::Dropped(request) => BranchEnd::Dropped(request),
         };
         self.leave();

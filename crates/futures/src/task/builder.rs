@@ -2,7 +2,7 @@
 
 use super::cell::{AnyTask, Fallible, Finish, Plain, TaskCell};
 use super::owner::Owner;
-use super::{Task, TaskRef};
+use super::{Task, TaskRef, running};
 use crate::context::TaskContext;
 use crate::current::{current, current_id};
 use crate::{Exception, Future, Scheduler};
@@ -119,7 +119,8 @@ impl TaskBuilder {
     {
         let location = self.created_at.unwrap_or(location);
         // A task's steps are the loop's business, also while its scope ends.
-        let scope = scheduler.scope();
+        let is_own_loop = running::with_task(|task| task.is_some_and(|it| it.runs_on(&*scheduler)));
+        let scope = if is_own_loop { None } else { scheduler.scope() };
         let scheduler = scope.as_ref().map_or(scheduler, |scope| scope.root().clone());
         let owner = match &scope {
             Some(scope) if !scope.is_open() => None,

@@ -77,8 +77,11 @@ impl<T> Finish<T, T> for Plain {
 
 /// How a coroutine ended.
 enum Ended<O, T> {
-    /// By itself.
-    Well(O),
+    /// With a value, which is in its place already: it is not moved more often than needed.
+    Well,
+    Failed(Exception),
+    /// With a request to end that it has not noticed.
+    Asked(Box<(O, CancelRequest)>),
     Else(State<T>),
 }
 
@@ -138,22 +141,23 @@ where
 
     /// The task is done: tells everybody who waits for it.
     #[inline(always)]
-    fn complete<V>(self: &Rc<Self>, outcome: V, state_of: impl FnOnce(V) -> State<T>) {
+    fn complete(self: &Rc<Self>) {
         let kept = self.header.owner().release(self.header.waker().place());
-        // Only the coroutine itself completes its task, and it has just ended.
-        let _ = self.shared.complete(|| self.clone(), outcome, state_of);
+        self.shared.tell_all(|| self.clone());
         drop(kept);
     }
 
     #[cold]
     fn complete_as(self: &Rc<Self>, state: State<T>) {
-        self.complete(state, |state| state);
+        // Only the coroutine itself completes its task, and it has just ended.
+        let _ = self.shared.finish(state, |state| state);
+        self.complete();
     }
 
     /// For a task whose loop or scope has ended.
     #[cold]
     fn complete_cancelled(self: &Rc<Self>, reason: &'static str) {
-        self.complete_as(State::Cancelled { message: Some(reason.into()) });
+        self.complete_as(State::cancelled(Some(reason.into())));
     }
 
     /// Polls the coroutine. Answers how it ended, if that was the end.
@@ -165,9 +169,17 @@ where
             let mut context = Context::from_waker(&waker);
             catch(|| {
                 self.with_coroutine(|coroutine| {
-                    match drive(self.header.wait_set(), coroutine, &mut context) {
+                    match drive(
+                        self.header.wait_set(),
+                        coroutine,
+                        &mut context,
+                        |output, request| self.keep(output, request),
+                    ) {
                         Driven::Pending => {}
-                        ended => end = Some(ended),
+                        Driven::Ready(ended) => end = Some(ended),
+                        Driven::Dropped(CancelRequest(message)) => {
+                            end = Some(Ended::Else(State::cancelled(message)));
+                        }
                     }
                 });
             })
@@ -179,15 +191,22 @@ where
         if end.is_none() && self.header.aborted() {
             return Some(Ended::Else(self.end_aborted()));
         }
-        match end? {
-            Driven::Ready(output, None) => Some(Ended::Well(output)),
-            Driven::Ready(output, Some(request)) => {
-                Some(Ended::Else(Self::state_of_cancelled(output, request)))
-            }
-            Driven::Dropped(CancelRequest(message)) => {
-                Some(Ended::Else(State::Cancelled { message }))
-            }
-            Driven::Pending => None,
+        end
+    }
+
+    /// Puts the value of a coroutine that has ended in its place, unless it was asked to end.
+    #[inline(always)]
+    fn keep(&self, output: F::Output, request: Option<CancelRequest>) -> Ended<F::Output, T> {
+        if let Some(request) = request {
+            return Ended::Asked(Box::new((output, request)));
+        }
+        match K::finish(output) {
+            Ok(value) => match self.shared.finish(value, |value| State::Finished(Ok(value))) {
+                Ok(()) => Ended::Well,
+                // Nobody else completes a task.
+                Err(value) => Ended::Else(State::Finished(Ok(value))),
+            },
+            Err(exception) => Ended::Failed(exception),
         }
     }
 
@@ -196,7 +215,7 @@ where
     fn state_of_cancelled(output: F::Output, request: CancelRequest) -> State<T> {
         // The value is wanted by nobody, and dropping it is user code.
         match catch(|| K::finish(output).map(drop)) {
-            Ok(Ok(())) => State::Cancelled { message: request.0 },
+            Ok(Ok(())) => State::cancelled(request.0),
             Ok(Err(exception)) | Err(exception) => State::from(Err(exception)),
         }
     }
@@ -205,7 +224,7 @@ where
     #[cold]
     fn end_aborted(self: &Rc<Self>) -> State<T> {
         self.drop_coroutine();
-        State::Cancelled { message: None }
+        State::cancelled(None)
     }
 
     /// The scheduler is closed, or the scope has ended: drops the coroutine, which is reported, and
@@ -313,10 +332,11 @@ where
         };
         match end {
             None => return self.header.leave_context(outside),
-            Some(Ended::Well(output)) => match K::finish(output) {
-                Ok(value) => self.complete(value, |value| State::Finished(Ok(value))),
-                Err(exception) => self.complete_as(State::from(Err(exception))),
-            },
+            Some(Ended::Well) => self.complete(),
+            Some(Ended::Failed(exception)) => self.complete_as(State::from(Err(exception))),
+            Some(Ended::Asked(unnoticed)) => {
+                self.complete_as(Self::state_of_cancelled(unnoticed.0, unnoticed.1));
+            }
             Some(Ended::Else(state)) => self.complete_as(state),
         }
         self.leave_context(outside);

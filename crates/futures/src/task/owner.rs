@@ -5,7 +5,7 @@ use super::cell::AnyTask;
 use super::running;
 use crate::{Callback, Instant, Scheduler, SchedulerId, ThreadsafeScheduler};
 use std::cell::{Cell, RefCell};
-use std::mem::replace;
+use std::mem::{forget, replace};
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,19 +81,21 @@ impl ThreadNumber {
 
 impl Owner {
     /// The owner of the tasks of `scheduler`; `None` if the scheduler is closed.
+    #[inline]
     pub(crate) fn of(scheduler: &dyn Scheduler) -> Option<Rc<Owner>> {
         if scheduler.is_closed() {
             return None;
         }
-        let id = scheduler.id();
         // Mostly a task makes another one of its own loop.
         let own = running::with_task(|running| {
-            let owner = running?.header().owner();
-            (owner.name.scheduler == id && !owner.is_detached).then(|| owner.clone())
+            let running = running.filter(|running| running.runs_on(scheduler))?;
+            let owner = running.header().owner();
+            (!owner.is_detached).then(|| owner.clone())
         });
-        own.or_else(|| Self::find(id)).or_else(|| Self::install(scheduler))
+        own.or_else(|| Self::find(scheduler.id())).or_else(|| Self::install(scheduler))
     }
 
+    #[inline(never)]
     fn find(id: SchedulerId) -> Option<Rc<Owner>> {
         let found = OWNERS.try_with(|owners| {
             let mut owners = owners.borrow_mut();
@@ -173,9 +175,11 @@ impl Places {
     fn keep(&mut self, task: Rc<dyn AnyTask>) {
         match self.places.get_mut(self.vacant) {
             Some(place) => {
-                if let Place::Free(next) = replace(place, Place::Task(task)) {
+                if let Place::Free(next) = *place {
                     self.vacant = next;
                 }
+                // A free place has nothing to drop.
+                forget(replace(place, Place::Task(task)));
             }
             None => {
                 self.places.push(Place::Task(task));

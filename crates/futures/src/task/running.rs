@@ -53,8 +53,8 @@ impl RunningTask {
 
     /// Whether it runs on `scheduler`.
     #[inline]
-    pub(crate) fn runs_on(&self, scheduler: &Rc<dyn Scheduler>) -> bool {
-        std::ptr::addr_eq(self.scheduler, Rc::as_ptr(scheduler))
+    pub(crate) fn runs_on(&self, scheduler: &dyn Scheduler) -> bool {
+        std::ptr::addr_eq(self.scheduler, scheduler)
     }
 
     /// Whether `waker` is the one that this task has lent out for its step.

@@ -13,36 +13,68 @@ use std::rc::Rc;
 #[must_use = "a step that is dropped never runs"]
 pub struct Step(
     /// Two words go by registers. A third would go by memory, which costs a tenth of a task's life.
-    Rc<dyn AnyTask>,
+    /// `None` once it runs.
+    Option<Rc<dyn AnyTask>>,
 );
 
 impl Step {
     #[inline]
     pub(super) fn new(task: Rc<dyn AnyTask>) -> Self {
-        Self(task)
+        Self(Some(task))
     }
 
     /// Runs it. What the coroutine panics with is the task's exception, and does not come out here; the
     /// panic of a destructor does, of a result that nobody waits for.
     #[inline]
-    pub fn run(self) {
-        self.0.step();
+    pub fn run(mut self) {
+        if let Some(task) = self.0.take() {
+            task.step();
+        }
+    }
+
+    fn task(&self) -> &Rc<dyn AnyTask> {
+        self.0.as_ref().expect("it is there until it runs")
     }
 
     /// Where the task was spawned.
     #[inline]
     pub fn location(&self) -> &'static Location<'static> {
-        self.0.created_at()
+        self.task().created_at()
     }
 
     /// The name of the task (T-7).
     pub fn task_name(&self) -> Rc<str> {
-        self.0.header().name()
+        self.task().header().name()
+    }
+}
+
+impl Drop for Step {
+    /// Gives the task away by registers: so a step need not lie in memory on its way into a queue just
+    /// because something on that way might fail, and drop it.
+    #[inline(always)]
+    fn drop(&mut self) {
+        #[cold]
+        fn let_go(task: Rc<dyn AnyTask>) {
+            drop(task);
+        }
+        if let Some(task) = self.0.take() {
+            let_go(task);
+        }
     }
 }
 
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Step({})", self.0.describe())
+        write!(f, "Step({})", self.task().describe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t1_a_step_is_two_words() {
+        assert_eq!(size_of::<Step>(), 2 * size_of::<usize>());
     }
 }
