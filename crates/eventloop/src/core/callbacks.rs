@@ -16,7 +16,7 @@ impl Scheduler for LoopCore {
         if self.phase.get() == Phase::Closed {
             return Err(Closed::new(callback));
         }
-        let number = self.ready.borrow_mut().push(Entry::Callback(callback));
+        let number = self.ready.borrow_mut().vacancy().fill(Entry::Callback(callback));
         Ok(Handle::new(self.this.clone(), CallbackId::Soon(number)))
     }
 
@@ -25,14 +25,14 @@ impl Scheduler for LoopCore {
         if self.phase.get() == Phase::Closed {
             return Err(Closed::new(callback));
         }
-        self.ready.borrow_mut().push(Entry::Callback(callback));
+        self.ready.borrow_mut().vacancy().fill(Entry::Callback(callback));
         Ok(())
     }
 
     #[inline]
     fn schedule_step(&self, step: Step) {
         if self.phase.get() != Phase::Closed {
-            self.ready.borrow_mut().push(Entry::Other(Other::Step(step)));
+            self.ready.borrow_mut().vacancy().fill(Entry::Other(Other::Step(step)));
         }
     }
 
