@@ -41,7 +41,7 @@ impl Scheduler for LoopCore {
         if self.phase.get() == Phase::Closed {
             return Err(Closed::new(callback));
         }
-        let key = self.timers.borrow_mut().arm(when.as_nanos(), callback);
+        let key = self.timers.borrow_mut().vacancy(when.as_nanos()).fill(callback);
         self.first_due.set(when.min(self.first_due.get()));
         Ok(TimerHandle::new(self.this.clone(), CallbackId::Timer(key.to_u64()), when))
     }
