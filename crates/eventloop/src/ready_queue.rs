@@ -296,6 +296,25 @@ impl Vacancy<'_> {
         *self.tail = number + 1;
         number
     }
+
+    /// As [`fill`](Self::fill), for a callback that was just made: it is moved word by word, as it was
+    /// written. The processor would wait for two words before it moved them as one.
+    ///
+    /// # Safety
+    /// There is a callback at `made`, and from here on it is as if it had been moved out of there.
+    #[inline]
+    pub(crate) unsafe fn fill_with(self, made: *const Callback) -> u64 {
+        const WORDS: usize = size_of::<Callback>() / size_of::<usize>();
+        let mut words: [MaybeUninit<*mut ()>; WORDS] = [MaybeUninit::uninit(); WORDS];
+        for (index, word) in words.iter_mut().enumerate() {
+            // SAFETY: it is a word of the callback, or nothing in particular. Volatile, so that the
+            // compiler does not read two as one.
+            *word = unsafe { made.cast::<MaybeUninit<*mut ()>>().add(index).read_volatile() };
+        }
+        // SAFETY: these are all its words.
+        let callback = unsafe { words.as_ptr().cast::<Callback>().read() };
+        self.fill(Entry::Callback(callback))
+    }
 }
 
 impl Drop for ReadyQueue {
@@ -324,7 +343,7 @@ fn new_segment() -> Segment {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::cell::RefCell;
+    use std::mem::ManuallyDrop;
     use std::rc::Rc;
 
     #[test]
@@ -364,7 +383,15 @@ mod tests {
                         let number = waiting.len() as u64;
                         let ran = ran.clone();
                         let callback = Callback::new(move || ran.borrow_mut().push(number));
-                        prop_assert_eq!(queue.push(Entry::Callback(callback)), number);
+                        let queued = match count % 2 {
+                            0 => queue.push(Entry::Callback(callback)),
+                            _ => {
+                                let callback = ManuallyDrop::new(callback);
+                                // SAFETY: it is there, and is not used again.
+                                unsafe { queue.vacancy().fill_with(&raw const *callback) }
+                            }
+                        };
+                        prop_assert_eq!(queued, number);
                         waiting.push(Some(number));
                     },
                     Op::Run(count) => {
@@ -393,6 +420,60 @@ mod tests {
             }
             prop_assert_eq!(&*ran.borrow(), &expected);
         }
+    }
+
+    #[test]
+    fn l4_l7_a_callback_may_fill_the_place_that_it_ran_from() {
+        let queue = Rc::new(RefCell::new(ReadyQueue::new()));
+        let (ran, alive) = (Rc::new(RefCell::new(Vec::new())), Rc::new(()));
+        for number in 0..3 * SEGMENT {
+            let (same, ran, captured) = (queue.clone(), ran.clone(), alive.clone());
+            let callback = Callback::new(move || {
+                // The place of the last one of a segment is the first to be used anew.
+                same.borrow_mut().push(Entry::Other(Other::Posted(number)));
+                ran.borrow_mut().push((number, Rc::strong_count(&captured)));
+            });
+            queue.borrow_mut().push(Entry::Callback(callback));
+            let end = queue.borrow().tail();
+            assert!(matches!(ReadyQueue::run_next(&queue, end), Some(Next::Ran)));
+            let end = queue.borrow().tail();
+            let next = ReadyQueue::run_next(&queue, end);
+            assert!(matches!(next, Some(Next::Other(Other::Posted(posted))) if posted == number));
+        }
+        assert!((0..3 * SEGMENT).eq(ran.borrow().iter().map(|ran| ran.0)));
+        assert!(ran.borrow().iter().all(|ran| ran.1 == 2));
+        assert_eq!(Rc::strong_count(&alive), 1);
+    }
+
+    #[test]
+    fn l9_a_callback_that_panics_in_its_place_is_dropped_once() {
+        let queue = RefCell::new(ReadyQueue::new());
+        let alive = Rc::new(());
+        let captured = alive.clone();
+        let line = line!() + 1;
+        let callback = Callback::new(move || panic!("expected {}", Rc::strong_count(&captured)));
+        queue.borrow_mut().push(Entry::Callback(callback));
+        let Some(Next::Failed(location, panic)) = ReadyQueue::run_next(&queue, 1) else {
+            panic!("it did not fail");
+        };
+        assert_eq!((location.line(), Rc::strong_count(&alive)), (line, 1));
+        assert!(panic.panicked().is_some());
+        assert!(ReadyQueue::run_next(&queue, 1).is_none());
+    }
+
+    #[test]
+    fn l25_a_queue_that_is_dropped_drops_what_is_left() {
+        let alive = Rc::new(());
+        let mut queue = ReadyQueue::new();
+        for _ in 0..3 * SEGMENT {
+            let captured = alive.clone();
+            queue.push(Entry::Callback(Callback::new(move || drop(captured))));
+        }
+        assert!(queue.pop_below(1).is_some());
+        let rest = queue.take_all();
+        assert_eq!(Rc::strong_count(&alive), 3 * SEGMENT);
+        drop(rest);
+        assert_eq!(Rc::strong_count(&alive), 1);
     }
 
     #[test]
