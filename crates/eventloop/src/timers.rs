@@ -63,12 +63,18 @@ impl<T> TimerQueue<T> {
     /// Keeps `item` until `due`, or until it is cancelled.
     ///
     /// A deadline in the past is legal and comes first (H-6).
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn arm(&mut self, due: u64, item: T) -> TimerKey {
+        self.vacancy(due).fill(item)
+    }
+
+    /// A place for an item until `due`, which has to be filled. Asked for before the item is at hand, so
+    /// that the item is moved once, to where it will lie.
+    #[inline]
+    pub(crate) fn vacancy(&mut self, due: u64) -> Vacancy<'_, T> {
         let order = self.next_order();
-        let key = self.slots.insert(due, order, item);
-        self.agenda.add(Entry { due, order, slot: key.slot });
-        key
+        let (key, place) = self.slots.take_free(due, order);
+        Vacancy { key, place, entry: Entry::new(due, order, key.slot), agenda: &mut self.agenda }
     }
 
     /// Calls a timer off and gives its item back; `None` if it is gone already (H-2).
@@ -143,7 +149,7 @@ impl<T> TimerQueue<T> {
         if !self.slots.rearm(key, due, order) {
             return false;
         }
-        self.agenda.add(Entry { due, order, slot: key.slot });
+        self.agenda.add(Entry::new(due, order, key.slot));
         self.agenda.one_more_dead();
         self.clear_up();
         true
@@ -177,6 +183,27 @@ impl<T> TimerQueue<T> {
         if dead > TOLERATED_DEAD && dead > self.len() {
             self.agenda.purge(&self.slots);
         }
+    }
+}
+
+/// A free place, in a slot and in the order of the deadlines.
+pub(crate) struct Vacancy<'a, T> {
+    key: TimerKey,
+    place: &'a mut Option<T>,
+    entry: Entry,
+    agenda: &'a mut Agenda,
+}
+
+impl<T> Vacancy<'_, T> {
+    /// Keeps `item` there until its time has come, or until it is cancelled.
+    ///
+    /// A deadline in the past is legal and comes first (H-6).
+    #[inline]
+    pub(crate) fn fill(self, item: T) -> TimerKey {
+        // There is nothing to drop, and to find that out would cost a copy.
+        std::mem::forget(self.place.replace(item));
+        self.agenda.add(self.entry);
+        self.key
     }
 }
 

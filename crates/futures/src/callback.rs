@@ -24,6 +24,7 @@ use std::panic::Location;
 /// assert!(ran.get());
 /// ```
 #[must_use = "a callback that is dropped does not run"]
+#[repr(C)] // see `InlineOnce`
 pub struct Callback {
     closure: InlineOnce<()>,
     location: &'static Location<'static>,
@@ -79,6 +80,19 @@ impl Callback {
     #[inline]
     pub fn run_in_place(&mut self) {
         self.closure.call_in_place(());
+    }
+
+    /// As [`run`](Callback::run), for one that is not moved: the closure is taken out of where it lies
+    /// before anything of it runs, so what runs may put something else there. For implementers of
+    /// [`Scheduler`](crate::Scheduler).
+    ///
+    /// # Safety
+    /// There is a callback at `place`, and from here on it is as if it had been moved out of there.
+    #[inline]
+    #[allow(unsafe_code)]
+    pub unsafe fn run_at(place: *mut Self) {
+        // SAFETY: with the callback there is its closure, and the caller says that it is given away.
+        unsafe { InlineOnce::call_at(&raw mut (*place).closure, ()) };
     }
 }
 

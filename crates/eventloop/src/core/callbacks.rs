@@ -12,11 +12,14 @@ use std::sync::Arc;
 
 impl Scheduler for LoopCore {
     #[inline]
+    #[allow(unsafe_code)]
     fn schedule(&self, callback: Callback) -> Result<Handle, Closed> {
         if self.phase.get() == Phase::Closed {
             return Err(Closed::new(callback));
         }
-        let number = self.ready.borrow_mut().push(Entry::Callback(callback));
+        // SAFETY: it is there, and forgotten below.
+        let number = unsafe { self.ready.borrow_mut().vacancy().fill_with(&raw const callback) };
+        std::mem::forget(callback);
         Ok(Handle::new(self.this.clone(), CallbackId::Soon(number)))
     }
 
@@ -25,14 +28,14 @@ impl Scheduler for LoopCore {
         if self.phase.get() == Phase::Closed {
             return Err(Closed::new(callback));
         }
-        self.ready.borrow_mut().push(Entry::Callback(callback));
+        self.ready.borrow_mut().vacancy().fill(Entry::Callback(callback));
         Ok(())
     }
 
     #[inline]
     fn schedule_step(&self, step: Step) {
         if self.phase.get() != Phase::Closed {
-            self.ready.borrow_mut().push(Entry::Other(Other::Step(step)));
+            self.ready.borrow_mut().vacancy().fill(Entry::Other(Other::Step(step)));
         }
     }
 
@@ -41,7 +44,7 @@ impl Scheduler for LoopCore {
         if self.phase.get() == Phase::Closed {
             return Err(Closed::new(callback));
         }
-        let key = self.timers.borrow_mut().arm(when.as_nanos(), callback);
+        let key = self.timers.borrow_mut().vacancy(when.as_nanos()).fill(callback);
         self.first_due.set(when.min(self.first_due.get()));
         Ok(TimerHandle::new(self.this.clone(), CallbackId::Timer(key.to_u64()), when))
     }

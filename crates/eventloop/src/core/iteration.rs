@@ -4,12 +4,12 @@
 //! between two polls. The order among callbacks does not change by that, and I/O and timers come
 //! later by the bound at most.
 
+use super::LoopCore;
 use super::exceptions::Turn;
-use super::{LoopCore, Phase};
 use crate::driver::{Driver, ReadyEvent};
-use crate::ready_queue::{Entry, Other};
+use crate::ready_queue::{Entry, Next, Other, ReadyQueue};
 use crate::{Direction, IterationHook, RunError, Source, SourceKey};
-use futures::{Callback, Instant, TaskContext, catch};
+use futures::{Callback, Instant, Step, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -167,31 +167,36 @@ impl LoopCore {
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll. Answers how
     /// many turns that were.
     fn run_batches(&self, io: &IoTurns<'_>) -> u64 {
+        let before = self.counters.callbacks.get();
         let start = self.clock.coarse_now();
         let mut looks = Looks { last: start, left: self.batches_between_looks.get() };
-        let mut ran = self.run_first_batch(io);
+        self.run_first_batch(io);
         for batch in 1.. {
-            if self.stop_requested.get() || self.phase.get() == Phase::Closed {
+            let Some(end) = self.next_batch(|| {
+                batch >= self.settings.batches_between_polls.get()
+                    || self.is_time_to_poll(start, &mut looks)
+            }) else {
                 break;
-            }
-            // With nothing left to run it polls next, and looks then what other threads sent: meanwhile
-            // they are not disturbed, and what they send piles up.
-            if self.ready.borrow().is_empty() {
-                break;
-            }
-            self.collect_inbox();
-            // If it brought a stop, that thread's calls before it come first.
-            if !self.stop_requested.get()
-                && (batch >= self.settings.batches_between_polls.get()
-                    || self.is_time_to_poll(start, &mut looks))
-            {
-                break;
-            }
-            ran += self.run_batch();
+            };
+            self.run_entries(end);
         }
-        self.counters.callbacks.add(ran);
         self.counters.note_busy(start, self.clock.coarse_now());
-        ran
+        self.counters.callbacks.get() - before
+    }
+
+    /// Up to which number the entries of the next batch go: those that are ready now. What they schedule
+    /// waits for the batch after it (L-2, L-3). `None` if there is none before the next poll.
+    #[inline]
+    fn next_batch(&self, is_time_to_poll: impl FnOnce() -> bool) -> Option<u64> {
+        // With nothing left to run it polls next, and looks then what other threads sent: meanwhile
+        // they are not disturbed, and what they send piles up.
+        if self.stop_requested.get() || self.ready.borrow().is_empty() {
+            return None;
+        }
+        self.collect_inbox();
+        // If that brought a stop, that thread's calls before it come first.
+        let is_over = !self.stop_requested.get() && is_time_to_poll();
+        (!is_over).then(|| self.ready.borrow().tail())
     }
 
     /// Whether the batches since `start` took long enough.
@@ -217,47 +222,66 @@ impl LoopCore {
     /// Runs what was ready when the batch began: what was queued before the poll, then descriptors,
     /// then timers.
     #[inline]
-    fn run_first_batch(&self, io: &IoTurns<'_>) -> u64 {
+    fn run_first_batch(&self, io: &IoTurns<'_>) {
         let (head, end) = self.ready.borrow().range();
-        let mut ran = 0;
         if io.place > head {
-            ran += self.run_below(io.place);
+            self.run_below(io.place);
         }
-        ran += self.run_io_turns(io.events);
+        self.run_io_turns(io.events);
         if end > io.place {
-            ran += self.run_below(end);
+            self.run_below(end);
         }
-        ran
     }
 
-    /// Runs what was ready when the batch began; what that schedules waits for the next (L-2, L-3).
-    fn run_batch(&self) -> u64 {
-        let end = self.ready.borrow().tail();
-        self.run_below(end)
+    /// As [`run_entries`](Self::run_entries), where it is not the inner loop.
+    #[inline(never)]
+    fn run_below(&self, end: u64) {
+        self.run_entries(end);
     }
 
-    /// Runs the entries with numbers below `end`; answers how many ran.
-    #[inline]
-    fn run_below(&self, end: u64) -> u64 {
-        let mut ran = 0;
-        let mut entry = Entry::Other(Other::Gone);
-        while self.pop_below(end, &mut entry) {
-            ran += match &mut entry {
+    /// Runs the entries with numbers below `end`, and counts those that were not called off.
+    #[inline(always)]
+    fn run_entries(&self, end: u64) {
+        loop {
+            if self.debug.get() {
+                return self.run_timed_below(end);
+            }
+            match ReadyQueue::run_next(&self.ready, end) {
+                None => return,
+                Some(Next::Ran) => self.counters.callbacks.add(1),
+                Some(Next::Failed(location, panic)) => {
+                    self.callback_failed(&Turn::Callback(location), panic);
+                    self.counters.callbacks.add(1);
+                }
+                Some(Next::Other(Other::Step(step))) => {
+                    let location = step.location();
+                    if let Err(panic) = catch(|| step.run()) {
+                        self.callback_failed(&Turn::Step { task: None, location }, panic);
+                    }
+                    self.counters.callbacks.add(1);
+                }
+                Some(Next::Other(other)) => self.run_other(other),
+            }
+        }
+    }
+
+    /// As [`run_entries`](Self::run_entries), in debug mode.
+    #[cold]
+    fn run_timed_below(&self, end: u64) {
+        while let Some(entry) = self.pop_below(end) {
+            match entry {
                 Entry::Callback(callback) => {
                     let turn = Turn::Callback(callback.location());
-                    self.run_turn(&turn, || callback.run_in_place());
-                    1
+                    self.run_turn(&turn, || callback.run());
+                    self.counters.callbacks.add(1);
                 }
-                Entry::Other(other) => self.run_other(std::mem::replace(other, Other::Gone)),
-            };
+                Entry::Other(other) => self.run_other(other),
+            }
         }
-        std::mem::forget(entry);
-        ran
     }
 
     /// Runs the turns of descriptors that are ready, straight from what the poller reported.
-    fn run_io_turns(&self, events: &[ReadyEvent]) -> u64 {
-        let mut ran = 0;
+    fn run_io_turns(&self, events: &[ReadyEvent]) {
         for event in events {
             let key = SourceKey::from_usize(event.key);
             let mut turns = 0;
@@ -270,9 +294,8 @@ impl LoopCore {
             if turns == 0 && self.sources.borrow().source(key).is_none() {
                 self.counters.stale_events.add(1);
             }
-            ran += turns;
+            self.counters.callbacks.add(turns);
         }
-        ran
     }
 
     /// Runs one of these turns; answers 0 if it was called off, or is not wanted any more.
@@ -283,20 +306,25 @@ impl LoopCore {
         1
     }
 
-    /// Runs turns of which what runs is kept elsewhere; answers how many, as some may have been
-    /// called off.
-    fn run_other(&self, other: Other) -> u64 {
-        match other {
-            Other::Gone => return 0,
+    /// Runs turns of which what runs is kept elsewhere, and counts those that were not called off.
+    #[inline(never)]
+    fn run_other(&self, other: Other) {
+        let ran = match other {
+            Other::Gone => 0,
             Other::Step(step) => {
-                let task = self.debug.get().then(|| step.task_name());
-                let turn = Turn::Step { task, location: step.location() };
-                self.run_turn(&turn, || step.run());
+                self.run_step(step);
+                1
             }
-            Other::Posted(count) => return self.run_posted(count),
-            Other::Timers => return self.fire_timers(),
-        }
-        1
+            Other::Posted(count) => self.run_posted(count),
+            Other::Timers => self.fire_timers(),
+        };
+        self.counters.callbacks.add(ran);
+    }
+
+    fn run_step(&self, step: Step) {
+        let task = self.debug.get().then(|| step.task_name());
+        let turn = Turn::Step { task, location: step.location() };
+        self.run_turn(&turn, || step.run());
     }
 
     /// Runs the next calls from other threads, so many; answers how many were not called off.
@@ -328,8 +356,8 @@ impl LoopCore {
     }
 
     #[inline]
-    fn pop_below(&self, end: u64, into: &mut Entry) -> bool {
-        self.ready.borrow_mut().pop_below(end, into)
+    fn pop_below(&self, end: u64) -> Option<Entry> {
+        self.ready.borrow_mut().pop_below(end)
     }
 
     /// Whose turn it is. Nobody's if the descriptor is gone, or not watched for that any more.

@@ -45,13 +45,13 @@ pub(super) struct Agenda {
     dead: usize,
 }
 
-/// When a timer comes due, as long as its slot agrees. Many are sorted: hence as small as can be.
+/// When a timer comes due, as long as its slot agrees. Many are sorted: hence as small as can be, and
+/// two words that go by registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) due: u64,
-    /// Grows with every arming; never 0.
-    pub(super) order: u32,
-    pub(super) slot: u32,
+    /// The order above, the slot below.
+    mark: u64,
 }
 
 impl Agenda {
@@ -172,8 +172,8 @@ impl Agenda {
         let (mut order, first_held) = (0, placed.len());
         for (index, entry) in placed.into_iter().chain(held).enumerate() {
             order += 1;
-            slots.restamp(entry.slot, order);
-            let entry = Entry { order, ..entry };
+            slots.restamp(entry.slot(), order);
+            let entry = Entry::new(entry.due, order, entry.slot());
             match index < first_held {
                 true => self.place(entry),
                 false => self.held.push(entry),
@@ -314,11 +314,13 @@ impl Agenda {
             self.far.recycle(entries);
         } else {
             self.near_end = end;
-            // Looking at all the slots in a row, before their turns come one by one, lets the
-            // processor fetch many of them at a time.
-            let before = entries.len();
-            keep_live(&mut entries, |entry| slots.is_armed(entry));
-            self.dead -= before - entries.len();
+            // Looking at all the slots in a row, and at nothing else, before their turns come one by
+            // one, lets the processor fetch many of them at a time.
+            let dead = entries.iter().filter(|entry| !slots.is_armed(entry)).count();
+            if dead > 0 {
+                keep_live(&mut entries, |entry| slots.is_armed(entry));
+                self.dead -= dead;
+            }
             entries.sort_unstable_by(|a, b| b.cmp(a));
             let emptied = std::mem::replace(&mut self.run, entries.into());
             self.far.recycle(emptied.into());
@@ -361,6 +363,22 @@ impl Agenda {
 }
 
 impl Entry {
+    #[inline]
+    pub(super) fn new(due: u64, order: u32, slot: u32) -> Self {
+        Self { due, mark: u64::from(order) << 32 | u64::from(slot) }
+    }
+
+    /// Grows with every arming; never 0.
+    #[inline]
+    pub(super) fn order(&self) -> u32 {
+        (self.mark >> 32) as u32
+    }
+
+    #[inline]
+    pub(super) fn slot(&self) -> u32 {
+        self.mark as u32
+    }
+
     /// The invariant of the whole queue: earlier deadlines first, then earlier creation.
     #[inline]
     fn is_before(&self, other: &Entry) -> bool {
@@ -369,7 +387,7 @@ impl Entry {
 
     #[inline]
     pub(super) fn rank(&self) -> u128 {
-        u128::from(self.due) << 64 | u128::from(self.order) << 32 | u128::from(self.slot)
+        u128::from(self.due) << 64 | u128::from(self.mark)
     }
 }
 

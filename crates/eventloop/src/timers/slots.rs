@@ -64,9 +64,9 @@ impl<T> Slots<T> {
         self.len
     }
 
-    /// Puts an item into the lowest free slot.
+    /// The lowest free slot, to be filled with an item: there is nothing in it yet.
     #[inline]
-    pub(super) fn insert(&mut self, due: u64, stamp: u32, item: T) -> TimerKey {
+    pub(super) fn take_free(&mut self, due: u64, stamp: u32) -> (TimerKey, &mut Option<T>) {
         let number = match self.free.take_lowest() {
             Some(number) => number,
             None => self.grow(),
@@ -81,10 +81,9 @@ impl<T> Slots<T> {
         let fresh = segment.fresh;
         let slots = segment.slots.get_or_insert_with(|| new_slots(fresh));
         let slot = &mut slots[number % SEGMENT];
-        slot.item = Some(item);
         slot.due = due;
         slot.stamp = stamp;
-        TimerKey { slot: number as u32, generation: slot.generation }
+        (TimerKey { slot: number as u32, generation: slot.generation }, &mut slot.item)
     }
 
     /// Takes an item out.
@@ -96,7 +95,7 @@ impl<T> Slots<T> {
     /// Takes the item of the timer for which `entry` counts.
     #[inline]
     pub(super) fn remove_armed(&mut self, entry: &Entry) -> Option<T> {
-        self.remove_if(entry.slot, |slot| slot.stamp == entry.order)
+        self.remove_if(entry.slot(), |slot| slot.stamp == entry.order())
     }
 
     #[inline]
@@ -127,7 +126,7 @@ impl<T> Slots<T> {
     /// Whether `entry` is the one that counts for its timer.
     #[inline]
     pub(super) fn is_armed(&self, entry: &Entry) -> bool {
-        self.slot(entry.slot).is_some_and(|slot| slot.stamp == entry.order)
+        self.slot(entry.slot()).is_some_and(|slot| slot.stamp == entry.order())
     }
 
     /// Arms an item anew; false if it is gone.
