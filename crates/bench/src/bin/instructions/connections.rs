@@ -5,7 +5,9 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::cell::Cell;
+use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
+use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa::testing::{MemoryLoop, MemoryOptions};
@@ -48,6 +50,19 @@ impl Protocol for EchoEach {
     }
 }
 
+/// As `Echo`; the loop stops when the client has gone.
+struct EchoToTheEnd(LoopHandle);
+
+impl Protocol for EchoToTheEnd {
+    fn data_received(&mut self, transport: &dyn Transport, data: &[u8]) {
+        transport.write(data);
+    }
+
+    fn connection_lost(&mut self, _: &dyn Transport, _: Option<Exception>) {
+        self.0.stop();
+    }
+}
+
 /// Asks again as long as there is something left to ask.
 struct Ask(Rc<Cell<u64>>);
 
@@ -65,6 +80,33 @@ pub(crate) fn tcp_request(times: u64) -> Outcome {
     let server = event_loop.run_until_complete(&event_loop.create_server(|| Echo, ANY_PORT))?;
     let peer = connect(&server)?;
     (0..times).try_for_each(|_| exchange(&event_loop, &peer, &[7; SIZE]))
+}
+
+pub(crate) fn tcp_served(times: u64) -> Outcome {
+    let event_loop = EventLoop::new()?;
+    let handle = event_loop.handle();
+    let make = move || EchoToTheEnd(handle.clone());
+    let server = event_loop.run_until_complete(&event_loop.create_server(make, ANY_PORT))?;
+    let mut asking = Command::new(std::env::current_exe()?);
+    asking.args(["client", &times.to_string(), &port(&server).to_string()]);
+    let mut client = asking.spawn()?;
+    event_loop.run_forever()?;
+    match client.wait()?.success() {
+        true => Ok(()),
+        false => Err(std::io::Error::other("the client has failed").into()),
+    }
+}
+
+/// What asks `tcp_served`, in a process that valgrind does not see.
+pub(crate) fn client(port: u16, times: u64) -> Outcome {
+    let mut peer = TcpStream::connect((ANY_PORT.0, port))?;
+    peer.set_nodelay(true)?;
+    let mut message = [7; SIZE];
+    for _ in 0..times {
+        peer.write_all(&message)?;
+        peer.read_exact(&mut message)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn tcp_pipelined(times: u64) -> Outcome {
@@ -148,10 +190,13 @@ pub(crate) fn tls_request(times: u64) -> Outcome {
 }
 
 fn connect(server: &Server) -> Result<TcpStream, Exception> {
-    let port = server.addresses()[0].port().expect("a TCP server has a port");
-    let peer = TcpStream::connect((ANY_PORT.0, port))?;
+    let peer = TcpStream::connect((ANY_PORT.0, port(server)))?;
     peer.set_nodelay(true)?;
     Ok(peer)
+}
+
+fn port(server: &Server) -> u16 {
+    server.addresses()[0].port().expect("a TCP server has a port")
 }
 
 /// Sends `request`, lets the loop work, and takes as many bytes back.

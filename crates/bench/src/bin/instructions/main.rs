@@ -6,6 +6,7 @@ mod connections;
 mod scheduling;
 
 use clap::{Parser, ValueEnum};
+use std::io;
 use tulipa::prelude::*;
 
 /// Does one workload so many times.
@@ -13,6 +14,9 @@ use tulipa::prelude::*;
 struct Arguments {
     workload: Workload,
     times: u64,
+    /// Where the server is, for a client in a process of its own.
+    #[arg(hide = true)]
+    port: Option<u16>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -41,6 +45,8 @@ enum Workload {
     TaskYield,
     /// A request of 64 bytes and its reply over TCP, what the client does included.
     TcpRequest,
+    /// The same in one run of the loop, for a client that is not counted: what a server pays.
+    TcpServed,
     /// Sixteen of them that arrive together.
     TcpPipelined,
     /// The same as `tcp-request`, answered by a coroutine with a reader and a writer.
@@ -53,10 +59,13 @@ enum Workload {
     MemoryRequest,
     /// A request of 64 bytes and its reply over TLS, both ends.
     TlsRequest,
+    /// The client of `tcp-served`.
+    #[value(hide = true)]
+    Client,
 }
 
 fn main() -> Result<(), Exception> {
-    let Arguments { workload, times } = Arguments::parse();
+    let Arguments { workload, times, port } = Arguments::parse();
     match workload {
         Workload::CallbackChain => scheduling::callback_chain(times),
         Workload::CallbackBurst => scheduling::callback_burst(times),
@@ -70,11 +79,17 @@ fn main() -> Result<(), Exception> {
         Workload::TaskSpawned => scheduling::task_spawned(times),
         Workload::TaskYield => scheduling::task_yield(times),
         Workload::TcpRequest => connections::tcp_request(times),
+        Workload::TcpServed => connections::tcp_served(times),
         Workload::TcpPipelined => connections::tcp_pipelined(times),
         Workload::StreamRequest => connections::stream_request(times),
         Workload::TcpConnection => connections::tcp_connection(times),
         Workload::UdpDatagram => connections::udp_datagram(times),
         Workload::MemoryRequest => connections::memory_request(times),
         Workload::TlsRequest => connections::tls_request(times),
+        Workload::Client => connections::client(port.ok_or_else(no_port)?, times),
     }
+}
+
+fn no_port() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the client needs the server's port")
 }
