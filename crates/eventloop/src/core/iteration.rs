@@ -352,10 +352,14 @@ impl LoopCore {
     /// One turn: a descriptor is ready.
     #[inline]
     fn run_io(&self, source: Rc<dyn Source>, direction: Direction) {
-        let turn = Turn::Io { source: &*source, direction };
+        let turn = || Turn::Io { source: &*source, direction };
         // What it sets is gone afterwards, as with any callback (L-53).
-        let context = TaskContext::new();
-        self.run_turn(&turn, || context.run(|| source.clone().ready(direction)));
+        let run = || TaskContext::new().run(|| source.clone().ready(direction));
+        if self.debug.get() {
+            self.run_timed(&turn(), run);
+        } else if let Err(panic) = catch(run) {
+            self.callback_failed(&turn(), panic);
+        }
         self.let_go(source);
     }
 

@@ -27,17 +27,24 @@ impl LoopCore {
     #[inline]
     pub(super) fn trim_now_and_then(&self) {
         if self.counters.iterations.get().is_multiple_of(ITERATIONS_BETWEEN_TRIMS) {
-            self.trim();
+            self.trim_though_busy();
         }
     }
 
-    /// Gives some memory back that a burst has left.
+    #[cold]
+    fn trim_though_busy(&self) {
+        self.trim();
+    }
+
+    /// Gives some memory back that a burst has left. Before nearly every sleep there is none to give.
+    #[inline(always)] // the other call is rare
     fn trim(&self) {
         self.timers.borrow_mut().trim();
         self.ready.borrow_mut().trim();
     }
 
     /// How long this iteration may sleep: `Some(ZERO)` if there is something to do (L-5).
+    #[inline(always)] // it is called a second time only where there is a hook
     pub(super) fn poll_timeout(&self, limit: Option<Duration>) -> Option<Duration> {
         if self.has_work() {
             return Some(Duration::ZERO);
@@ -49,6 +56,11 @@ impl LoopCore {
         if self.first_due.get() == Instant::NEVER {
             return limit.map(|limit| limit.min(LONGEST_POLL));
         }
+        self.timeout_with_timers(limit)
+    }
+
+    /// As [`poll_timeout`](Self::poll_timeout), with timers that may come due, and nothing else to do.
+    fn timeout_with_timers(&self, limit: Option<Duration>) -> Option<Duration> {
         self.first_due.set(self.next_due().unwrap_or(Instant::NEVER));
         let until_due = match self.first_due.get() {
             Instant::NEVER => None,
@@ -74,6 +86,7 @@ impl LoopCore {
     }
 
     /// Whether something can run without polling for it.
+    #[inline]
     pub(super) fn has_work(&self) -> bool {
         self.stop_requested.get()
             || !self.ready.borrow().is_empty()
