@@ -243,6 +243,16 @@ impl Endpoint {
         drop(queued);
     }
 
+    /// Whether nothing is queued, owed, waited for, or left alone: so it is after nearly every turn.
+    fn is_ordinary(&self) -> bool {
+        self.machine.borrow().is_ordinary()
+            && self.interest.get() == Interest::READ
+            && !self.listed.get()
+            && !self.socket.blocks_by_receiver()
+            && self.drained.borrow().is_empty()
+            && !self.reading.is_resting()
+    }
+
     /// After anything that may have changed what is to be watched, called, or waited for. Not while
     /// the protocol runs: [`settle`](Endpoint::settle) follows that.
     fn follow_up(self: &Rc<Self>) {

@@ -272,6 +272,15 @@ impl DatagramMachine {
         self.paused = false;
     }
 
+    /// Whether it may send and read, and neither queues nor owes anything.
+    #[inline]
+    pub(super) fn is_ordinary(&self) -> bool {
+        self.life == Life::Open
+            && !(self.paused || self.reading_paused || self.held_back)
+            && self.errors.is_empty()
+            && self.lanes.is_empty()
+    }
+
     /// What the protocol is to be told next, if anything.
     pub(super) fn owed(&self) -> Option<Owed> {
         match self.life {

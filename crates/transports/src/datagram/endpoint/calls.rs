@@ -17,6 +17,9 @@ const CALLS_A_TURN: usize = 64;
 impl Endpoint {
     /// After something has happened: makes the calls that are owed, and sees to what follows from them.
     pub(super) fn settle(self: &Rc<Self>, turn: Turn) {
+        if self.is_ordinary() {
+            return;
+        }
         self.make_owed_calls(turn);
         self.complete_drained();
         self.follow_up();
@@ -24,7 +27,16 @@ impl Endpoint {
 
     /// Makes the calls that are owed, until there are no more, or the others have to get their turn
     /// . The end is told in a turn in which nothing else was (P-16).
+    #[inline]
     pub(super) fn make_owed_calls(self: &Rc<Self>, turn: Turn) {
+        let ordinary = self.machine.borrow().is_ordinary();
+        if !ordinary {
+            self.make_all_owed_calls(turn);
+        }
+    }
+
+    #[inline(never)]
+    fn make_all_owed_calls(self: &Rc<Self>, turn: Turn) {
         let mut may_end = turn == Turn::Own;
         for _ in 0..CALLS_A_TURN {
             let owed = self.machine.borrow().owed();
