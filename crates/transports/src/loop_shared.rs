@@ -19,8 +19,10 @@ pub(crate) struct LoopShared {
     read_buffer: Cell<Option<Box<[u8]>>>,
     /// More of them, for where one transport reads from another.
     more_read_buffers: RefCell<Vec<Box<[u8]>>>,
+    /// Empty, for the next who writes. Nearly always one is enough, as output leaves at the end of a turn.
+    spare_output: Cell<Option<Box<Output>>>,
     #[expect(clippy::vec_box, reason = "the box is what is kept: a transport holds one in a word")]
-    spare_outputs: RefCell<Vec<Box<Output>>>,
+    more_spare_outputs: RefCell<Vec<Box<Output>>>,
     /// All output of all transports, in bytes.
     output_total: Cell<usize>,
     output_budget: Cell<usize>,
@@ -74,7 +76,8 @@ impl LoopShared {
             event_loop: event_loop.to_event_loop(),
             read_buffer: Cell::default(),
             more_read_buffers: RefCell::default(),
-            spare_outputs: RefCell::default(),
+            spare_output: Cell::default(),
+            more_spare_outputs: RefCell::default(),
             output_total: Cell::new(0),
             output_budget: Cell::new(OUTPUT_BUDGET.0),
             waiting: RefCell::default(),
@@ -119,14 +122,28 @@ impl LoopShared {
     /// An empty output buffer, used before if possible.
     #[inline]
     pub(crate) fn take_output(&self) -> Box<Output> {
-        self.spare_outputs.borrow_mut().pop().unwrap_or_default()
+        self.spare_output.take().unwrap_or_else(|| self.another_output())
     }
 
-    #[inline(always)]
+    #[cold]
+    fn another_output(&self) -> Box<Output> {
+        self.more_spare_outputs.borrow_mut().pop().unwrap_or_default()
+    }
+
+    #[inline]
     pub(crate) fn give_back_output(&self, mut output: Box<Output>) {
-        let mut spare = self.spare_outputs.borrow_mut();
-        if output.is_worth_keeping() && spare.len() < MOST_SPARE_OUTPUTS {
-            output.clear();
+        output.clear();
+        if output.is_worth_keeping()
+            && let Some(before) = self.spare_output.replace(Some(output))
+        {
+            self.keep_output(before);
+        }
+    }
+
+    #[cold]
+    fn keep_output(&self, output: Box<Output>) {
+        let mut spare = self.more_spare_outputs.borrow_mut();
+        if spare.len() < MOST_SPARE_OUTPUTS - 1 {
             spare.push(output);
         }
     }

@@ -30,13 +30,10 @@ use std::rc::Rc;
 /// The state of one stream transport.
 pub(crate) struct StreamMachine {
     phase: Phase,
-    /// What is so or not, a bit for each [`Fact`].
-    facts: u8,
+    /// What is so or not, a bit for each [`Fact`], and why reading waits, although nobody asked for it: a
+    /// bit for each [`Hold`]. One comparison finds that nothing is unusual.
+    facts: u16,
     flow: Flow,
-    /// Whether the last send left something over: the next one waits for readiness.
-    blocked: bool,
-    /// Why reading waits, although nobody asked for it: a bit for each [`Hold`].
-    held: u8,
     file: FileState,
     /// How much waits in the layer below, for the marks, in whole KiB.
     below: u8,
@@ -101,23 +98,26 @@ enum Flow {
     ResumeOwed,
 }
 
-/// Why nothing is read for now, besides the user's own wish.
+/// Why nothing is read for now, besides the user's own wish. No bit is that of a [`Fact`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u16)]
 pub(crate) enum Hold {
     /// The output has reached its hard limit.
-    Cap = 1,
+    Cap = 1 << 8,
     /// The connection holds more memory than its budget allows.
-    Memory = 2,
+    Memory = 1 << 9,
     /// Its protocol took more time than its budget allows.
-    Time = 4,
+    Time = 1 << 10,
     /// What was read is not paid for yet, by its bandwidth.
-    Bandwidth = 8,
+    Bandwidth = 1 << 11,
 }
+
+/// The bits of all of them.
+const HELD: u16 = 0xFF << 8;
 
 /// What is so, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u16)]
 enum Fact {
     /// The protocol was told `connection_made`. Before that it is told nothing at all.
     Made = 1,
@@ -129,6 +129,8 @@ enum Fact {
     OutputHeld = 8,
     /// The peer's end of file was read: nothing is left to be received.
     PeerEnded = 16,
+    /// The last send left something over: the next one waits for readiness.
+    Blocked = 32,
 }
 
 /// How a connection ended.
@@ -160,8 +162,6 @@ impl StreamMachine {
             phase: Phase::Open { input: Input::Flowing, writing: Writing::Open },
             facts: 0,
             flow: Flow::Open,
-            blocked: false,
-            held: 0,
             file: FileState::None,
             below: 0,
             output: None,
@@ -185,7 +185,7 @@ impl StreamMachine {
     /// As [`new`](StreamMachine::new), for one whose end is said to the peer, who answers.
     #[cfg(feature = "tls")]
     pub(crate) fn saying_goodbye(limits: Option<Rc<OutputLimits>>) -> Self {
-        Self { facts: Fact::SaysGoodbye as u8, ..Self::new(limits) }
+        Self { facts: Fact::SaysGoodbye as u16, ..Self::new(limits) }
     }
 
     // Questions
@@ -201,10 +201,8 @@ impl StreamMachine {
     pub(crate) fn is_ordinary(&self) -> bool {
         const OPEN: Phase = Phase::Open { input: Input::Flowing, writing: Writing::Open };
         self.phase == OPEN
-            && self.facts & !(Fact::SaysGoodbye as u8) == Fact::Made as u8
+            && self.facts & !(Fact::SaysGoodbye as u16) == Fact::Made as u16
             && self.flow == Flow::Open
-            && !self.blocked
-            && self.held == 0
             && self.file == FileState::None
     }
 
@@ -255,7 +253,7 @@ impl StreamMachine {
     pub(crate) fn may_read(&self) -> bool {
         let wanted = || self.is_reading() || self.is_salvaging();
         self.is_ordinary()
-            || self.is_made() && self.held == 0 && wanted()
+            || self.is_made() && !self.is_held() && wanted()
             || self.may_deliver_unread()
     }
 
@@ -288,10 +286,11 @@ impl StreamMachine {
 
     /// What is to be watched.
     pub(crate) fn interest(&self) -> Interest {
-        let reading = self.held == 0 && self.is_reading();
+        let reading = !self.is_held() && self.is_reading();
         let readable = self.is_made() && (reading || self.is_watching_reader());
         let waits = self.size() > 0 || self.file == FileState::Sending;
-        Interest { readable, writable: self.blocked && !self.is(Fact::OutputHeld) && waits }
+        let blocked = self.is(Fact::Blocked) && !self.is(Fact::OutputHeld);
+        Interest { readable, writable: blocked && waits }
     }
 
     fn is_watching_reader(&self) -> bool {
@@ -330,26 +329,30 @@ impl StreamMachine {
     }
 
     fn is(&self, fact: Fact) -> bool {
-        self.facts & fact as u8 != 0
+        self.facts & fact as u16 != 0
     }
 
     fn set(&mut self, fact: Fact, so: bool) {
-        self.facts = if so { self.facts | fact as u8 } else { self.facts & !(fact as u8) };
+        self.facts = if so { self.facts | fact as u16 } else { self.facts & !(fact as u16) };
     }
 
     // Holding the input
 
     /// Reads nothing for this reason, until [`release`](StreamMachine::release).
     pub(crate) fn hold(&mut self, reason: Hold) {
-        self.held |= reason as u8;
+        self.facts |= reason as u16;
     }
 
     pub(crate) fn release(&mut self, reason: Hold) {
-        self.held &= !(reason as u8);
+        self.facts &= !(reason as u16);
     }
 
     pub(crate) fn is_held_by(&self, reason: Hold) -> bool {
-        self.held & reason as u8 != 0
+        self.facts & reason as u16 != 0
+    }
+
+    fn is_held(&self) -> bool {
+        self.facts & HELD != 0
     }
 
     // What the system says
@@ -393,7 +396,7 @@ impl StreamMachine {
         let readable = self.is_made() && self.is_reading();
         let decides = self.abort(End::Failed);
         if decides && readable {
-            self.held = 0; // that was for the sake of what is lost now
+            self.facts &= !HELD; // that was for the sake of what is lost now
             self.phase = Phase::Salvaging;
         }
         decides
@@ -466,6 +469,6 @@ impl StreamMachine {
     fn drop_output(&mut self) {
         self.output = None;
         self.file = FileState::None;
-        self.blocked = false;
+        self.set(Fact::Blocked, false);
     }
 }

@@ -1,6 +1,6 @@
 //! A file that follows what was written: whether it may be sent now (N-49, N-51).
 
-use super::{Phase, StreamMachine, Writing};
+use super::{Fact, Phase, StreamMachine, Writing};
 use crate::WriteRefusal;
 
 /// A file that follows what waits to be sent. Meanwhile nothing is read, and nothing is written (N-51).
@@ -53,7 +53,7 @@ impl StreamMachine {
     pub(crate) fn end_file(&mut self) {
         self.file = FileState::None;
         if self.size() == 0 {
-            self.blocked = false;
+            self.set(Fact::Blocked, false);
         }
         self.finish_draining();
     }

@@ -59,7 +59,7 @@ impl StreamMachine {
     /// Whether somebody waits until less waits below.
     #[cfg(feature = "tls")]
     pub(crate) fn waits_for_below(&self) -> bool {
-        self.flow != Flow::Open || self.blocked || self.is_parting()
+        self.flow != Flow::Open || self.is(Fact::Blocked) || self.is_parting()
     }
 
     /// Whether the protocol was told to pause writing, and not yet to go on.

@@ -19,8 +19,11 @@ impl StreamMachine {
         let room = limits.marks.high.min(limits.cap.size).0;
         let taken = self.is_ordinary() && total > 0 && self.least_with_below() + total <= room;
         if taken {
-            let output = self.output.get_or_insert_with(spare);
-            parts.iter().for_each(|part| output.push(part));
+            let mut output = self.output.take().unwrap_or_else(spare);
+            for part in parts {
+                output.push(part);
+            }
+            self.output = Some(output);
         }
         taken
     }
@@ -92,7 +95,7 @@ impl StreamMachine {
 
     /// The system takes no more for now.
     pub(crate) fn block(&mut self) {
-        self.blocked = true;
+        self.set(Fact::Blocked, true);
     }
 
     /// Sends nothing until this is taken back.
@@ -107,19 +110,25 @@ impl StreamMachine {
 
     /// Whether what waits cannot be sent now, because of the system or of the bandwidth.
     pub(super) fn waits_to_send(&self) -> bool {
-        self.blocked || self.is(Fact::OutputHeld)
+        self.facts & (Fact::Blocked as u16 | Fact::OutputHeld as u16) != 0
     }
 
     /// The system may take more again.
     pub(crate) fn unblock(&mut self) {
-        self.blocked = false;
+        self.set(Fact::Blocked, false);
     }
 
-    /// All that an [ordinary](StreamMachine::is_ordinary) one had collected was sent at once, so that nothing
-    /// else changes. Gives back the buffer.
+    /// All that an [ordinary](StreamMachine::is_ordinary) one has collected. If the system takes it as a
+    /// whole nothing else changes; if not, it is [put back](StreamMachine::put_back).
     #[inline]
-    pub(crate) fn all_sent(&mut self) -> Option<Box<Output>> {
+    pub(crate) fn take_collected(&mut self) -> Option<Box<Output>> {
         self.output.take()
+    }
+
+    /// What was taken to be sent is still to be sent; nothing was collected meanwhile.
+    #[cold]
+    pub(crate) fn put_back(&mut self, output: Box<Output>) {
+        self.output = Some(output);
     }
 
     /// To be called after sending, whether all went out or not: looks at the marks, and ends what
@@ -129,7 +138,7 @@ impl StreamMachine {
         if self.size() > 0 {
             return None;
         }
-        self.blocked = false;
+        self.set(Fact::Blocked, false);
         self.finish_draining();
         self.output.take()
     }

@@ -144,7 +144,7 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
                 let count = count.min(unsent.len());
                 model.sent.extend(&unsent[..count]);
                 if count == unsent.len() && machine.is_ordinary() {
-                    assert!(machine.all_sent().is_some());
+                    assert!(machine.take_collected().is_some());
                 } else {
                     machine.sent(count);
                     if count < unsent.len() {
@@ -323,10 +323,10 @@ fn check(machine: &StreamMachine, model: &Model) {
         assert!(!matches!(owed, Some(Call::PauseWriting | Call::ResumeWriting)), "{owed:?}");
     }
     let marks = machine.limits().marks;
-    if machine.blocked && machine.size() > marks.high.0 {
+    if machine.is(Fact::Blocked) && machine.size() > marks.high.0 {
         assert!(matches!(machine.flow, Flow::PauseOwed | Flow::Paused), "the mark was missed");
     }
-    if machine.size() <= marks.low.0 && machine.blocked && !machine.is_over() {
+    if machine.size() <= marks.low.0 && machine.is(Fact::Blocked) && !machine.is_over() {
         assert!(matches!(machine.flow, Flow::Open | Flow::ResumeOwed), "still paused");
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes that the protocol gave back: whether they may be delivered again.
 
-use super::{Fact, Hold, Input, Phase, StreamMachine};
+use super::{Fact, HELD, Hold, Input, Phase, StreamMachine};
 
 impl StreamMachine {
     /// Bytes are given back. Says whether they are kept: not once the end of the input was told, and
@@ -33,7 +33,7 @@ impl StreamMachine {
     /// Whether they may be delivered now. That the connection holds too much memory is no reason to keep
     /// them: they are part of it.
     pub(crate) fn may_deliver_unread(&self) -> bool {
-        let held = self.held & !(Hold::Memory as u8) != 0;
+        let held = self.facts & (HELD & !(Hold::Memory as u16)) != 0;
         self.is_made() && !held && self.has_unread() && (self.is_reading() || self.is_salvaging())
     }
 

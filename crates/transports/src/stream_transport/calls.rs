@@ -149,7 +149,18 @@ impl<B: Backend> StreamTransport<B> {
         method: &Cell<&'static str>,
         function: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> R,
     ) -> Option<R> {
-        let mut protocol = self.protocol.take()?;
+        let protocol = self.protocol.take()?;
+        self.run_taken(protocol, method, function)
+    }
+
+    /// As [`run_named`](StreamTransport::run_named), with the protocol that was taken out of its slot.
+    #[inline(always)] // for what is read; `run_named` is called for all else
+    pub(super) fn run_taken<R>(
+        self: &Rc<Self>,
+        mut protocol: Box<dyn Protocol>,
+        method: &Cell<&'static str>,
+        function: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> R,
+    ) -> Option<R> {
         self.set(RUNNING, true);
         let transport = StreamHandle::lent(self);
         let began = self.call_begins();

@@ -30,10 +30,32 @@ enum Read {
     NoSpace,
 }
 
+impl Read {
+    /// What it means that nothing was read.
+    #[cold]
+    fn without_bytes(outcome: io::Result<usize>) -> Self {
+        match outcome {
+            Ok(_) => Read::Eof,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
+            Err(error) => Read::Failed(error),
+        }
+    }
+}
+
 impl<B: Backend> StreamTransport<B> {
     /// There is something to read, or the end, or an error.
     pub(crate) fn ready_to_read(self: &Rc<Self>) {
-        self.read_burst();
+        let mut buffer = self.shared().take_read_buffer();
+        match self.is_ordinary().then(|| self.read_plainly(&mut buffer)) {
+            Some(Read::Delivered { count, filled: false }) => {
+                self.was_read(count);
+                self.settle(Turn::Other); // and that was all there is
+            }
+            first => {
+                self.read_on(first, &mut buffer);
+            }
+        }
+        self.shared().give_back_read_buffer(buffer);
     }
 
     /// One that only writes was told that it may read, which tells of its reader: whether that is
@@ -65,19 +87,32 @@ impl<B: Backend> StreamTransport<B> {
     /// be there.
     fn read_burst(self: &Rc<Self>) -> bool {
         let mut buffer = self.shared().take_read_buffer();
+        let more = self.read_on(None, &mut buffer);
+        self.shared().give_back_read_buffer(buffer);
+        more
+    }
+
+    /// As [`read_burst`](StreamTransport::read_burst), after a first read, perhaps.
+    #[inline(never)]
+    fn read_on(self: &Rc<Self>, mut first: Option<Read>, buffer: &mut [u8]) -> bool {
         let mut more = false;
         let mut total = 0;
         for _ in 0..READS_A_TURN {
             more = false;
-            let again = {
-                let machine = self.machine.borrow();
-                if !machine.may_read() {
-                    break;
+            let (read, again) = match first.take() {
+                Some(read) => (read, false),
+                None => {
+                    let again = {
+                        let machine = self.machine.borrow();
+                        if !machine.may_read() {
+                            break;
+                        }
+                        machine.has_unread()
+                    };
+                    (self.read_with_care(buffer), again)
                 }
-                machine.has_unread()
             };
-            let most = self.most_to_read(buffer.len());
-            match self.read_once(&mut buffer[..most]) {
+            match read {
                 Read::Delivered { count, filled } => {
                     if !again {
                         self.was_read(count);
@@ -103,7 +138,6 @@ impl<B: Backend> StreamTransport<B> {
                 break;
             }
         }
-        self.shared().give_back_read_buffer(buffer);
         more
     }
 
@@ -121,27 +155,51 @@ impl<B: Backend> StreamTransport<B> {
         self.shared().give_back_read_buffer(buffer);
     }
 
-    fn read_once(self: &Rc<Self>, buffer: &mut [u8]) -> Read {
+    /// One read of an [ordinary](StreamTransport::is_ordinary) connection: there is nothing to look at but
+    /// what the system says, and that needs no protocol in its slot meanwhile.
+    #[inline]
+    fn read_plainly(self: &Rc<Self>, buffer: &mut [u8]) -> Read {
+        let Some(mut protocol) = self.protocol.take() else { return Read::Stopped };
+        if protocol.as_buffered().is_some() {
+            self.protocol.set(Some(protocol));
+            return self.read_into_protocol();
+        }
+        let size = buffer.len();
+        match self.backend.recv(buffer) {
+            Ok(count @ 1..) => {
+                let data = &buffer[..count];
+                self.run_taken(protocol, &Cell::new("data_received"), |protocol, transport| {
+                    protocol.data_received(transport, data);
+                });
+                Read::Delivered { count, filled: count == size }
+            }
+            outcome => {
+                self.protocol.set(Some(protocol));
+                Read::without_bytes(outcome)
+            }
+        }
+    }
+
+    /// One read of any connection.
+    fn read_with_care(self: &Rc<Self>, buffer: &mut [u8]) -> Read {
         let Some(mut protocol) = self.protocol.take() else { return Read::Stopped };
         let buffered = protocol.as_buffered().is_some();
         self.protocol.set(Some(protocol));
         if buffered {
             return self.read_into_protocol();
         }
-        let size = buffer.len();
-        match self.recv(buffer) {
-            Ok(0) => Read::Eof,
-            Ok(count) => {
+        let size = self.most_to_read(buffer.len());
+        match self.recv(&mut buffer[..size]) {
+            Ok(count @ 1..) => {
                 let data = &buffer[..count];
                 self.run("data_received", |p, transport| p.data_received(transport, data));
                 Read::Delivered { count, filled: count == size }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
-            Err(error) => Read::Failed(error),
+            outcome => Read::without_bytes(outcome),
         }
     }
 
-    /// As `read_once`, into the buffer of a [`BufferedProtocol`](crate::BufferedProtocol) (P-2).
+    /// As those, into the buffer of a [`BufferedProtocol`](crate::BufferedProtocol) (P-2).
     #[inline(never)]
     fn read_into_protocol(self: &Rc<Self>) -> Read {
         let method = Cell::new("get_buffer");

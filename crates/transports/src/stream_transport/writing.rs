@@ -171,17 +171,16 @@ impl<B: Backend> StreamTransport<B> {
     /// gone: then nothing else is to be done.
     #[inline]
     pub(super) fn send_collected(self: &Rc<Self>) -> bool {
-        let (size, outcome) = match self.machine.borrow().unsent() {
-            [] => return true,
-            unsent => (unsent.len(), self.backend.send(unsent)),
-        };
+        let Some(output) = self.machine.borrow_mut().take_collected() else { return true };
+        let size = output.len();
+        let outcome = self.backend.send(output.unsent());
         if !matches!(outcome, Ok(sent) if sent == size) {
+            self.machine.borrow_mut().put_back(output);
             self.was_tried(size, outcome);
             return false;
         }
-        let spare = self.machine_mut().all_sent();
         self.shared().account(size, 0);
-        self.give_back(spare);
+        self.shared().give_back_output(output);
         true
     }
 
