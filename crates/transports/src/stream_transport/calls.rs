@@ -166,12 +166,15 @@ impl<B: Backend> StreamTransport<B> {
         let began = self.call_begins();
         let outcome = catch(|| function(&mut *protocol, &transport));
         let times = began.map(|began| (began, self.event_loop().time()));
-        let outcome = outcome.map_err(|exception| (exception, protocol.type_name()));
-        self.put_back(protocol);
         let value = match outcome {
-            Ok(value) => Some(value),
-            Err((exception, protocol)) => {
-                self.method_panicked(method.get(), exception, protocol);
+            Ok(value) => {
+                self.put_back(protocol);
+                Some(value)
+            }
+            Err(exception) => {
+                let name = protocol.type_name();
+                self.put_back(protocol);
+                self.method_panicked(method.get(), exception, name);
                 None
             }
         };

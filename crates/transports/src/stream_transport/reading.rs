@@ -1,6 +1,7 @@
 //! Reading: what came is handed over at once, within a budget per turn.
 
 use super::{StreamTransport, Turn};
+use crate::Protocol;
 use crate::backend::Backend;
 use crate::stream_machine::End;
 use futures::{Exception, InvalidStateError};
@@ -45,14 +46,38 @@ impl Read {
 impl<B: Backend> StreamTransport<B> {
     /// There is something to read, or the end, or an error.
     pub(crate) fn ready_to_read(self: &Rc<Self>) {
-        let mut buffer = self.shared().take_read_buffer();
-        match self.is_ordinary().then(|| self.read_plainly(&mut buffer)) {
-            Some(Read::Delivered { count, filled: false }) => {
-                self.was_read(count);
-                self.settle(Turn::Other); // and that was all there is
+        if self.is_ordinary()
+            && let Some(mut protocol) = self.protocol.take()
+        {
+            match protocol.as_buffered() {
+                None => return self.read_plainly(protocol),
+                Some(_) => self.protocol.set(Some(protocol)),
             }
-            first => {
-                self.read_on(first, &mut buffer);
+        }
+        self.read_burst();
+    }
+
+    /// Reads for an [ordinary](StreamTransport::is_ordinary) connection. Nearly always one read gives all
+    /// there is, and this is all. The protocol is out of its slot: a call to the system needs none.
+    #[inline(always)] // there is one caller
+    fn read_plainly(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
+        let mut buffer = self.shared().take_read_buffer();
+        match self.backend.recv(&mut buffer) {
+            Ok(count @ 1..) => {
+                let data = &buffer[..count];
+                self.run_taken(protocol, &Cell::new("data_received"), |protocol, transport| {
+                    protocol.data_received(transport, data);
+                });
+                if count < buffer.len() {
+                    self.was_read(count);
+                    self.settle(Turn::Other);
+                } else {
+                    self.read_on(Some(Read::Delivered { count, filled: true }), &mut buffer);
+                }
+            }
+            outcome => {
+                self.protocol.set(Some(protocol));
+                self.read_on(Some(Read::without_bytes(outcome)), &mut buffer);
             }
         }
         self.shared().give_back_read_buffer(buffer);
@@ -155,32 +180,7 @@ impl<B: Backend> StreamTransport<B> {
         self.shared().give_back_read_buffer(buffer);
     }
 
-    /// One read of an [ordinary](StreamTransport::is_ordinary) connection: there is nothing to look at but
-    /// what the system says, and that needs no protocol in its slot meanwhile.
-    #[inline]
-    fn read_plainly(self: &Rc<Self>, buffer: &mut [u8]) -> Read {
-        let Some(mut protocol) = self.protocol.take() else { return Read::Stopped };
-        if protocol.as_buffered().is_some() {
-            self.protocol.set(Some(protocol));
-            return self.read_into_protocol();
-        }
-        let size = buffer.len();
-        match self.backend.recv(buffer) {
-            Ok(count @ 1..) => {
-                let data = &buffer[..count];
-                self.run_taken(protocol, &Cell::new("data_received"), |protocol, transport| {
-                    protocol.data_received(transport, data);
-                });
-                Read::Delivered { count, filled: count == size }
-            }
-            outcome => {
-                self.protocol.set(Some(protocol));
-                Read::without_bytes(outcome)
-            }
-        }
-    }
-
-    /// One read of any connection.
+    /// One read of any connection, whatever its state.
     fn read_with_care(self: &Rc<Self>, buffer: &mut [u8]) -> Read {
         let Some(mut protocol) = self.protocol.take() else { return Read::Stopped };
         let buffered = protocol.as_buffered().is_some();
@@ -199,7 +199,7 @@ impl<B: Backend> StreamTransport<B> {
         }
     }
 
-    /// As those, into the buffer of a [`BufferedProtocol`](crate::BufferedProtocol) (P-2).
+    /// As `read_with_care`, into the buffer of a [`BufferedProtocol`](crate::BufferedProtocol) (P-2).
     #[inline(never)]
     fn read_into_protocol(self: &Rc<Self>) -> Read {
         let method = Cell::new("get_buffer");
