@@ -300,21 +300,20 @@ impl Vacancy<'_> {
 
     /// As [`fill`](Self::fill), for a callback that was just made: it is moved word by word, as it was
     /// written. The processor would wait for two words before it moved them as one.
-    ///
-    /// # Safety
-    /// There is a callback at `made`, and from here on it is as if it had been moved out of there.
     #[inline]
-    pub(crate) unsafe fn fill_with(self, made: *const Callback) -> u64 {
+    pub(crate) fn fill_with_new(self, callback: Callback) -> u64 {
         const WORDS: usize = size_of::<Callback>() / size_of::<usize>();
         let mut words: [MaybeUninit<*mut ()>; WORDS] = [MaybeUninit::uninit(); WORDS];
+        let made = (&raw const callback).cast::<MaybeUninit<*mut ()>>();
         for (index, word) in words.iter_mut().enumerate() {
             // SAFETY: it is a word of the callback, or nothing in particular. Volatile, so that the
             // compiler does not read two as one.
-            *word = unsafe { made.cast::<MaybeUninit<*mut ()>>().add(index).read_volatile() };
+            *word = unsafe { made.add(index).read_volatile() };
         }
-        // SAFETY: these are all its words.
-        let callback = unsafe { words.as_ptr().cast::<Callback>().read() };
-        self.fill(Entry::Callback(callback))
+        std::mem::forget(callback);
+        // SAFETY: these are all its words, and it is in no other place any more.
+        let moved = unsafe { words.as_ptr().cast::<Callback>().read() };
+        self.fill(Entry::Callback(moved))
     }
 }
 
@@ -344,7 +343,6 @@ fn new_segment() -> Segment {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::mem::ManuallyDrop;
     use std::rc::Rc;
 
     #[test]
@@ -386,11 +384,7 @@ mod tests {
                         let callback = Callback::new(move || ran.borrow_mut().push(number));
                         let queued = match count % 2 {
                             0 => queue.push(Entry::Callback(callback)),
-                            _ => {
-                                let callback = ManuallyDrop::new(callback);
-                                // SAFETY: it is there, and is not used again.
-                                unsafe { queue.vacancy().fill_with(&raw const *callback) }
-                            }
+                            _ => queue.vacancy().fill_with_new(callback),
                         };
                         prop_assert_eq!(queued, number);
                         waiting.push(Some(number));

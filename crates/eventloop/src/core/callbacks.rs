@@ -12,14 +12,11 @@ use std::sync::Arc;
 
 impl Scheduler for LoopCore {
     #[inline]
-    #[allow(unsafe_code)]
     fn schedule(&self, callback: Callback) -> Result<Handle, Closed> {
         if self.phase.get() == Phase::Closed {
             return Err(Closed::new(callback));
         }
-        // SAFETY: it is there, and forgotten below.
-        let number = unsafe { self.ready.borrow_mut().vacancy().fill_with(&raw const callback) };
-        std::mem::forget(callback);
+        let number = self.ready.borrow_mut().vacancy().fill_with_new(callback);
         Ok(Handle::new(self.this.clone(), CallbackId::Soon(number)))
     }
 
