@@ -84,3 +84,14 @@ impl Drop for YieldNow {
         self.leave();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t3_a_coroutine_that_yields_may_be_one_for_other_threads() {
+        fn assert_send<F: Send + Sync + Unpin + std::panic::UnwindSafe>(_: F) {}
+        assert_send(yield_now());
+    }
+}

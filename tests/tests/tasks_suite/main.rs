@@ -290,6 +290,7 @@ tulipa_tests::on_every_host! {
         a_panic_keeps_nothing_else_from_ending,
         a_scope_ends_with_its_loop,
         the_tasks_of_the_loop_do_not_end_with_a_scope,
+        what_a_task_of_the_loop_makes_through_a_scope_belongs_to_the_scope,
         f27_a_wrapped_future_is_cancelled_at_its_source,
         a_task_group_in_a_scope_ends_in_good_order,
         a_scope_is_awaited_by_coroutines;

@@ -3,8 +3,8 @@
 use super::support::{Dropped, Log, words};
 use futures::{
     Exception, Future, HandleState, Instant, InvalidStateError, SchedulerExt, Scope, ScopeHandle,
-    ScopeMember, ScopeReport, TaskGroup, concurrent, current, current_task, sleep, spawn,
-    wrap_future, yield_now,
+    ScopeMember, ScopeReport, TaskBuilder, TaskGroup, concurrent, current, current_task, sleep,
+    spawn, wrap_future, yield_now,
 };
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -561,6 +561,40 @@ pub(crate) fn the_tasks_of_the_loop_do_not_end_with_a_scope(host: &dyn Host) {
     host.run_until_idle();
     assert_eq!(outsider.result().unwrap(), 7);
     assert_eq!(made.take().expect("it ran").result().unwrap(), 8);
+}
+
+pub(crate) fn what_a_task_of_the_loop_makes_through_a_scope_belongs_to_the_scope(host: &dyn Host) {
+    let (event_loop, notes) = (host.scheduler(), Log::default());
+    let scope = event_loop.create_scope();
+    let handle = scope.handle();
+    let outsider = event_loop.create_task(async move {
+        let inner = handle.create_scope();
+        let future = inner.create_future::<()>();
+        let tasks = [
+            TaskBuilder::new().create_task(&**inner, polite(notes.clone(), "queued", seconds(0))),
+            TaskBuilder::new().eager().create_task(&*handle, polite(notes, "eager", seconds(0))),
+        ];
+        assert_eq!((inner.member_count(), handle.member_count()), (2, 2));
+        yield_now().await?;
+        handle.abort();
+        assert!(future.cancelled());
+        sleep(seconds(1)).await?;
+        assert!(tasks.iter().all(|task| task.cancelled()) && handle.is_ended());
+        // One that the scope has refused is destroyed as the running task, and may make another one.
+        let loop_of_it = current();
+        let made = Rc::new(Cell::new(None));
+        let keep = made.clone();
+        let guard = on_drop(move || keep.set(Some(loop_of_it.spawn(async { 7 }))));
+        let refused = handle.spawn(async move {
+            let _guard = guard;
+            pending::<()>().await
+        });
+        assert!(refused.cancelled());
+        made.take().expect("it was dropped").await
+    });
+    host.run_until_idle();
+    assert_eq!(outsider.result().unwrap(), 7);
+    assert_eq!(host.take_reports().len(), 1);
 }
 
 pub(crate) fn f27_a_wrapped_future_is_cancelled_at_its_source(host: &dyn Host) {

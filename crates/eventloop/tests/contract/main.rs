@@ -26,3 +26,4 @@ mod tasks;
 mod threads;
 mod threadsafe_tasks;
 mod timers;
+mod upheaval;

@@ -17,7 +17,6 @@ use crate::{CancelledError, Exception};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::mem::{forget, replace};
-use std::ptr::null;
 use std::rc::{Rc, Weak};
 
 pub(crate) struct WaitSet {
@@ -37,17 +36,19 @@ pub(crate) struct WaitSet {
 }
 
 /// Tells a wait set from all others that are alive. One that has died may have had the same.
+///
+/// The address as a number: with a pointer, what holds one could not go to another thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WaitSetId(*const WaitSet);
+pub(crate) struct WaitSetId(usize);
 
 impl WaitSetId {
     /// That of no set.
-    pub(crate) const NONE: Self = Self(null());
+    pub(crate) const NONE: Self = Self(0);
 
     /// That of the set which lies there.
     #[inline]
     pub(super) fn at(place: *const WaitSet) -> Self {
-        Self(place)
+        Self(place.addr())
     }
 }
 
