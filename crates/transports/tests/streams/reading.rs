@@ -1,9 +1,14 @@
 //! Reading (X-9…X-13).
 
 use crate::support::*;
-use eventloop::TestLoop;
+use eventloop::{Clock, TestLoop};
 use std::net::Shutdown;
+use std::time::Duration;
 use tulipa_transports::testing::{LifeCycleLog, MemoryLoop, MemoryOptions, ProtocolCall};
+use tulipa_transports::{
+    BudgetPolicy, Buffered, BufferedProtocol, Bytes, ConnectionBudget, NetworkLoop, Transport,
+    TransportExt,
+};
 
 #[test]
 fn x9_r5_a_busy_peer_cannot_starve_a_quiet_one() {
@@ -109,5 +114,138 @@ fn x13_readiness_that_turns_out_to_be_none_is_not_an_error() {
         assert_eq!(right_log.checksum(), LifeCycleLog::checksum_of(&data));
         assert_eq!(left_log.lost_reason(), Some(None));
         assert_eq!(right_log.lost_reason(), Some(None), "seed {seed}: {right_log:?}");
+    }
+}
+
+/// What a protocol does with the first piece that it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AtFirst {
+    Nothing,
+    Pause,
+    Close,
+    Abort,
+    Panic,
+    GiveBack,
+    GiveBackAndPause,
+    Replace,
+    ReplaceByBuffered,
+    GiveBackAndReplace,
+    Slow,
+}
+
+/// Reads into a buffer of its own.
+struct OwnBuffer(Vec<u8>, Slot<Vec<u8>>);
+
+impl BufferedProtocol for OwnBuffer {
+    fn get_buffer(&mut self, _: &dyn Transport, _: Option<usize>) -> &mut [u8] {
+        &mut self.0
+    }
+
+    fn buffer_updated(&mut self, _: &dyn Transport, count: usize) {
+        self.1.update(|all| all.extend_from_slice(&self.0[..count]));
+    }
+}
+
+#[test]
+fn x9_p20_p21_p14_whatever_is_done_at_the_first_of_what_came_no_byte_is_lost() {
+    use AtFirst::*;
+    const BUFFER: usize = 64 * 1024;
+    const TIME: Duration = Duration::from_millis(10);
+    let all = [
+        Nothing,
+        Pause,
+        Close,
+        Abort,
+        Panic,
+        GiveBack,
+        GiveBackAndPause,
+        Replace,
+        ReplaceByBuffered,
+        GiveBackAndReplace,
+        Slow,
+    ];
+    let sizes = [1, BUFFER - 1, BUFFER, BUFFER + 1, 4 * BUFFER, 5 * BUFFER, 700_000];
+    let rows = sizes.iter().flat_map(|size| all.map(|action| (*size, action)));
+    for (size, action, ends) in rows.flat_map(|(size, it)| [(size, it, false), (size, it, true)]) {
+        let row = format!("{action:?} at the first of {size} bytes, then the end: {ends}");
+        let event_loop = TestLoop::new();
+        let errors = collect_errors(&event_loop);
+        let (got, calls) = (Slot::<Vec<u8>>::new(), Slot::<usize>::new());
+        let (later, into) = (got.clone(), got.clone());
+        let (counted, clock) = (calls.clone(), event_loop.clock().clone());
+        let first = Hooks::new().data(move |transport, data| {
+            counted.update(|calls| *calls += 1);
+            if counted.get() > 1 {
+                return into.update(|all| all.extend_from_slice(data));
+            }
+            let successor = || {
+                Hooks::new().data({
+                    let into = later.clone();
+                    move |_, data| into.update(|all| all.extend_from_slice(data))
+                })
+            };
+            let gives_back = matches!(action, GiveBack | GiveBackAndPause | GiveBackAndReplace);
+            match gives_back {
+                true => transport.push_back(data.to_vec()),
+                false => into.update(|all| all.extend_from_slice(data)),
+            }
+            match action {
+                Nothing | GiveBack => {}
+                Pause | GiveBackAndPause => transport.pause_reading(),
+                Close => transport.close(),
+                Abort => transport.abort(),
+                Panic => panic!("at first"),
+                Replace | GiveBackAndReplace => transport.set_protocol(successor()),
+                ReplaceByBuffered => {
+                    transport.set_protocol(Buffered(OwnBuffer(vec![0; 100], later.clone())));
+                }
+                Slow => clock.set(clock.now() + TIME),
+            }
+        });
+        let budget = ConnectionBudget::new().longest_call(TIME / 2);
+        let options = MemoryOptions::default().capacity(Bytes::mib(1));
+        let options = match action {
+            Slow => options.budget_of_left(budget.policy(BudgetPolicy::PauseReading)),
+            _ => options,
+        };
+        let pair = event_loop.memory_pair(first, Hooks::new().keep_open(), options);
+        event_loop.run_ready_now();
+        let data = pattern(size);
+        pair.right.write(&data);
+        if ends {
+            pair.right.write_eof();
+        }
+        event_loop.run_ready_now();
+        let seen = size.min(BUFFER);
+        match action {
+            Pause => {
+                assert_eq!((calls.get(), got.get().len()), (1, seen), "{row}");
+                pair.left.resume_reading();
+            }
+            GiveBackAndPause => {
+                assert_eq!((calls.get(), got.get().len()), (1, 0), "{row}");
+                pair.left.resume_reading();
+            }
+            Slow => {
+                assert_eq!((calls.get(), got.get().len()), (1, seen), "{row}");
+                event_loop.advance(TIME);
+            }
+            Close | Abort | Panic => assert_eq!(calls.get(), 1, "{row}"),
+            Nothing | GiveBack | Replace | ReplaceByBuffered | GiveBackAndReplace => {}
+        }
+        event_loop.run_ready_now();
+        let whole = !matches!(action, Close | Abort | Panic);
+        let expected = if whole { &data[..] } else { &data[..seen] };
+        assert!(got.get() == expected, "{row}: {} bytes", got.get().len());
+        assert_eq!(pair.left.is_closing(), ends || !whole, "{row}");
+        assert_eq!(errors.get().len(), usize::from(action == Panic), "{row}");
+        pair.left.abort();
+        pair.right.abort();
+        event_loop.run_ready_now();
+        assert_eq!(
+            (event_loop.open_connections(), event_loop.output_total()),
+            (0, Bytes(0)),
+            "{row}"
+        );
     }
 }
