@@ -174,10 +174,12 @@ impl ReadyQueue {
         self.take_below(end).map(|entry| unsafe { entry.read() })
     }
 
-    /// Takes out the next entry, if its number is below `end`: says where it was. There it still is until
-    /// something is done with the queue, and whoever asked has to move it out.
+    /// Takes out the next entry, if its number is below `end`, a number that the tail has reached: says
+    /// where it was. There it still is until something is done with the queue, and whoever asked has to
+    /// move it out.
     #[inline]
     fn take_below(&mut self, end: u64) -> Option<*mut Entry> {
+        debug_assert!(end <= self.tail, "there is no entry beyond the tail");
         let number = self.head;
         if number >= end {
             return None;

@@ -134,9 +134,9 @@ enum AtFirst {
 }
 
 /// Reads into a buffer of its own.
-struct Into(Vec<u8>, Slot<Vec<u8>>);
+struct OwnBuffer(Vec<u8>, Slot<Vec<u8>>);
 
-impl BufferedProtocol for Into {
+impl BufferedProtocol for OwnBuffer {
     fn get_buffer(&mut self, _: &dyn Transport, _: Option<usize>) -> &mut [u8] {
         &mut self.0
     }
@@ -165,11 +165,8 @@ fn x9_p20_p21_p14_whatever_is_done_at_the_first_of_what_came_no_byte_is_lost() {
         Slow,
     ];
     let sizes = [1, BUFFER - 1, BUFFER, BUFFER + 1, 4 * BUFFER, 5 * BUFFER, 700_000];
-    for ((size, action), ends) in sizes
-        .iter()
-        .flat_map(|size| all.map(|action| (*size, action)))
-        .flat_map(|row| [(row, false), (row, true)])
-    {
+    let rows = sizes.iter().flat_map(|size| all.map(|action| (*size, action)));
+    for (size, action, ends) in rows.flat_map(|(size, it)| [(size, it, false), (size, it, true)]) {
         let row = format!("{action:?} at the first of {size} bytes, then the end: {ends}");
         let event_loop = TestLoop::new();
         let errors = collect_errors(&event_loop);
@@ -200,7 +197,7 @@ fn x9_p20_p21_p14_whatever_is_done_at_the_first_of_what_came_no_byte_is_lost() {
                 Panic => panic!("at first"),
                 Replace | GiveBackAndReplace => transport.set_protocol(successor()),
                 ReplaceByBuffered => {
-                    transport.set_protocol(Buffered(Into(vec![0; 100], later.clone())));
+                    transport.set_protocol(Buffered(OwnBuffer(vec![0; 100], later.clone())));
                 }
                 Slow => clock.set(clock.now() + TIME),
             }
