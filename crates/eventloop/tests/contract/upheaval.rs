@@ -143,7 +143,7 @@ impl Storm {
 }
 
 #[test]
-fn l1_l4_l7_l8_l9_d1_d15_what_callbacks_do_to_the_queue_they_run_from_disturbs_no_other() {
+fn l1_l4_l7_l8_l9_what_callbacks_do_to_the_queue_they_run_from_disturbs_no_other() {
     for_each_loop(|event_loop| {
         let reports = record_reports(&**event_loop);
         let storm = Storm::new(&event_loop);
