@@ -160,8 +160,8 @@ pub trait WriteTransport: BaseTransport {
     /// Takes `data` to be sent, in order, behind all that was written before.
     ///
     /// Small writes are collected: those of a protocol's method leave when it returns, others before
-    /// the loop next waits. A write that takes the pile over the high mark is sent at once,
-    /// together with the pile. The answer is the state afterwards, so that a loop that writes can
+    /// the loop next waits. A write of 16 KiB or more, or one that takes the pile over the high mark, is
+    /// sent at once, together with the pile. The answer is the state afterwards, so that a loop that writes can
     /// see the mark before `pause_writing` is delivered (P-15). Writing nothing does nothing.
     fn write(&self, data: &[u8]) -> WriteState;
 

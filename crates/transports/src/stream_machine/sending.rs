@@ -57,7 +57,12 @@ impl StreamMachine {
 
     /// Whether `more` bytes are better sent at once with what waits than collected.
     pub(crate) fn passes_high_mark(&self, more: usize) -> bool {
-        self.is_made() && !self.waits_to_send() && self.size() + more > self.limits().marks.high.0
+        self.may_send_at_once() && self.size() + more > self.limits().marks.high.0
+    }
+
+    /// Whether what is written may be sent before the turn is over.
+    pub(crate) fn may_send_at_once(&self) -> bool {
+        self.is_made() && !self.waits_to_send()
     }
 
     /// Puts `data` behind what waits. `spare` gives the buffer, if there is none yet.

@@ -16,6 +16,8 @@ const MOST_PARTS: usize = 1024;
 const FEW_PARTS: usize = 8;
 /// From this size on a buffer that the user gives away is kept instead of copied.
 const WORTH_KEEPING: usize = 4096;
+/// From this size on a write is sent at once: to copy it costs as much as the call that it would save.
+const WORTH_A_CALL: usize = 16 * 1024;
 
 impl<B: Backend> StreamTransport<B> {
     /// Nearly every way to write comes through here. Most writes are small, and no limit is near.
@@ -23,7 +25,8 @@ impl<B: Backend> StreamTransport<B> {
     pub(super) fn write_parts(self: &Rc<Self>, parts: &[&[u8]]) -> WriteState {
         let total: usize = parts.iter().map(|part| part.len()).sum();
         let spare = || self.shared().take_output();
-        if self.shared().is_over_budget() || !self.machine_mut().collect(parts, total, spare) {
+        let is_small = total < WORTH_A_CALL && !self.shared().is_over_budget();
+        if !(is_small && self.machine_mut().collect(parts, total, spare)) {
             return self.write_with_care(parts, total);
         }
         self.shared().account(0, total);
@@ -37,8 +40,11 @@ impl<B: Backend> StreamTransport<B> {
         if let Err(refusal) = self.admit(total) {
             return WriteState::Refused(refusal);
         }
-        let passes = total > 0 && self.machine.borrow().passes_high_mark(total);
-        if passes && !self.has_outgoing_descriptors() && !self.is(LIMITED) {
+        let machine = self.machine.borrow();
+        let passes = total > 0 && machine.passes_high_mark(total);
+        let at_once = passes || total >= WORTH_A_CALL && machine.may_send_at_once();
+        drop(machine);
+        if at_once && !self.has_outgoing_descriptors() && !self.is(LIMITED) {
             self.send_through(parts, total);
         } else {
             self.with_machine(|machine| {

@@ -59,6 +59,24 @@ fn x15_d8_a_write_over_the_high_mark_is_sent_at_once_with_what_waited() {
 }
 
 #[test]
+fn x15_a_large_write_is_sent_at_once_with_what_waited() {
+    const LARGE: usize = 16 * 1024;
+    let event_loop = TestLoop::new();
+    let (protocol, log) = Hooks::new().recorded();
+    let (transport, mut peer) = tcp(&event_loop, protocol);
+    let data = pattern(3 * LARGE);
+    transport.write(&data[..LARGE - 1]);
+    assert_eq!(transport.get_write_buffer_size(), Bytes(LARGE - 1), "to be sent with others");
+    assert_eq!(transport.write(&data[LARGE - 1..2 * LARGE - 1]), WriteState::Taken);
+    assert_eq!(transport.get_write_buffer_size(), Bytes(0), "the system took it all");
+    transport.writelines(&[&data[2 * LARGE - 1..2 * LARGE], &data[2 * LARGE..]]);
+    assert_eq!(transport.get_write_buffer_size(), Bytes(0));
+    transport.close();
+    assert!(read_to_end(&event_loop, &mut peer) == data);
+    run_until(&event_loop, || log.is_lost());
+}
+
+#[test]
 fn x16_writelines_is_one_write_of_all_parts_joined() {
     for size in [0, 1, 10, 500, 4000] {
         let event_loop = TestLoop::new();
