@@ -254,6 +254,8 @@ impl LoopCore {
                     self.counters.callbacks.add(1);
                 }
                 Some(Next::Other(Other::Step(step))) => {
+                    // As `run_step` does, without asking again whether this is debug mode: it is not,
+                    // and that is a tenth of a yield.
                     let location = step.location();
                     if let Err(panic) = catch(|| step.run()) {
                         self.callback_failed(&Turn::Step { task: None, location }, panic);
@@ -271,8 +273,8 @@ impl LoopCore {
         while let Some(entry) = self.pop_below(end) {
             match entry {
                 Entry::Callback(callback) => {
-                    let turn = Turn::Callback(callback.location());
-                    self.run_turn(&turn, || callback.run());
+                    let location = callback.location();
+                    self.run_turn(|| Turn::Callback(location), || callback.run());
                     self.counters.callbacks.add(1);
                 }
                 Entry::Other(other) => self.run_other(other),
@@ -323,8 +325,8 @@ impl LoopCore {
 
     fn run_step(&self, step: Step) {
         let task = self.debug.get().then(|| step.task_name());
-        let turn = Turn::Step { task, location: step.location() };
-        self.run_turn(&turn, || step.run());
+        let location = step.location();
+        self.run_turn(|| Turn::Step { task, location }, || step.run());
     }
 
     /// Runs the next calls from other threads, so many; answers how many were not called off.
@@ -332,7 +334,8 @@ impl LoopCore {
         let mut ran = 0;
         for _ in 0..count {
             if let Some(call) = self.calls.begin_next() {
-                self.run_turn(&Turn::Callback(call.location()), || call.run());
+                let location = call.location();
+                self.run_turn(|| Turn::Callback(location), || call.run());
                 ran += 1;
             }
         }
@@ -345,7 +348,8 @@ impl LoopCore {
         while let Some(mut callback) = self.next_to_fire() {
             fired += 1;
             self.counters.timers_fired.add(1);
-            self.run_turn(&Turn::Timer(callback.location()), || callback.run_in_place());
+            let location = callback.location();
+            self.run_turn(|| Turn::Timer(location), || callback.run_in_place());
         }
         fired
     }
@@ -366,28 +370,23 @@ impl LoopCore {
         self.sources.borrow().source_for_turn(key, direction).cloned()
     }
 
-    /// One turn. Its panic is reported, and the next one runs (L-9).
+    /// One turn. Its panic is reported, and the next one runs (L-9). What it is called is asked for only
+    /// where somebody is told.
     #[inline]
-    fn run_turn(&self, turn: &Turn<'_>, run: impl FnOnce()) {
+    fn run_turn<'a>(&self, turn: impl FnOnce() -> Turn<'a>, run: impl FnOnce()) {
         if self.debug.get() {
-            return self.run_timed(turn, run);
-        }
-        if let Err(panic) = catch(run) {
-            self.callback_failed(turn, panic);
+            self.run_timed(&turn(), run);
+        } else if let Err(panic) = catch(run) {
+            self.callback_failed(&turn(), panic);
         }
     }
 
     /// One turn: a descriptor is ready.
     #[inline]
     fn run_io(&self, source: Rc<dyn Source>, direction: Direction) {
-        let turn = || Turn::Io { source: &*source, direction };
         // What it sets is gone afterwards, as with any callback (L-53).
         let run = || TaskContext::new().run(|| source.clone().ready(direction));
-        if self.debug.get() {
-            self.run_timed(&turn(), run);
-        } else if let Err(panic) = catch(run) {
-            self.callback_failed(&turn(), panic);
-        }
+        self.run_turn(|| Turn::Io { source: &*source, direction }, run);
         self.let_go(source);
     }
 
