@@ -1,6 +1,7 @@
 //! [`HttpProtocol`]: carries bytes between a transport and an HTTP [`Connection`].
 
 use crate::http::{Connection, Limits, Next, Reply, Request};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa::{Bytes, IdleTimeout, Protocol, Transport};
@@ -11,6 +12,14 @@ const WHOLE_REQUEST: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How much of a reply a client has to take in that last time for it to count as reading.
 const PROGRESS: usize = 64 * 1024;
+/// A larger buffer is not kept.
+const MOST_SPARE: usize = 256 * 1024;
+
+thread_local! {
+    /// What replies are put together in. One serves all connections: it is in the processor's cache already, and an
+    /// idle connection needs none.
+    static SPARE_OUTPUT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// A server's connection: requests are answered by `S`, in order.
 ///
@@ -18,7 +27,6 @@ const PROGRESS: usize = 64 * 1024;
 pub struct HttpProtocol<S> {
     connection: Connection,
     serve: S,
-    output: Vec<u8>,
     idle: IdleTimeout,
     /// A request has begun to arrive: its time limit runs, whatever else arrives.
     in_request: bool,
@@ -34,7 +42,6 @@ impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> HttpProtocol<S> {
         Self {
             connection: Connection::new(limits),
             serve,
-            output: Vec::new(),
             idle: IdleTimeout::default(),
             in_request: false,
             is_full: false,
@@ -43,21 +50,25 @@ impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> HttpProtocol<S> {
     }
 
     fn feed(&mut self, transport: &dyn Transport, data: &[u8]) {
+        let mut output = SPARE_OUTPUT.take();
         let mut data = data;
-        loop {
-            let next = self.connection.receive(data, &mut self.output, &mut self.serve);
-            let written = transport.write(&self.output);
-            self.output.clear();
+        let next = loop {
+            let next = self.connection.receive(data, &mut output, &mut self.serve);
+            let written = transport.write(&output);
+            output.clear();
             match next {
-                Next::Continue => return self.watch_the_clock(),
-                Next::Close => return transport.close(),
                 // What waits is below the high mark again: go on.
                 Next::Full if written == tulipa::WriteState::Taken => data = &[],
-                Next::Full => {
-                    self.is_full = true;
-                    return;
-                }
+                next => break next,
             }
+        };
+        if output.capacity() <= MOST_SPARE {
+            SPARE_OUTPUT.set(output);
+        }
+        match next {
+            Next::Continue => self.watch_the_clock(),
+            Next::Full => self.is_full = true,
+            Next::Close => transport.close(),
         }
     }
 
@@ -84,8 +95,9 @@ impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> HttpProtocol<S> {
             self.unread = unread;
             return self.idle.start(transport, KEEP_ALIVE, Self::timed_out);
         }
-        let _close = self.connection.time_out(&mut self.output);
-        transport.write(&self.output);
+        let mut output = Vec::new();
+        let _close = self.connection.time_out(&mut output);
+        transport.write(&output);
         transport.close();
     }
 }
@@ -111,7 +123,7 @@ impl<S: FnMut(&Request<'_>, Reply<'_>) + 'static> Protocol for HttpProtocol<S> {
     }
 
     fn memory_held(&self) -> Bytes {
-        Bytes(self.connection.memory() + self.output.capacity())
+        Bytes(self.connection.memory())
     }
 
     fn shutdown_requested(&mut self, transport: &dyn Transport) {

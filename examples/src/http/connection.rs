@@ -158,7 +158,10 @@ impl Connection {
             if matches!(self.state, State::Closed) {
                 return (input.len(), Next::Close);
             }
-            if output.len() >= self.limits.output && !rest.is_empty() {
+            if rest.is_empty() {
+                return (used, Next::Continue);
+            }
+            if output.len() >= self.limits.output {
                 return (used, Next::Full);
             }
             match self.step(rest, output, serve) {
@@ -179,12 +182,17 @@ impl Connection {
         output: &mut Vec<u8>,
         serve: &mut impl FnMut(&Request<'_>, Reply<'_>),
     ) -> Result<Option<usize>, Refusal> {
+        if let Some(length) = self.begin_at_once(input, output, serve)? {
+            return Ok(Some(length));
+        }
         match &mut self.state {
             State::Closed => Ok(None),
             State::Head { scan, blank_line_seen } => {
                 let Some(length) = scan.find_end(input, &self.limits)? else { return Ok(None) };
                 if length > 2 {
-                    self.begin(&input[..length], output, serve)?;
+                    let mut room = field_room();
+                    let head = Head::parse(&input[..length], &mut room, &self.limits)?;
+                    self.begin(&head, &input[..length], output, serve);
                 } else if mem::replace(blank_line_seen, true) {
                     return Err(Refusal::bad("more than one empty line before a request"));
                 } else {
@@ -205,20 +213,35 @@ impl Connection {
         }
     }
 
+    /// As [`begin`](Self::begin), for a head that lies there whole and in order. Answers its length.
+    fn begin_at_once(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        serve: &mut impl FnMut(&Request<'_>, Reply<'_>),
+    ) -> Result<Option<usize>, Refusal> {
+        if !matches!(&self.state, State::Head { scan, .. } if scan.is_fresh()) {
+            return Ok(None);
+        }
+        let mut room = field_room();
+        let parsed = Head::parse_at_once(input, &mut room, &self.limits)?;
+        let Some((head, length)) = parsed else { return Ok(None) };
+        self.begin(&head, &input[..length], output, serve);
+        Ok(Some(length))
+    }
+
     /// A head is whole: serves it, or waits for its body.
     fn begin(
         &mut self,
+        head: &Head<'_>,
         bytes: &[u8],
         output: &mut Vec<u8>,
         serve: &mut impl FnMut(&Request<'_>, Reply<'_>),
-    ) -> Result<(), Refusal> {
-        let mut room = field_room();
-        let head = Head::parse(bytes, &mut room, &self.limits)?;
+    ) {
         let rest = match head.framing {
             Framing::Length(0) => {
                 self.state = NEXT_HEAD;
-                self.answer(&head, b"", output, serve);
-                return Ok(());
+                return self.answer(head, b"", output, serve);
             }
             Framing::Length(length) => Rest::Length(length),
             Framing::Chunked => Rest::Chunked(Chunked::default()),
@@ -228,7 +251,6 @@ impl Connection {
         }
         let incoming = Incoming { head: bytes.to_vec(), body: Vec::new(), rest };
         self.state = State::Body(Box::new(incoming));
-        Ok(())
     }
 
     /// A body is whole: serves its request.

@@ -1,8 +1,9 @@
 //! The head of a request: where it ends, and what it says.
 //!
-//! The end is looked for first, by a scan that remembers how far it came, and only a whole head is given
-//! to httparse: so a head that comes one byte at a time costs no more than one that comes at once.
-//! httparse takes a bare line feed for a line end; the scan does not, and refuses it.
+//! Nearly every head comes at once and is in order: it is given to httparse as it is, which finds its end, too.
+//! For all others the end is looked for first, by a scan that remembers how far it came, and only a whole head is
+//! parsed: so a head that comes one byte at a time costs no more than one that comes at once. httparse takes a bare
+//! line feed for a line end; the scan does not, and refuses it.
 
 use std::mem::MaybeUninit;
 
@@ -21,6 +22,11 @@ pub(super) struct HeadScan {
 }
 
 impl HeadScan {
+    /// Whether nothing of the head has been looked at yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.scanned == 0
+    }
+
     /// Looks for the end of the head that `input` begins with; the length with the empty line is the
     /// answer. `input` is what was given the last time, and perhaps more. A head of length 2 is an
     /// empty line where a request should begin.
@@ -87,6 +93,28 @@ pub(super) enum Framing {
 }
 
 impl<'a> Head<'a> {
+    /// Parses the head that `input` begins with, and answers its length, too, if it is there whole and in order.
+    /// `None`: [`HeadScan::find_end`] knows better what is wrong or missing.
+    pub(super) fn parse_at_once(
+        input: &'a [u8],
+        room: &'a mut FieldRoom<'a>,
+        limits: &Limits,
+    ) -> Result<Option<(Self, usize)>, Refusal> {
+        let mut parsed = httparse::Request::new(&mut []);
+        let most = limits.fields.min(room.len());
+        let outcome = parsed.parse_with_uninit_headers(input, &mut room[..most]);
+        let Ok(httparse::Status::Complete(length)) = outcome else {
+            work::count(input.len());
+            return Ok(None);
+        };
+        work::count(length);
+        let is_short = length <= limits.request_line.min(limits.head);
+        if !is_short || begins_with_empty_line(input) || has_bare_line_feed(&input[..length]) {
+            return Ok(None);
+        }
+        Self::of(parsed, limits).map(|head| Some((head, length)))
+    }
+
     /// Parses a whole head, as [`HeadScan::find_end`] found it.
     pub(super) fn parse(
         bytes: &'a [u8],
@@ -97,10 +125,16 @@ impl<'a> Head<'a> {
         let mut parsed = httparse::Request::new(&mut []);
         let most = limits.fields.min(room.len());
         match parsed.parse_with_uninit_headers(bytes, &mut room[..most]) {
-            Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
-            Ok(_) => return Err(Refusal::bad("the head does not end where its lines end")),
-            Err(error) => return Err(refusal_of(error, bytes)),
+            Ok(httparse::Status::Complete(length)) if length == bytes.len() => {
+                Self::of(parsed, limits)
+            }
+            Ok(_) => Err(Refusal::bad("the head does not end where its lines end")),
+            Err(error) => Err(refusal_of(error, bytes)),
         }
+    }
+
+    /// What httparse found, with what it does not look at checked.
+    fn of(parsed: httparse::Request<'a, 'a>, limits: &Limits) -> Result<Self, Refusal> {
         let httparse::Request { method, path, version, headers } = parsed;
         let (Some(method), Some(target), Some(minor)) = (method, path, version) else {
             return Err(Refusal::bad("the request line is incomplete"));
@@ -120,6 +154,17 @@ impl<'a> Head<'a> {
             expects_continue: governing.expects_continue(minor == 0)?,
         })
     }
+}
+
+/// httparse skips it.
+fn begins_with_empty_line(input: &[u8]) -> bool {
+    matches!(input[0], b'\r' | b'\n')
+}
+
+/// Whether a line ends with LF alone. It looks at all pairs, as that is quicker than to stop at the first.
+fn has_bare_line_feed(head: &[u8]) -> bool {
+    let is_bare = |(before, byte): (&u8, &u8)| (*byte == b'\n') & (*before != b'\r');
+    head.iter().zip(&head[1..]).map(is_bare).fold(false, |found, is_bare| found | is_bare)
 }
 
 fn refusal_of(error: httparse::Error, head: &[u8]) -> Refusal {
@@ -288,12 +333,11 @@ fn split_target<'a>(
         b'*' if target == "*" && method == "OPTIONS" => return Ok((target, None)),
         _ => absolute_form(target, host)?,
     };
-    match origin.split_once('?') {
-        Some(("", query)) => Ok(("/", Some(query))),
-        Some((path, query)) => Ok((path, Some(query))),
-        None if origin.is_empty() => Ok(("/", None)),
-        None => Ok((origin, None)),
-    }
+    let (path, query) = match origin.bytes().position(|byte| byte == b'?') {
+        Some(mark) => (&origin[..mark], Some(&origin[mark + 1..])),
+        None => (origin, None),
+    };
+    Ok((if path.is_empty() { "/" } else { path }, query))
 }
 
 /// What follows `http://host` in a target that has it; Host must say the same.

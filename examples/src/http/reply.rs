@@ -65,13 +65,15 @@ impl Reply<'_> {
 }
 
 fn push_field(output: &mut Vec<u8>, name: &str, value: &str) {
-    for part in [name, value] {
-        let harmful = part.bytes().find(|byte| matches!(byte, b'\r' | b'\n' | 0));
-        assert!(harmful.is_none(), "a field may not contain a line end or NUL: {name:?}");
-    }
+    let start = output.len();
     output.extend_from_slice(name.as_bytes());
     output.extend_from_slice(b": ");
     output.extend_from_slice(value.as_bytes());
+    // One look at both together takes half as long as one at each.
+    if memchr::memchr3(b'\r', b'\n', 0, &output[start..]).is_some() {
+        output.truncate(start);
+        panic!("a field may not contain a line end or NUL: {name:?}");
+    }
     output.extend_from_slice(b"\r\n");
 }
 
