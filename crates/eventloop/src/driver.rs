@@ -6,8 +6,8 @@
 mod epoll;
 mod portable;
 
-use crate::Interest;
 use crate::cross_thread::Wake;
+use crate::{Interest, Trigger};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -19,18 +19,32 @@ pub(crate) use portable::PortableDriver;
 
 /// How a loop waits, watches, and is woken.
 pub trait Driver {
-    /// Starts to watch `descriptor`, level-triggered, for an interest that is not `NONE`. The loop
-    /// ends the watch with [`delete`](Driver::delete) before the descriptor is closed.
+    /// Starts to watch `descriptor` for an interest that is not `NONE`. The loop ends the watch with
+    /// [`delete`](Driver::delete) before the descriptor is closed. [`Trigger::Edge`] is a permission: to
+    /// tell as by [`Trigger::Level`] is always right.
     ///
     /// # Errors
     /// What the system says; nothing is watched then.
-    fn add(&self, descriptor: BorrowedFd<'_>, key: usize, interest: Interest) -> io::Result<()>;
+    fn add(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: usize,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<()>;
 
-    /// Changes the key or the (not empty) interest of a watched descriptor.
+    /// Changes the key, the (not empty) interest or the trigger of a watched descriptor. If it is ready, the
+    /// next wait tells of it, though nothing may have changed.
     ///
     /// # Errors
     /// What the system says; the watch is then what it was.
-    fn modify(&self, descriptor: BorrowedFd<'_>, key: usize, interest: Interest) -> io::Result<()>;
+    fn modify(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: usize,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<()>;
 
     /// Ends a watch.
     ///
@@ -65,6 +79,9 @@ pub struct ReadyEvent {
     pub readable: bool,
     /// Writing will not block, or the descriptor ended or failed.
     pub writable: bool,
+    /// There is more to tell than that data came: the descriptor's other end hung up, it failed, or it has
+    /// urgent data. Reading all data does not take that.
+    pub special: bool,
 }
 
 /// The best driver that this system offers.

@@ -1,7 +1,7 @@
 //! [`IoCallbacks`]: the source behind `add_reader` and `add_writer`.
 
 use crate::repeating::{Place, RepeatedClosure, RepeatingCallback};
-use crate::{Direction, Source, SourceKind};
+use crate::{Direction, Source, SourceKind, Taken};
 use std::any::Any;
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
@@ -69,8 +69,9 @@ impl Source for IoCallbacks {
         self.descriptor.as_fd()
     }
 
-    fn ready(self: Rc<Self>, direction: Direction) {
+    fn ready(self: Rc<Self>, direction: Direction) -> Taken {
         self.callback(direction).run();
+        Taken::Unknown
     }
 
     fn kind(&self) -> SourceKind {

@@ -59,7 +59,7 @@ pub use errors::{CloseError, Interrupted, RunError, SignalError};
 pub use event_loop::{EventLoop, LoopHandle};
 pub use executor::{ThreadPoolExecutor, ThreadPoolOptions};
 pub use runner::{Runner, RunnerBuilder, run, run_value};
-pub use source::{Direction, Interest, Source, SourceKey, SourceKind};
+pub use source::{Direction, Interest, Source, SourceKey, SourceKind, Taken, Trigger};
 pub use stats::{IterationHook, Stats};
 pub use system_events::{SystemEvent, SystemEventLoop, SystemEventTrigger, TriggerPhase};
 pub use test_loop::{Leftover, TestLoop};

@@ -14,8 +14,14 @@ pub trait Source: Any {
 
     /// The descriptor is ready in `direction`: one turn of the loop. Called once per iteration for
     /// each direction that is ready, reading first; a descriptor that has failed or hung up is ready
-    /// in every direction that is watched (L-44).
-    fn ready(self: Rc<Self>, direction: Direction);
+    /// in every direction that is watched (L-44). What it answers counts where it is watched by
+    /// [`Trigger::Edge`].
+    fn ready(self: Rc<Self>, direction: Direction) -> Taken;
+
+    /// How it may be watched while only reading is of interest. Asked for once.
+    fn trigger(&self) -> Trigger {
+        Trigger::Level
+    }
 
     /// What was asked for with `flush_later` is due: the loop is about to poll. No user code may be
     /// called here.
@@ -55,6 +61,29 @@ pub enum SourceKind {
     Listener,
     /// An operation that waits for somebody else's socket: `sock_recv` and its like.
     Operation,
+}
+
+/// What a poller tells of a descriptor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// In each wait, that it is ready, as long as it is.
+    #[default]
+    Level,
+    /// That something came, once; where that spares the system a second look at what was read to the end. A
+    /// poller may tell more than that. The loop has it look again after each turn that did not take all, so
+    /// that a source cannot tell the difference.
+    Edge,
+}
+
+/// How much of what a descriptor was ready for a turn has taken.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Taken {
+    /// All: the system would have said that there is no more, or did. An end or an error that came behind it
+    /// need not be known.
+    All,
+    /// Perhaps not all.
+    Unknown,
 }
 
 /// What a descriptor may be ready for.

@@ -6,7 +6,7 @@
 //! `called_off` has every key whose slot says that a turn was called off.
 //! Nothing of a source is called here: whoever calls this holds a borrow.
 
-use crate::{Direction, Interest, Source, SourceKey, SourceKind};
+use crate::{Direction, Interest, Source, SourceKey, SourceKind, Trigger};
 use slab::Slab;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -25,6 +25,7 @@ struct Slot {
     source: Rc<dyn Source>,
     descriptor: RawFd,
     kind: SourceKind,
+    trigger: Trigger,
     generation: u32,
     interest: Interest,
     /// The directions whose turn in this iteration was called off.
@@ -35,17 +36,19 @@ struct Slot {
 const NOBODY: u32 = u32::MAX;
 
 impl Sources {
-    /// Takes `source` in, a `kind` with this `descriptor`, which must not be watched yet.
+    /// Takes `source` in, a `kind` with this `descriptor`, which must not be watched yet, and this
+    /// `trigger` for reading.
     pub(crate) fn insert(
         &mut self,
         source: Rc<dyn Source>,
         kind: SourceKind,
         descriptor: RawFd,
         interest: Interest,
+        trigger: Trigger,
     ) -> SourceKey {
         let generation = self.next_generation();
         let called_off = Interest::NONE;
-        let slot = Slot { source, descriptor, kind, generation, interest, called_off };
+        let slot = Slot { source, descriptor, kind, trigger, generation, interest, called_off };
         let slot = self.slots.insert(slot);
         self.transports += usize::from(kind == SourceKind::Transport);
         let number = descriptor as usize;
@@ -109,6 +112,14 @@ impl Sources {
     #[inline]
     pub(crate) fn interest(&self, key: SourceKey) -> Option<Interest> {
         self.get(key).map(|slot| slot.interest)
+    }
+
+    /// How it is watched while this is its interest.
+    pub(crate) fn trigger(&self, key: SourceKey, interest: Interest) -> Trigger {
+        match self.get(key) {
+            Some(slot) if interest == Interest::READ => slot.trigger,
+            _ => Trigger::Level,
+        }
     }
 
     pub(crate) fn set_interest(&mut self, key: SourceKey, interest: Interest) {

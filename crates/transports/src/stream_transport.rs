@@ -211,7 +211,7 @@ impl<B: Backend> StreamTransport<B> {
         if salvaging {
             self.salvage();
         } else if again {
-            self.ready_to_read();
+            let _ = self.ready_to_read();
         } else {
             self.settle(Turn::Own);
         }

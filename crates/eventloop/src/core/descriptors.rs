@@ -5,7 +5,7 @@ use super::{LoopCore, Phase};
 use crate::driver::Driver;
 use crate::io_callbacks::IoCallbacks;
 use crate::repeating::RepeatedClosure;
-use crate::{Direction, Interest, Source, SourceKey, SourceKind};
+use crate::{Direction, Interest, Source, SourceKey, SourceKind, Trigger};
 use futures::ClosedError;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -17,16 +17,21 @@ impl LoopCore {
         source: Rc<dyn Source>,
         interest: Interest,
     ) -> io::Result<SourceKey> {
-        let (kind, descriptor) = (source.kind(), source.descriptor().as_raw_fd());
+        let (kind, trigger) = (source.kind(), source.trigger());
+        let descriptor = source.descriptor().as_raw_fd();
         let driver = self.make_room(descriptor)?;
         if let Some((owner, ..)) = self.source_of(descriptor) {
             let owner = owner.describe();
             let message = format!("descriptor {descriptor} is watched already: {owner}");
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
-        let key = self.sources.borrow_mut().insert(source.clone(), kind, descriptor, interest);
+        let (key, trigger) = {
+            let mut sources = self.sources.borrow_mut();
+            let key = sources.insert(source.clone(), kind, descriptor, interest, trigger);
+            (key, sources.trigger(key, interest))
+        };
         if !interest.is_none()
-            && let Err(error) = driver.add(source.descriptor(), key.to_usize(), interest)
+            && let Err(error) = driver.add(source.descriptor(), key.to_usize(), interest, trigger)
         {
             let removed = self.sources.borrow_mut().remove(key);
             drop(removed);
@@ -36,10 +41,12 @@ impl LoopCore {
     }
 
     pub(super) fn change_interest(&self, key: SourceKey, interest: Interest) -> io::Result<()> {
-        let (source, before) = {
+        let (source, before, trigger) = {
             let sources = self.sources.borrow();
             match (sources.source(key), sources.interest(key)) {
-                (Some(source), Some(before)) => (source.clone(), before),
+                (Some(source), Some(before)) => {
+                    (source.clone(), before, sources.trigger(key, interest))
+                }
                 _ => return Ok(()),
             }
         };
@@ -49,12 +56,34 @@ impl LoopCore {
         let driver = self.driver().ok_or(ClosedError)?;
         let descriptor = source.descriptor();
         match (before.is_none(), interest.is_none()) {
-            (true, _) => driver.add(descriptor, key.to_usize(), interest)?,
+            (true, _) => driver.add(descriptor, key.to_usize(), interest, trigger)?,
             (false, true) => driver.delete(descriptor)?,
-            (false, false) => driver.modify(descriptor, key.to_usize(), interest)?,
+            (false, false) => driver.modify(descriptor, key.to_usize(), interest, trigger)?,
         }
         self.sources.borrow_mut().set_interest(key, interest);
         Ok(())
+    }
+
+    /// Has the poller look again whether a source is ready that is watched by [`Trigger::Edge`]: a turn did not
+    /// take all, or did not come.
+    #[cold]
+    pub(super) fn look_again(&self, key: SourceKey) {
+        let source = {
+            let sources = self.sources.borrow();
+            match sources.interest(key) {
+                Some(interest) if sources.trigger(key, interest) == Trigger::Edge => {
+                    sources.source(key).cloned()
+                }
+                _ => None,
+            }
+        };
+        let (Some(source), Some(driver)) = (source, self.driver()) else { return };
+        let descriptor = source.descriptor();
+        let looked = driver.modify(descriptor, key.to_usize(), Interest::READ, Trigger::Edge);
+        if let Err(error) = looked {
+            log::debug!(target: "tulipa", "cannot go on to watch {}: {error}", source.describe());
+        }
+        self.let_go(source);
     }
 
     pub(super) fn unwatch_source(&self, key: SourceKey) -> Option<Rc<dyn Source>> {

@@ -8,7 +8,7 @@ use super::LoopCore;
 use super::exceptions::Turn;
 use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::{Entry, Next, Other, ReadyQueue};
-use crate::{Direction, IterationHook, RunError, Source, SourceKey};
+use crate::{Direction, IterationHook, RunError, Source, SourceKey, Taken};
 use futures::{Callback, Instant, Step, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
@@ -286,12 +286,18 @@ impl LoopCore {
     fn run_io_turns(&self, events: &[ReadyEvent]) {
         for event in events {
             let key = SourceKey::from_usize(event.key);
-            let mut turns = 0;
-            if event.readable {
-                turns += self.run_io_turn(key, Direction::Read);
+            let (mut turns, mut taken) = (0, Taken::Unknown);
+            if event.readable
+                && let Some(of_turn) = self.run_io_turn(key, Direction::Read)
+            {
+                turns += 1;
+                taken = of_turn;
             }
-            if event.writable {
-                turns += self.run_io_turn(key, Direction::Write);
+            if event.writable && self.run_io_turn(key, Direction::Write).is_some() {
+                turns += 1;
+            }
+            if taken == Taken::Unknown || event.special {
+                self.look_again(key);
             }
             if turns == 0 && self.sources.borrow().source(key).is_none() {
                 self.counters.stale_events.add(1);
@@ -300,12 +306,11 @@ impl LoopCore {
         }
     }
 
-    /// Runs one of these turns; answers 0 if it was called off, or is not wanted any more.
+    /// Runs one of these turns; `None` if it was called off, or is not wanted any more.
     #[inline]
-    fn run_io_turn(&self, key: SourceKey, direction: Direction) -> u64 {
-        let Some(source) = self.source_for_turn(key, direction) else { return 0 };
-        self.run_io(source, direction);
-        1
+    fn run_io_turn(&self, key: SourceKey, direction: Direction) -> Option<Taken> {
+        let source = self.source_for_turn(key, direction)?;
+        Some(self.run_io(source, direction))
     }
 
     /// Runs turns of which what runs is kept elsewhere, and counts those that were not called off.
@@ -383,17 +388,19 @@ impl LoopCore {
 
     /// One turn: a descriptor is ready.
     #[inline]
-    fn run_io(&self, source: Rc<dyn Source>, direction: Direction) {
+    fn run_io(&self, source: Rc<dyn Source>, direction: Direction) -> Taken {
+        let mut taken = Taken::Unknown;
         // What it sets is gone afterwards, as with any callback (L-53).
-        let run = || TaskContext::new().run(|| source.clone().ready(direction));
+        let run = || taken = TaskContext::new().run(|| source.clone().ready(direction));
         self.run_turn(|| Turn::Io { source: &*source, direction }, run);
         self.let_go(source);
+        taken
     }
 
     /// Drops a source that had its turn. It may have been the last one to hold what it watches: then
     /// its destructor runs.
     #[inline]
-    fn let_go(&self, source: Rc<dyn Source>) {
+    pub(super) fn let_go(&self, source: Rc<dyn Source>) {
         match Rc::strong_count(&source) {
             1 => self.drop_contained(source),
             _ => drop(source),

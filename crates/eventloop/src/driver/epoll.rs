@@ -4,13 +4,13 @@
 //! descriptor, because `Poller::wait` costs four more system calls. Wake-ups come from an eventfd of
 //! our own: the one behind `Poller::notify` works only once unless `Poller::wait` re-arms it.
 //!
-//! Relied on: an event carries its key as `u64`. That is no promise of `polling`'s, so it is probed
-//! when a driver is made, and [`PortableDriver`](super::PortableDriver) takes over if it differs.
+//! Relied on: an event carries its key as `u64`, and a registration is no more than the system's. The first is no
+//! promise of `polling`'s, so it is probed when a driver is made, and [`PortableDriver`](super::PortableDriver) takes over if it differs.
 
-use super::portable::add_level;
+use super::portable::add;
 use super::{Driver, ReadyEvent, polling_event};
-use crate::Interest;
 use crate::cross_thread::Wake;
+use crate::{Interest, Trigger};
 use polling::{PollMode, Poller};
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::Errno;
@@ -173,12 +173,41 @@ impl EpollDriver {
 type EpollResult = Result<(), Errno>;
 
 impl Driver for EpollDriver {
-    fn add(&self, descriptor: BorrowedFd<'_>, key: usize, interest: Interest) -> io::Result<()> {
-        add_level(&self.poller, descriptor, polling_event(key, interest))
+    fn add(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: usize,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<()> {
+        match trigger {
+            Trigger::Level => {
+                add(&self.poller, descriptor, polling_event(key, interest), PollMode::Level)
+            }
+            Trigger::Edge => {
+                let (data, flags) = by_edges(key, interest);
+                Ok(epoll::add(&self.poller, descriptor, data, flags)?)
+            }
+        }
     }
 
-    fn modify(&self, descriptor: BorrowedFd<'_>, key: usize, interest: Interest) -> io::Result<()> {
-        self.poller.modify_with_mode(descriptor, polling_event(key, interest), PollMode::Level)
+    fn modify(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: usize,
+        interest: Interest,
+        trigger: Trigger,
+    ) -> io::Result<()> {
+        match trigger {
+            Trigger::Level => {
+                let event = polling_event(key, interest);
+                self.poller.modify_with_mode(descriptor, event, PollMode::Level)
+            }
+            Trigger::Edge => {
+                let (data, flags) = by_edges(key, interest);
+                Ok(epoll::modify(&self.poller, descriptor, data, flags)?)
+            }
+        }
     }
 
     fn delete(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
@@ -202,6 +231,7 @@ impl Driver for EpollDriver {
                 key,
                 readable: flags.intersects(READABLE),
                 writable: flags.intersects(WRITABLE),
+                special: flags.intersects(SPECIAL),
             });
         }
         Ok(())
@@ -223,14 +253,29 @@ impl Driver for EpollDriver {
     }
 }
 
+/// What is watched level-triggered the system looks at once more in the wait after each event, to see whether it
+/// is ready still. By edges that is spared; but then a peer's end that came behind data has to be told with
+/// them, which `polling` does not ask for. So these are registered with epoll itself.
+fn by_edges(key: usize, interest: Interest) -> (epoll::EventData, epoll::EventFlags) {
+    let mut flags = epoll::EventFlags::ET;
+    if interest.readable {
+        flags |= epoll::EventFlags::IN | epoll::EventFlags::PRI | epoll::EventFlags::RDHUP;
+    }
+    if interest.writable {
+        flags |= epoll::EventFlags::OUT;
+    }
+    (epoll::EventData::new_u64(key as u64), flags)
+}
+
 // An error or a hang-up makes a descriptor ready in every direction (L-44).
-const READABLE: epoll::EventFlags = epoll::EventFlags::IN
-    .union(epoll::EventFlags::RDHUP)
+const READABLE: epoll::EventFlags = epoll::EventFlags::IN.union(SPECIAL);
+const WRITABLE: epoll::EventFlags =
+    epoll::EventFlags::OUT.union(epoll::EventFlags::HUP).union(epoll::EventFlags::ERR);
+
+const SPECIAL: epoll::EventFlags = epoll::EventFlags::RDHUP
     .union(epoll::EventFlags::PRI)
     .union(epoll::EventFlags::HUP)
     .union(epoll::EventFlags::ERR);
-const WRITABLE: epoll::EventFlags =
-    epoll::EventFlags::OUT.union(epoll::EventFlags::HUP).union(epoll::EventFlags::ERR);
 
 impl Wake for EventFd {
     /// Async-signal-safe: system calls only, made without libc and so without `errno`.

@@ -1,8 +1,8 @@
 //! Waiting through `polling` alone: any system that it knows.
 
 use super::{Driver, ReadyEvent, polling_event};
-use crate::Interest;
 use crate::cross_thread::Wake;
+use crate::{Interest, Trigger};
 use polling::{Events, PollMode, Poller};
 use std::cell::RefCell;
 use std::io;
@@ -26,12 +26,23 @@ impl PortableDriver {
 }
 
 impl Driver for PortableDriver {
-    fn add(&self, descriptor: BorrowedFd<'_>, key: usize, interest: Interest) -> io::Result<()> {
-        let event = polling_event(key, interest);
-        add_level(&self.poller, descriptor, event)
+    fn add(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: usize,
+        interest: Interest,
+        _: Trigger,
+    ) -> io::Result<()> {
+        add(&self.poller, descriptor, polling_event(key, interest), PollMode::Level)
     }
 
-    fn modify(&self, descriptor: BorrowedFd<'_>, key: usize, interest: Interest) -> io::Result<()> {
+    fn modify(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        key: usize,
+        interest: Interest,
+        _: Trigger,
+    ) -> io::Result<()> {
         self.poller.modify_with_mode(descriptor, polling_event(key, interest), PollMode::Level)
     }
 
@@ -50,6 +61,7 @@ impl Driver for PortableDriver {
                 key: event.key,
                 readable: event.readable || failed,
                 writable: event.writable || failed,
+                special: failed,
             }
         }));
         Ok(())
@@ -81,15 +93,16 @@ impl Wake for Notify {
     }
 }
 
-/// Registers `descriptor`, level-triggered.
+/// Registers `descriptor`.
 #[allow(unsafe_code)]
-pub(super) fn add_level(
+pub(super) fn add(
     poller: &Poller,
     descriptor: BorrowedFd<'_>,
     event: polling::Event,
+    mode: PollMode,
 ) -> io::Result<()> {
     // SAFETY: `add…` demands that the descriptor is deleted from the poller before it closes. Every
     // caller goes through `LoopCore::watch`, which keeps the source (the owner of the descriptor)
     // until `unwatch` or `close` have called `delete`; a loop that is forgotten closes nothing.
-    unsafe { poller.add_with_mode(descriptor.as_raw_fd(), event, PollMode::Level) }
+    unsafe { poller.add_with_mode(descriptor.as_raw_fd(), event, mode) }
 }

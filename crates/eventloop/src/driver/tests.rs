@@ -2,7 +2,7 @@
 //! `polling` alone.
 
 use super::{Driver, EpollDriver, PortableDriver, ReadyEvent};
-use crate::{DriverKind, EventLoop, Interest, SourceKey, prelude::*};
+use crate::{DriverKind, EventLoop, Interest, SourceKey, Trigger, prelude::*};
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,21 +39,26 @@ fn l43_a_key_that_is_registered_is_read_back_through_the_descriptor() {
         let keys = [SourceKey::new(0, 0), SourceKey::new(7, 1), SourceKey::new(1 << 20, u32::MAX)];
         let pairs: Vec<_> = keys.iter().map(|_| UnixStream::pair().unwrap()).collect();
         for (key, (ours, theirs)) in keys.iter().zip(&pairs) {
-            driver.add(ours.as_fd(), key.to_usize(), Interest::READ).unwrap();
+            driver.add(ours.as_fd(), key.to_usize(), Interest::READ, Trigger::Level).unwrap();
             (&*theirs).write_all(b"x").unwrap();
         }
         let mut events = wait(driver, NOW);
         events.sort_by_key(|event| event.key);
         let mut expected: Vec<_> = keys
             .iter()
-            .map(|key| ReadyEvent { key: key.to_usize(), readable: true, writable: false })
+            .map(|key| ReadyEvent {
+                key: key.to_usize(),
+                readable: true,
+                writable: false,
+                special: false,
+            })
             .collect();
         expected.sort_by_key(|event| event.key);
         assert_eq!(events, expected);
         // Another key and another interest for the same descriptor.
         let other = SourceKey::new(9, 9).to_usize();
-        driver.modify(pairs[0].0.as_fd(), other, Interest::WRITE).unwrap();
-        let changed = ReadyEvent { key: other, readable: false, writable: true };
+        driver.modify(pairs[0].0.as_fd(), other, Interest::WRITE, Trigger::Level).unwrap();
+        let changed = ReadyEvent { key: other, readable: false, writable: true, special: false };
         assert!(wait(driver, NOW).contains(&changed));
         for (ours, _) in &pairs {
             driver.delete(ours.as_fd()).unwrap();
@@ -63,16 +68,42 @@ fn l43_a_key_that_is_registered_is_read_back_through_the_descriptor() {
 }
 
 #[test]
+fn l37_by_edges_news_are_told_once_and_again_when_asked() {
+    let [first, second, _] = drivers();
+    for driver in [first, second] {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        driver.add(ours.as_fd(), 5, Interest::READ, Trigger::Edge).unwrap();
+        let ready = ReadyEvent { key: 5, readable: true, writable: false, special: false };
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(wait(&*driver, NOW), [ready]);
+        assert_eq!(wait(&*driver, NOW), []);
+        driver.modify(ours.as_fd(), 5, Interest::READ, Trigger::Edge).unwrap();
+        assert_eq!(wait(&*driver, NOW), [ready]);
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(wait(&*driver, NOW), [ready]);
+        (&ours).read_exact(&mut [0; 2]).unwrap();
+        driver.modify(ours.as_fd(), 5, Interest::READ, Trigger::Edge).unwrap();
+        assert_eq!(wait(&*driver, NOW), []);
+        drop(theirs);
+        let ended = ReadyEvent { key: 5, readable: true, writable: true, special: true };
+        assert_eq!(wait(&*driver, NOW), [ended]);
+        driver.modify(ours.as_fd(), 5, Interest::READ, Trigger::Level).unwrap();
+        assert_eq!([wait(&*driver, NOW), wait(&*driver, NOW)].concat(), [ended; 2]);
+        driver.delete(ours.as_fd()).unwrap();
+    }
+}
+
+#[test]
 fn l42_what_cannot_be_watched_is_an_error_and_leaves_the_others_alone() {
     for_each_driver(|driver| {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let file = std::fs::File::open("Cargo.toml").unwrap();
-        let error = driver.add(file.as_fd(), 1, Interest::READ).unwrap_err();
+        let error = driver.add(file.as_fd(), 1, Interest::READ, Trigger::Level).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         assert!(driver.delete(ours.as_fd()).is_err());
-        assert!(driver.modify(ours.as_fd(), 1, Interest::READ).is_err());
-        driver.add(ours.as_fd(), 2, Interest::READ).unwrap();
-        let error = driver.add(ours.as_fd(), 3, Interest::READ).unwrap_err();
+        assert!(driver.modify(ours.as_fd(), 1, Interest::READ, Trigger::Level).is_err());
+        driver.add(ours.as_fd(), 2, Interest::READ, Trigger::Level).unwrap();
+        let error = driver.add(ours.as_fd(), 3, Interest::READ, Trigger::Level).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         theirs.write_all(b"x").unwrap();
         assert_eq!(wait(driver, NOW)[0].key, 2);
@@ -84,10 +115,10 @@ fn l42_what_cannot_be_watched_is_an_error_and_leaves_the_others_alone() {
 fn l44_a_hang_up_is_readiness_in_every_direction() {
     for_each_driver(|driver| {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        driver.add(ours.as_fd(), 5, Interest::READ).unwrap();
+        driver.add(ours.as_fd(), 5, Interest::READ, Trigger::Level).unwrap();
         drop(theirs);
         let events = wait(driver, None);
-        assert_eq!(events, [ReadyEvent { key: 5, readable: true, writable: true }]);
+        assert_eq!(events, [ReadyEvent { key: 5, readable: true, writable: true, special: true }]);
         driver.delete(ours.as_fd()).unwrap();
         assert!(wait(driver, NOW).is_empty(), "nobody watches it: it is not reported");
     });
@@ -146,7 +177,7 @@ fn l6_h9_a_wait_is_never_shorter_than_asked_and_is_rounded_to_what_can_be_measur
         wake.wake();
         wait(driver, Some(Duration::from_micros(1_500)));
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        driver.add(ours.as_fd(), 4, Interest::READ).unwrap();
+        driver.add(ours.as_fd(), 4, Interest::READ, Trigger::Level).unwrap();
         theirs.write_all(b"x").unwrap();
         assert_eq!(wait(driver, Some(Duration::from_micros(1_500))).len(), 1);
         assert_eq!(wait(driver, Some(Duration::from_secs(24 * 3600))).len(), 1, "the longest");
@@ -169,7 +200,7 @@ fn i6_the_poll_descriptor_is_readable_exactly_when_a_wait_would_find_something()
         wait(driver, NOW);
         assert!(!readable(descriptor));
         let (ours, _theirs) = UnixStream::pair().unwrap();
-        driver.add(ours.as_fd(), 1, Interest::WRITE).unwrap();
+        driver.add(ours.as_fd(), 1, Interest::WRITE, Trigger::Level).unwrap();
         assert!(readable(descriptor));
         driver.delete(ours.as_fd()).unwrap();
         assert!(!readable(descriptor));

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tulipa_eventloop::prelude::*;
 use tulipa_eventloop::{
     CallState, CloseError, Direction, EventLoop, Interest, LoopHandle, RunError, SignalError,
-    Source, SourceKind,
+    Source, SourceKind, Taken,
 };
 
 #[test]
@@ -375,8 +375,9 @@ impl Source for Watched {
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-    fn ready(self: Rc<Self>, _: Direction) {
+    fn ready(self: Rc<Self>, _: Direction) -> Taken {
         self.trace.note("ready");
+        Taken::Unknown
     }
     fn loop_closed(self: Rc<Self>) {
         self.trace.note("loop closed");

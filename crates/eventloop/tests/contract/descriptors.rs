@@ -2,7 +2,7 @@
 
 use crate::common::fake::fake_loop;
 use crate::common::{
-    Captured, OnDrop, SECOND, Trace, for_each_builder, for_each_loop, socket_pair,
+    Captured, OnDrop, SECOND, Trace, for_each_builder, for_each_loop, record_reports, socket_pair,
 };
 use futures::TaskLocal;
 use std::cell::{Cell, RefCell};
@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa_eventloop::prelude::*;
-use tulipa_eventloop::{Direction, EventLoop, Interest, Source, SourceKind};
+use tulipa_eventloop::{Direction, EventLoop, Interest, Source, SourceKind, Taken, Trigger};
 
 fn once(event_loop: &EventLoop) {
     event_loop.run_ready().unwrap();
@@ -207,8 +207,9 @@ impl Source for Transport {
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-    fn ready(self: Rc<Self>, direction: Direction) {
+    fn ready(self: Rc<Self>, direction: Direction) -> Taken {
         self.1.note(format!("{direction:?}"));
+        Taken::Unknown
     }
     fn flush(self: Rc<Self>) {
         self.1.note("flush");
@@ -226,6 +227,87 @@ fn transport(trace: &Trace) -> (Rc<Transport>, UnixStream) {
     (Rc::new(Transport(ours, trace.clone())), theirs)
 }
 
+/// A source that may be watched by edges.
+struct ByEdges(UnixStream, Box<dyn Fn(&UnixStream) -> Taken>);
+
+impl Source for ByEdges {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+    fn ready(self: Rc<Self>, _: Direction) -> Taken {
+        (self.1)(&self.0)
+    }
+    fn trigger(&self) -> Trigger {
+        Trigger::Edge
+    }
+    fn kind(&self) -> SourceKind {
+        SourceKind::Transport
+    }
+    fn describe(&self) -> String {
+        "by edges".to_owned()
+    }
+}
+
+#[test]
+fn l37_l9_a_source_by_edges_that_did_not_take_all_is_told_again() {
+    for_each_loop(|event_loop| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let turns = Rc::new(Cell::new(0));
+        let count = turns.clone();
+        let turn = move |_: &UnixStream| {
+            count.set(count.get() + 1);
+            assert!(count.get() != 2, "expected");
+            Taken::Unknown
+        };
+        let source = ByEdges(ours, Box::new(turn));
+        let reports = record_reports(&**event_loop);
+        let key = event_loop.watch(Rc::new(source), Interest::READ).unwrap();
+        theirs.write_all(b"x").unwrap();
+        for turn in 1..5 {
+            once(&event_loop);
+            assert_eq!(turns.get(), turn, "one panicked");
+        }
+        // Nobody wants to know for a while: what came is not lost.
+        event_loop.set_interest(key, Interest::NONE).unwrap();
+        once(&event_loop);
+        event_loop.set_interest(key, Interest::READ).unwrap();
+        once(&event_loop);
+        assert_eq!(turns.get(), 5);
+        assert_eq!(reports.take().len(), 1);
+        drop(event_loop.unwatch(key));
+    });
+}
+
+#[test]
+fn l37_l44_a_source_by_edges_that_took_all_hears_of_what_is_new() {
+    for_each_loop(|event_loop| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let trace = Trace::new();
+        let seen = trace.clone();
+        let turn = move |mut socket: &UnixStream| {
+            let count = socket.read(&mut [0; 8]).unwrap();
+            seen.note(count.to_string());
+            Taken::All
+        };
+        let source = ByEdges(ours, Box::new(turn));
+        let key = event_loop.watch(Rc::new(source), Interest::READ).unwrap();
+        for _ in 0..3 {
+            theirs.write_all(b"xy").unwrap();
+            for _ in 0..3 {
+                once(&event_loop);
+            }
+            assert_eq!(trace.take(), ["2"]);
+        }
+        // The end came together with data: a turn that took the data has not taken that.
+        theirs.write_all(b"xy").unwrap();
+        drop(theirs);
+        once(&event_loop);
+        once(&event_loop);
+        assert_eq!(trace.take(), ["2", "0"]);
+        drop(event_loop.unwatch(key));
+    });
+}
+
 /// A source that nobody waits for any more, and what happens when it goes.
 struct CalledOff(Rc<UnixStream>, #[expect(dead_code)] OnDrop);
 
@@ -233,7 +315,9 @@ impl Source for CalledOff {
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-    fn ready(self: Rc<Self>, _: Direction) {}
+    fn ready(self: Rc<Self>, _: Direction) -> Taken {
+        Taken::Unknown
+    }
     fn is_called_off(&self) -> bool {
         true
     }

@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 use tulipa_eventloop::prelude::*;
-use tulipa_eventloop::{Direction, EventLoop, Interest, IterationHook, Source, SourceKind};
+use tulipa_eventloop::{Direction, EventLoop, Interest, IterationHook, Source, SourceKind, Taken};
 
 #[test]
 fn d1_debug_mode_is_set_by_the_builder_and_at_any_time() {
@@ -379,7 +379,7 @@ fn d7_r8_a_source_that_cannot_even_describe_itself_is_reported_all_the_same() {
         fn descriptor(&self) -> BorrowedFd<'_> {
             self.0.as_fd()
         }
-        fn ready(self: Rc<Self>, _: Direction) {
+        fn ready(self: Rc<Self>, _: Direction) -> Taken {
             panic!("expected");
         }
         fn kind(&self) -> SourceKind {

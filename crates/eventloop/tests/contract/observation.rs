@@ -10,7 +10,7 @@ use std::time::Duration;
 use tulipa_eventloop::prelude::*;
 use tulipa_eventloop::{
     Direction, EventLoop, Interest, IterationHook, Leftover, LoopHandle, Source, SourceKey,
-    SourceKind, TestLoop,
+    SourceKind, Taken, TestLoop,
 };
 
 #[test]
@@ -203,7 +203,9 @@ impl Source for Flushed {
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-    fn ready(self: Rc<Self>, _: Direction) {}
+    fn ready(self: Rc<Self>, _: Direction) -> Taken {
+        Taken::Unknown
+    }
     fn flush(self: Rc<Self>) {
         self.1.note("flushed");
     }
@@ -251,7 +253,9 @@ impl Source for Panicking {
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-    fn ready(self: Rc<Self>, _: Direction) {}
+    fn ready(self: Rc<Self>, _: Direction) -> Taken {
+        Taken::Unknown
+    }
     fn flush(self: Rc<Self>) {
         panic!("expected");
     }
@@ -287,7 +291,9 @@ impl Source for LeavesAtFlush {
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-    fn ready(self: Rc<Self>, _: Direction) {}
+    fn ready(self: Rc<Self>, _: Direction) -> Taken {
+        Taken::Unknown
+    }
     fn flush(self: Rc<Self>) {
         drop(self.1.unwatch(self.2.get().unwrap()));
     }

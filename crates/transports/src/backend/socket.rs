@@ -6,7 +6,7 @@ use crate::extra_info::PeerName;
 use crate::sigpipe::{is_noticed, without_sigpipe};
 use crate::stream_transport::StreamTransport;
 use crate::{Address, ExtraInfo, SocketView, StreamSocket};
-use eventloop::{Direction, Interest, Source, SourceKind};
+use eventloop::{Direction, Interest, Source, SourceKind, Taken, Trigger};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use socket2::SockRef;
@@ -156,10 +156,23 @@ impl Source for StreamTransport<SocketBackend> {
         self.backend().descriptor()
     }
 
-    fn ready(self: Rc<Self>, direction: Direction) {
+    #[inline]
+    fn ready(self: Rc<Self>, direction: Direction) -> Taken {
         match direction {
             Direction::Read => self.ready_to_read(),
-            Direction::Write => self.ready_to_write(),
+            Direction::Write => {
+                self.ready_to_write();
+                Taken::Unknown
+            }
+        }
+    }
+
+    /// TCP gives all that came at once, up to the size of the buffer. A Unix socket stops where something
+    /// came along with the data.
+    fn trigger(&self) -> Trigger {
+        match self.backend().kind {
+            SocketKind::Tcp => Trigger::Edge,
+            SocketKind::Unix => Trigger::Level,
         }
     }
 

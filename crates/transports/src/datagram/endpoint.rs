@@ -26,7 +26,7 @@ use crate::limits::OutputLimits;
 use crate::loop_shared::{LoopShared, Waiting};
 use crate::protocol_slot::ProtocolSlot;
 use crate::{ExtraInfo, SocketView};
-use eventloop::{AbstractEventLoop, Direction, Interest, Source, SourceKey, SourceKind};
+use eventloop::{AbstractEventLoop, Direction, Interest, Source, SourceKey, SourceKind, Taken};
 use futures::{Callback, Exception, Future, SchedulerExt, TimerHandle};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -370,11 +370,12 @@ impl Source for Endpoint {
         self.socket.descriptor()
     }
 
-    fn ready(self: Rc<Self>, direction: Direction) {
+    fn ready(self: Rc<Self>, direction: Direction) -> Taken {
         match direction {
             Direction::Read => self.ready_to_read(),
             Direction::Write => self.ready_to_send(),
         }
+        Taken::Unknown
     }
 
     fn loop_closed(self: Rc<Self>) {

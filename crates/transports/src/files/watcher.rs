@@ -4,7 +4,7 @@
 //! a queue; when that is full nothing is read any more, and the system's own queue, which is bounded
 //! too, says [`Change::Overflow`] when it has lost something.
 
-use eventloop::{AbstractEventLoop, Direction, Interest, Source, SourceKey, SourceKind};
+use eventloop::{AbstractEventLoop, Direction, Interest, Source, SourceKey, SourceKind, Taken};
 use futures::{Exception, Future, SchedulerExt};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
@@ -322,7 +322,7 @@ impl Source for Inner {
         self.descriptor.as_fd()
     }
 
-    fn ready(self: Rc<Self>, _direction: Direction) {
+    fn ready(self: Rc<Self>, _direction: Direction) -> Taken {
         let outcome = self.read().map_err(io::Error::from);
         let outcome = outcome.and_then(|()| match self.held.get() {
             true => self.watch(Interest::NONE),
@@ -342,6 +342,7 @@ impl Source for Inner {
             // One that was cancelled waits no more.
             let _ = future.set_result(());
         }
+        Taken::Unknown
     }
 
     fn kind(&self) -> SourceKind {

@@ -10,7 +10,7 @@ use crate::backend::{Backend, watched};
 use crate::limits::OutputLimits;
 use crate::stream_machine::StreamMachine;
 use crate::stream_transport::StreamTransport;
-use eventloop::{Direction, Interest, Source, SourceKind};
+use eventloop::{Direction, Interest, Source, SourceKind, Taken};
 use futures::Callback;
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -148,10 +148,10 @@ fn queue_turn(connection: &Rc<StreamTransport<PipeBackend>>) {
     let queued = connection.event_loop().schedule(Callback::new(move || {
         turn.backend().turn_queued.set(false);
         if turn.backend().wanted.get().readable {
-            turn.clone().ready(Direction::Read);
+            let _ = turn.clone().ready(Direction::Read);
         }
         if turn.backend().wanted.get().writable {
-            turn.clone().ready(Direction::Write);
+            let _ = turn.clone().ready(Direction::Write);
         }
         queue_turn(&turn);
     }));
@@ -164,15 +164,16 @@ impl Source for StreamTransport<PipeBackend> {
         self.backend().descriptor()
     }
 
-    fn ready(self: Rc<Self>, direction: Direction) {
+    fn ready(self: Rc<Self>, direction: Direction) -> Taken {
         match (self.backend().end, direction) {
-            (PipeEnd::Read, Direction::Read) => self.ready_to_read(),
+            (PipeEnd::Read, Direction::Read) => return self.ready_to_read(),
             (PipeEnd::Write, Direction::Read) => {
                 let gone = self.backend().descriptor.is_hung_up();
                 self.ready_to_learn_of_reader(gone);
             }
             (_, Direction::Write) => self.ready_to_write(),
         }
+        Taken::Unknown
     }
 
     fn flush(self: Rc<Self>) {

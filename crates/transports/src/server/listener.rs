@@ -6,7 +6,7 @@ use crate::Address;
 use crate::backend::{SocketBackend, SocketKind, system};
 use crate::burst::Burst;
 use crate::loop_shared::Owner;
-use eventloop::{Direction, Interest, Source, SourceKey, SourceKind};
+use eventloop::{Direction, Interest, Source, SourceKey, SourceKind, Taken};
 use futures::{ExceptionContext, SchedulerExt, TimerHandle};
 use rustix::io::Errno;
 use rustix::net::SocketAddrAny;
@@ -183,8 +183,9 @@ impl Source for Listener {
         self.socket.as_fd()
     }
 
-    fn ready(self: Rc<Self>, _direction: Direction) {
+    fn ready(self: Rc<Self>, _direction: Direction) -> Taken {
         self.accept();
+        Taken::Unknown
     }
 
     fn loop_closed(self: Rc<Self>) {

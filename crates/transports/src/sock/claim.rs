@@ -7,6 +7,7 @@
 
 use eventloop::{
     AbstractEventLoop, AbstractEventLoopExt, Direction, Interest, Source, SourceKey, SourceKind,
+    Taken,
 };
 use futures::{Future, SchedulerExt};
 use std::cell::{Cell, RefCell};
@@ -241,13 +242,13 @@ impl Source for Claimed {
         self.owner.as_fd()
     }
 
-    fn ready(self: Rc<Self>, direction: Direction) {
+    fn ready(self: Rc<Self>, direction: Direction) -> Taken {
         let waiting = {
             let mut sides = self.sides.borrow_mut();
             let side = sides[direction as usize].as_mut();
             side.and_then(|side| side.wait.take_if(|wait| wait.for_readiness))
         };
-        let Some(waiting) = waiting else { return };
+        let Some(waiting) = waiting else { return Taken::Unknown };
         // Whoever waits may take its time: until then nothing is watched, since it would be ready again
         // and again.
         if let Some(event_loop) = eventloop::try_current() {
@@ -255,6 +256,7 @@ impl Source for Claimed {
         }
         // One that was cancelled waits no more.
         let _ = waiting.done.set_result(());
+        Taken::Unknown
     }
 
     fn is_called_off(&self) -> bool {

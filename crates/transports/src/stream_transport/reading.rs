@@ -4,6 +4,7 @@ use super::{StreamTransport, Turn};
 use crate::Protocol;
 use crate::backend::Backend;
 use crate::stream_machine::End;
+use eventloop::Taken;
 use futures::{Exception, InvalidStateError};
 use std::cell::Cell;
 use std::io;
@@ -31,6 +32,26 @@ enum Read {
     NoSpace,
 }
 
+/// How a burst of reads ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Burst {
+    /// The system has no more.
+    Drained,
+    /// More may be there.
+    MoreToCome,
+    /// Nothing more is to be read now, whatever is there.
+    Stopped,
+}
+
+impl Burst {
+    fn taken(self) -> Taken {
+        match self {
+            Burst::Drained => Taken::All,
+            Burst::MoreToCome | Burst::Stopped => Taken::Unknown,
+        }
+    }
+}
+
 impl Read {
     /// What it means that nothing was read.
     #[cold]
@@ -45,7 +66,7 @@ impl Read {
 
 impl<B: Backend> StreamTransport<B> {
     /// There is something to read, or the end, or an error.
-    pub(crate) fn ready_to_read(self: &Rc<Self>) {
+    pub(crate) fn ready_to_read(self: &Rc<Self>) -> Taken {
         if self.is_ordinary()
             && let Some(mut protocol) = self.protocol.take()
         {
@@ -54,15 +75,15 @@ impl<B: Backend> StreamTransport<B> {
                 Some(_) => self.protocol.set(Some(protocol)),
             }
         }
-        self.read_burst();
+        self.read_burst().taken()
     }
 
     /// Reads for an [ordinary](StreamTransport::is_ordinary) connection. Nearly always one read gives all
     /// there is, and this is all. The protocol is out of its slot: a call to the system needs none.
     #[inline(always)] // there is one caller
-    fn read_plainly(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
+    fn read_plainly(self: &Rc<Self>, protocol: Box<dyn Protocol>) -> Taken {
         let mut buffer = self.shared().take_read_buffer();
-        match self.backend.recv(&mut buffer) {
+        let taken = match self.backend.recv(&mut buffer) {
             Ok(count @ 1..) => {
                 let data = &buffer[..count];
                 self.run_taken(protocol, &Cell::new("data_received"), |protocol, transport| {
@@ -71,16 +92,19 @@ impl<B: Backend> StreamTransport<B> {
                 if count < buffer.len() {
                     self.was_read(count);
                     self.settle(Turn::Other);
+                    Taken::All
                 } else {
-                    self.read_on(Some(Read::Delivered { count, filled: true }), &mut buffer);
+                    let filled = Read::Delivered { count, filled: true };
+                    self.read_on(Some(filled), &mut buffer).taken()
                 }
             }
             outcome => {
                 self.protocol.set(Some(protocol));
-                self.read_on(Some(Read::without_bytes(outcome)), &mut buffer);
+                self.read_on(Some(Read::without_bytes(outcome)), &mut buffer).taken()
             }
-        }
+        };
         self.shared().give_back_read_buffer(buffer);
+        taken
     }
 
     /// One that only writes was told that it may read, which tells of its reader: whether that is
@@ -101,29 +125,27 @@ impl<B: Backend> StreamTransport<B> {
 
     /// What the system had received before sending failed is delivered; then it ends.
     pub(super) fn salvage(self: &Rc<Self>) {
-        let more = self.read_burst();
-        if !more {
+        if self.read_burst() != Burst::MoreToCome {
             self.with_machine(|machine| machine.salvaged());
         }
         self.settle(Turn::Other);
     }
 
-    /// Reads and hands over until there is no more or the budget is used up. Says whether more may
-    /// be there.
-    fn read_burst(self: &Rc<Self>) -> bool {
+    /// Reads and hands over until there is no more or the budget is used up.
+    fn read_burst(self: &Rc<Self>) -> Burst {
         let mut buffer = self.shared().take_read_buffer();
-        let more = self.read_on(None, &mut buffer);
+        let burst = self.read_on(None, &mut buffer);
         self.shared().give_back_read_buffer(buffer);
-        more
+        burst
     }
 
     /// As [`read_burst`](StreamTransport::read_burst), after a first read, perhaps.
     #[inline(never)]
-    fn read_on(self: &Rc<Self>, mut first: Option<Read>, buffer: &mut [u8]) -> bool {
-        let mut more = false;
+    fn read_on(self: &Rc<Self>, mut first: Option<Read>, buffer: &mut [u8]) -> Burst {
+        let mut burst = Burst::Stopped;
         let mut total = 0;
         for _ in 0..READS_A_TURN {
-            more = false;
+            burst = Burst::Stopped;
             let (read, again) = match first.take() {
                 Some(read) => (read, false),
                 None => {
@@ -143,9 +165,9 @@ impl<B: Backend> StreamTransport<B> {
                         self.was_read(count);
                     }
                     total += count;
-                    more = filled;
+                    burst = if filled { Burst::MoreToCome } else { Burst::Drained };
                 }
-                Read::Nothing => break,
+                Read::Nothing => return Burst::Drained,
                 Read::Stopped => {}
                 Read::Eof => self.with_machine(|machine| machine.peer_eof()),
                 Read::Failed(error) => self.reading_failed(error),
@@ -156,14 +178,13 @@ impl<B: Backend> StreamTransport<B> {
                 self.review_unread();
             }
             if again || self.machine.borrow().has_unread() {
-                more = true; // what was given back has turns of its own
-                break;
+                return Burst::MoreToCome; // what was given back has turns of its own
             }
-            if !more || total >= BYTES_A_TURN {
+            if burst != Burst::MoreToCome || total >= BYTES_A_TURN {
                 break;
             }
         }
-        more
+        burst
     }
 
     /// Throws away what came and was not read. A socket that is closed with unread input resets the

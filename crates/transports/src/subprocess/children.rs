@@ -16,7 +16,7 @@ use super::running::Subprocess;
 use super::system::exited_child;
 use eventloop::{
     AbstractEventLoop, AbstractEventLoopExt, Direction, Interest, Source, SourceKey, SourceKind,
-    signal,
+    Taken, signal,
 };
 use futures::{SchedulerExt, TimerHandle};
 use indexmap::IndexMap;
@@ -286,13 +286,14 @@ impl Source for SignalSource {
         self.woken.as_fd()
     }
 
-    fn ready(self: Rc<Self>, _: Direction) {
+    fn ready(self: Rc<Self>, _: Direction) -> Taken {
         let mut buffer = [0; 256];
         // Empty, in the end: what comes after this read is another event.
         while (&self.woken).read(&mut buffer).is_ok_and(|count| count == buffer.len()) {}
         if let Some(children) = self.children.upgrade() {
             children.look();
         }
+        Taken::Unknown
     }
 
     fn kind(&self) -> SourceKind {

@@ -258,7 +258,7 @@ impl Wire {
         if let Some(connection) = connection {
             let ready = self.ready(side);
             if ready.readable {
-                connection.ready_to_read();
+                let _ = connection.ready_to_read();
             }
             if ready.writable && end.interest.get().writable {
                 connection.ready_to_write();

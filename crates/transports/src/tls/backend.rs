@@ -153,7 +153,7 @@ impl TlsBackend {
     fn deliver(connection: &Rc<TlsConnection>) {
         let backend = connection.backend();
         if backend.readable.get() && backend.is_readable() {
-            connection.ready_to_read();
+            let _ = connection.ready_to_read();
         }
         Self::deliver_later(connection);
     }

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use eventloop::prelude::*;
-use eventloop::{Direction, Interest, Source, SourceKind, TestLoop};
+use eventloop::{Direction, Interest, Source, SourceKind, Taken, TestLoop};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -79,7 +79,9 @@ impl Source for Owner {
         self.socket.as_fd()
     }
 
-    fn ready(self: Rc<Self>, _: Direction) {}
+    fn ready(self: Rc<Self>, _: Direction) -> Taken {
+        Taken::Unknown
+    }
 
     fn kind(&self) -> SourceKind {
         SourceKind::Transport

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use eventloop::{Clock, TestLoop};
+use rustix::net::SendFlags;
 use std::net::Shutdown;
 use std::time::Duration;
 use tulipa_transports::testing::{LifeCycleLog, MemoryLoop, MemoryOptions, ProtocolCall};
@@ -33,6 +34,68 @@ fn x9_r5_a_busy_peer_cannot_starve_a_quiet_one() {
     assert!(read <= 256 * 1024 + 64 * 1024, "{read} bytes in one turn");
     drop((busy_peer, quiet_peer));
     run_until(&event_loop, || busy_log.is_lost() && quiet_log.is_lost());
+}
+
+#[test]
+fn x9_l44_what_stands_behind_urgent_data_arrives() {
+    let event_loop = TestLoop::new();
+    let (protocol, log) = Hooks::new().recorded();
+    let (_transport, mut peer) = tcp(&event_loop, protocol);
+    for round in 1..=3 {
+        // A read stops before an urgent byte, and leaves that out.
+        send(&mut peer, b"ab");
+        rustix::net::send(&peer, b"!", SendFlags::OOB).unwrap();
+        send(&mut peer, b"cd");
+        run_until(&event_loop, || log.bytes() == round * 4);
+    }
+    drop(peer);
+    run_until(&event_loop, || log.is_lost());
+}
+
+#[test]
+fn x9_l44_an_end_is_noticed_whenever_it_comes() {
+    for (cut, reads_first) in [(false, false), (false, true), (true, false), (true, true)] {
+        let event_loop = TestLoop::new();
+        let (protocol, log) = Hooks::new().recorded();
+        let (_transport, mut peer) = tcp(&event_loop, protocol);
+        send(&mut peer, b"data");
+        if reads_first {
+            run_until(&event_loop, || log.bytes() == 4);
+        }
+        match cut {
+            true => reset(peer),
+            false => drop(peer),
+        }
+        run_until(&event_loop, || log.is_lost());
+        log.check_ended();
+    }
+}
+
+#[test]
+fn x10_x11_what_came_while_another_turn_paused_and_resumed_is_read() {
+    let event_loop = TestLoop::new();
+    let (second, second_log) = Hooks::new().recorded();
+    let (second, mut second_peer) = tcp(&event_loop, second);
+    let (first, first_log) = Hooks::new()
+        .data(move |_, data| {
+            // Its own turn may be next in this iteration.
+            second.pause_reading();
+            if data != b"pause" {
+                second.resume_reading();
+            }
+        })
+        .recorded();
+    let (_first, mut first_peer) = tcp(&event_loop, first);
+    for round in 1..=3 {
+        send(&mut second_peer, b"x");
+        send(&mut first_peer, b"pause");
+        run_until(&event_loop, || first_log.bytes() == round * 11 - 6);
+        send(&mut second_peer, b"y");
+        send(&mut first_peer, b"resume");
+        run_until(&event_loop, || second_log.bytes() == round * 2);
+    }
+    drop((first_peer, second_peer));
+    run_until(&event_loop, || first_log.is_lost() && second_log.is_lost());
 }
 
 #[test]

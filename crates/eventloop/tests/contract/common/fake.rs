@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tulipa_eventloop::{
-    Clock, Driver, DriverKind, EventLoop, EventLoopBuilder, Interest, ReadyEvent, Wake,
+    Clock, Driver, DriverKind, EventLoop, EventLoopBuilder, Interest, ReadyEvent, Trigger, Wake,
 };
 
 /// What a [`FakeDriver`] was asked, and what it answers.
@@ -56,11 +56,11 @@ pub(crate) fn fake_loop() -> (EventLoop, Rc<Script>) {
 }
 
 impl Driver for FakeDriver {
-    fn add(&self, _: BorrowedFd<'_>, _: usize, _: Interest) -> io::Result<()> {
+    fn add(&self, _: BorrowedFd<'_>, _: usize, _: Interest, _: Trigger) -> io::Result<()> {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this driver watches nothing"))
     }
 
-    fn modify(&self, _: BorrowedFd<'_>, _: usize, _: Interest) -> io::Result<()> {
+    fn modify(&self, _: BorrowedFd<'_>, _: usize, _: Interest, _: Trigger) -> io::Result<()> {
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::Subprocess;
 use crate::subprocess::pidfd::Pidfd;
-use eventloop::{Direction, Interest, Source, SourceKind};
+use eventloop::{Direction, Interest, Source, SourceKind, Taken};
 use futures::SchedulerExt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::{Rc, Weak};
@@ -22,10 +22,11 @@ impl Source for ExitSource {
         self.pidfd.as_fd()
     }
 
-    fn ready(self: Rc<Self>, _: Direction) {
+    fn ready(self: Rc<Self>, _: Direction) -> Taken {
         if let Some(subprocess) = self.subprocess.upgrade() {
             subprocess.descriptor_ready();
         }
+        Taken::Unknown
     }
 
     fn kind(&self) -> SourceKind {
