@@ -87,37 +87,45 @@ impl TaskBuilder {
     /// cancelled (T-4). A panic is its exception too. On a closed scheduler the coroutine is dropped,
     /// which is reported once, and the task is cancelled.
     #[track_caller]
+    #[inline]
     pub fn create_task<T: 'static>(
         self,
         scheduler: &(impl Scheduler + ?Sized),
         coroutine: impl std::future::Future<Output = Result<T, Exception>> + 'static,
     ) -> Task<T> {
-        self.make::<Fallible, _, _>(scheduler.to_rc(), coroutine, Location::caller())
+        let Self { name, context, eager, created_at } = self;
+        let location = created_at.unwrap_or(Location::caller());
+        Self::make::<Fallible, _, _>(name, context, eager, location, scheduler.to_rc(), coroutine)
     }
 
     /// As [`create_task`](TaskBuilder::create_task), for a coroutine whose output is the value.
     #[track_caller]
+    #[inline]
     pub fn spawn<T: 'static>(
         self,
         scheduler: &(impl Scheduler + ?Sized),
         coroutine: impl std::future::Future<Output = T> + 'static,
     ) -> Task<T> {
-        self.make::<Plain, _, _>(scheduler.to_rc(), coroutine, Location::caller())
+        let Self { name, context, eager, created_at } = self;
+        let location = created_at.unwrap_or(Location::caller());
+        Self::make::<Plain, _, _>(name, context, eager, location, scheduler.to_rc(), coroutine)
     }
 
-    #[inline(always)]
+    /// The settings come one by one, by registers: they were written word by word a moment ago, and
+    /// the processor would wait for that before it moved them as a whole.
     fn make<K, F, T>(
-        self,
+        name: Option<Rc<str>>,
+        context: Option<TaskContext>,
+        eager: bool,
+        location: &'static Location<'static>,
         scheduler: Rc<dyn Scheduler>,
         coroutine: F,
-        location: &'static Location<'static>,
     ) -> Task<T>
     where
         K: Finish<F::Output, T>,
         F: std::future::Future + 'static,
         T: 'static,
     {
-        let location = self.created_at.unwrap_or(location);
         // A task's steps are the loop's business, also while its scope ends.
         let is_own_loop = running::with_task(|task| task.is_some_and(|it| it.runs_on(&*scheduler)));
         let scope = if is_own_loop { None } else { scheduler.scope() };
@@ -128,10 +136,10 @@ impl TaskBuilder {
         };
         let accepted = owner.is_some();
         let owner = owner.unwrap_or_else(|| Rc::new(Owner::detached(&*scheduler)));
-        let context = self.context.unwrap_or_else(TaskContext::current);
-        let starts_now = self.eager && current_id() == Some(scheduler.id());
+        let context = context.unwrap_or_else(TaskContext::current);
+        let starts_now = eager && current_id() == Some(scheduler.id());
         let cell = TaskCell::<F, T, K>::new(scheduler, location, owner, context, coroutine);
-        if let Some(name) = self.name {
+        if let Some(name) = name {
             cell.header().set_name(name);
         }
         if accepted {
