@@ -5,6 +5,7 @@
 //! later by the bound at most.
 
 use super::LoopCore;
+use super::attention::{CALLED_OFF, FLUSH, STOP};
 use super::exceptions::Turn;
 use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::{Entry, Next, Other, ReadyQueue};
@@ -15,6 +16,11 @@ use std::time::Duration;
 
 /// How many batches may run, at the most, before it is seen whether they took long enough to poll.
 const MOST_BATCHES_BETWEEN_LOOKS: u32 = 8;
+
+/// The directions of [`LoopCore::run_io_turn`], which is compiled for each, so that the one for reading
+/// is a part of the loop over the events.
+const READ: bool = false;
+const WRITE: bool = true;
 
 /// The turns of descriptors in the first batch after a poll.
 struct IoTurns<'a> {
@@ -32,63 +38,76 @@ struct Looks {
 }
 
 /// What stays the same to the end of a run, and is asked for once.
-pub(super) struct Surroundings {
-    driver: Rc<dyn Driver>,
-    hook: Option<Rc<dyn IterationHook>>,
+pub(super) struct Surroundings<'a> {
+    pub(super) driver: &'a dyn Driver,
+    pub(super) hook: Option<&'a dyn IterationHook>,
     /// What the driver last reported.
-    events: Vec<ReadyEvent>,
+    pub(super) events: Vec<ReadyEvent>,
 }
 
 impl LoopCore {
-    /// What the iterations of a run need; `None` if the loop is closed.
-    pub(super) fn surroundings(&self) -> Option<Surroundings> {
-        let (driver, hook) = (self.driver()?, self.hook.borrow().clone());
-        Some(Surroundings { driver, hook, events: self.events.take() })
-    }
-
-    /// The run is over: keeps the memory of its events for the next.
-    pub(super) fn leave_surroundings(&self, around: Surroundings) {
+    /// Has `iterate` make the iterations of a run.
+    pub(super) fn with_surroundings(
+        &self,
+        iterate: impl FnOnce(&mut Surroundings<'_>) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        let driver = self.driver().ok_or(RunError::Closed)?;
+        let hook = self.hook.borrow().clone();
+        let events = self.events.take();
+        let mut around = Surroundings { driver: &*driver, hook: hook.as_deref(), events };
+        let outcome = iterate(&mut around);
         self.events.set(around.events);
+        outcome
     }
 
     /// One pass. It polls for at most `limit`, and not at all longer than there is time until the
     /// next callback or timer.
     pub(super) fn iteration(
         &self,
-        around: &mut Surroundings,
+        around: &mut Surroundings<'_>,
         limit: Option<Duration>,
     ) -> Result<(), RunError> {
         around.events.clear();
-        self.trim_now_and_then();
-        self.flush_dirty();
-        let mut timeout = self.poll_timeout(limit);
-        if let Some(hook) = &around.hook {
-            self.call_hook(|| hook.before_poll(timeout));
-            // It may have scheduled or written something.
-            self.flush_dirty();
-            timeout = self.poll_timeout(limit);
-        }
-        let polled = self.poll(&*around.driver, timeout, limit, &mut around.events);
+        let polled = match self.may_just_sleep(limit) {
+            true => self.sleep(around, None),
+            false => self.prepare_and_poll(around, limit),
+        };
         self.counters.iterations.add(1);
         self.counters.io_events.add(around.events.len() as u64);
         self.collect_inbox();
-        self.begin_io_turns(&mut around.events);
-        let io = IoTurns { place: self.ready.borrow().tail(), events: &around.events };
-        if let Some(hook) = &around.hook {
-            self.call_hook(|| hook.after_poll(io.events.len()));
+        let place = self.ready.borrow().tail();
+        if !self.attention.is_empty() {
+            self.prepare_turns(around);
         }
         polled?;
         self.queue_due_timers();
-        let ran = self.run_batches(&io);
-        if let Some(hook) = &around.hook {
-            self.call_hook(|| hook.after_batches(ran));
+        let before = self.counters.callbacks.get();
+        self.run_batches(&IoTurns { place, events: &around.events });
+        if let Some(hook) = around.hook {
+            self.call_hook(|| hook.after_batches(self.counters.callbacks.get() - before));
         }
         Ok(())
     }
 
+    /// The turns of the descriptors that are ready come next, in the order in which the poller
+    /// reported them (L-4). What was called off so far is no concern of theirs.
+    #[cold]
+    fn prepare_turns(&self, around: &mut Surroundings<'_>) {
+        if let Some(shuffle) = &self.shuffle {
+            shuffle.borrow_mut().shuffle(&mut around.events);
+        }
+        if self.attention.has(CALLED_OFF) {
+            self.attention.clear(CALLED_OFF);
+            self.sources.borrow_mut().forget_called_off();
+        }
+        if let Some(hook) = around.hook {
+            self.call_hook(|| hook.after_poll(around.events.len()));
+        }
+    }
+
     #[inline]
     pub(super) fn flush_dirty(&self) {
-        if !self.dirty.borrow().is_empty() {
+        if self.attention.has(FLUSH) {
             self.flush_all_dirty();
         }
     }
@@ -105,6 +124,7 @@ impl LoopCore {
             }
             self.let_go(source);
         }
+        self.attention.clear(FLUSH);
     }
 
     fn pop_dirty(&self) -> Option<SourceKey> {
@@ -126,23 +146,11 @@ impl LoopCore {
             self.queue_signal_handlers();
         }
         if news.stop {
-            self.stop_requested.set(true);
+            self.attention.set(STOP);
         }
         self.counters.posted.add(count as u64);
         if count > 0 {
             self.ready.borrow_mut().push(Entry::Other(Other::Posted(count)));
-        }
-    }
-
-    /// The turns of the descriptors in `events` come next, in the order in which the poller reported
-    /// them (L-4). What was called off so far is no concern of theirs.
-    #[inline]
-    fn begin_io_turns(&self, events: &mut [ReadyEvent]) {
-        if let Some(shuffle) = &self.shuffle {
-            shuffle.borrow_mut().shuffle(events);
-        }
-        if self.turns_called_off.replace(false) {
-            self.sources.borrow_mut().forget_called_off();
         }
     }
 
@@ -164,13 +172,21 @@ impl LoopCore {
         }
     }
 
-    /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll. Answers how
-    /// many turns that were.
-    fn run_batches(&self, io: &IoTurns<'_>) -> u64 {
-        let before = self.counters.callbacks.get();
+    /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll.
+    #[inline]
+    fn run_batches(&self, io: &IoTurns<'_>) {
         let start = self.clock.coarse_now();
-        let mut looks = Looks { last: start, left: self.batches_between_looks.get() };
         self.run_first_batch(io);
+        if !self.ready.borrow().is_empty() {
+            self.run_more_batches(start);
+        }
+        self.counters.note_busy(start, self.clock.coarse_now());
+    }
+
+    /// Runs the batches after the first one, which began at `start`.
+    #[inline(never)]
+    fn run_more_batches(&self, start: Instant) {
+        let mut looks = Looks { last: start, left: self.batches_between_looks.get() };
         for batch in 1.. {
             let Some(end) = self.next_batch(|| {
                 batch >= self.settings.batches_between_polls.get()
@@ -180,8 +196,6 @@ impl LoopCore {
             };
             self.run_entries(end);
         }
-        self.counters.note_busy(start, self.clock.coarse_now());
-        self.counters.callbacks.get() - before
     }
 
     /// Up to which number the entries of the next batch go: those that are ready now. What they schedule
@@ -190,12 +204,12 @@ impl LoopCore {
     fn next_batch(&self, is_time_to_poll: impl FnOnce() -> bool) -> Option<u64> {
         // With nothing left to run it polls next, and looks then what other threads sent: meanwhile
         // they are not disturbed, and what they send piles up.
-        if self.stop_requested.get() || self.ready.borrow().is_empty() {
+        if self.attention.has(STOP) || self.ready.borrow().is_empty() {
             return None;
         }
         self.collect_inbox();
         // If that brought a stop, that thread's calls before it come first.
-        let is_over = !self.stop_requested.get() && is_time_to_poll();
+        let is_over = !self.attention.has(STOP) && is_time_to_poll();
         (!is_over).then(|| self.ready.borrow().tail())
     }
 
@@ -227,7 +241,9 @@ impl LoopCore {
         if io.place > head {
             self.run_below(io.place);
         }
-        self.run_io_turns(io.events);
+        if !io.events.is_empty() {
+            self.run_io_turns(io.events);
+        }
         if end > io.place {
             self.run_below(end);
         }
@@ -283,29 +299,55 @@ impl LoopCore {
     }
 
     /// Runs the turns of descriptors that are ready, straight from what the poller reported.
+    #[inline(never)] // with registers of its own
     fn run_io_turns(&self, events: &[ReadyEvent]) {
         for event in events {
             let key = SourceKey::from_usize(event.key);
             let mut turns = 0;
             if event.readable {
-                turns += self.run_io_turn(key, Direction::Read);
+                turns += self.run_io_turn::<READ>(key);
             }
             if event.writable {
-                turns += self.run_io_turn(key, Direction::Write);
+                turns += self.run_io_turn::<WRITE>(key);
             }
-            if turns == 0 && self.sources.borrow().source(key).is_none() {
-                self.counters.stale_events.add(1);
+            match turns {
+                0 => self.note_vain_event(key),
+                _ => self.counters.callbacks.add(turns),
             }
-            self.counters.callbacks.add(turns);
         }
     }
 
     /// Runs one of these turns; answers 0 if it was called off, or is not wanted any more.
     #[inline]
-    fn run_io_turn(&self, key: SourceKey, direction: Direction) -> u64 {
+    fn run_io_turn<const DIRECTION: bool>(&self, key: SourceKey) -> u64 {
+        let direction = if DIRECTION == READ { Direction::Read } else { Direction::Write };
         let Some(source) = self.source_for_turn(key, direction) else { return 0 };
-        self.run_io(source, direction);
+        if self.debug.get() {
+            self.run_io_timed(&source, direction);
+        } else {
+            // What it sets is gone afterwards, as with any callback (L-53).
+            let ran = catch(|| TaskContext::new().run(|| source.clone().ready(direction)));
+            if let Err(panic) = ran {
+                self.callback_failed(&Turn::Io { source: &*source, direction }, panic);
+            }
+        }
+        self.let_go(source);
         1
+    }
+
+    /// One turn of a source, in debug mode.
+    #[cold]
+    fn run_io_timed(&self, source: &Rc<dyn Source>, direction: Direction) {
+        let run = || TaskContext::new().run(|| source.clone().ready(direction));
+        self.run_timed(&Turn::Io { source: &**source, direction }, run);
+    }
+
+    /// An event led to no turn: it was called off, or is for a descriptor that is gone.
+    #[cold]
+    fn note_vain_event(&self, key: SourceKey) {
+        if self.sources.borrow().source(key).is_none() {
+            self.counters.stale_events.add(1);
+        }
     }
 
     /// Runs turns of which what runs is kept elsewhere, and counts those that were not called off.
@@ -379,15 +421,6 @@ impl LoopCore {
         } else if let Err(panic) = catch(run) {
             self.callback_failed(&turn(), panic);
         }
-    }
-
-    /// One turn: a descriptor is ready.
-    #[inline]
-    fn run_io(&self, source: Rc<dyn Source>, direction: Direction) {
-        // What it sets is gone afterwards, as with any callback (L-53).
-        let run = || TaskContext::new().run(|| source.clone().ready(direction));
-        self.run_turn(|| Turn::Io { source: &*source, direction }, run);
-        self.let_go(source);
     }
 
     /// Drops a source that had its turn. It may have been the last one to hold what it watches: then
