@@ -62,6 +62,7 @@ impl LoopCore {
 
     /// One pass. It polls for at most `limit`, and not at all longer than there is time until the
     /// next callback or timer.
+    #[inline(always)] // into the loop of a run
     pub(super) fn iteration(
         &self,
         around: &mut Surroundings<'_>,
@@ -131,16 +132,14 @@ impl LoopCore {
         self.dirty.borrow_mut().pop_front()
     }
 
-    /// Queues what other threads and signal handlers sent.
+    /// Queues what other threads and signal handlers sent. Answers whether a stop was among it.
     #[inline]
-    pub(super) fn collect_inbox(&self) {
-        if self.calls.inbox().has_news() {
-            self.collect_news();
-        }
+    fn collect_inbox(&self) -> bool {
+        self.calls.inbox().has_news() && self.collect_news()
     }
 
     #[cold]
-    fn collect_news(&self) {
+    fn collect_news(&self) -> bool {
         let (count, news) = self.calls.collect();
         if news.signal {
             self.queue_signal_handlers();
@@ -152,6 +151,7 @@ impl LoopCore {
         if count > 0 {
             self.ready.borrow_mut().push(Entry::Other(Other::Posted(count)));
         }
+        news.stop
     }
 
     /// Queues the timers that are due (L-2).
@@ -207,9 +207,9 @@ impl LoopCore {
         if self.attention.has(STOP) || self.ready.borrow().is_empty() {
             return None;
         }
-        self.collect_inbox();
+        let is_stopped = self.collect_inbox();
         // If that brought a stop, that thread's calls before it come first.
-        let is_over = !self.attention.has(STOP) && is_time_to_poll();
+        let is_over = !is_stopped && is_time_to_poll();
         (!is_over).then(|| self.ready.borrow().tail())
     }
 
