@@ -155,10 +155,15 @@ impl LoopCore {
     }
 
     /// Queues the timers that are due (L-2).
+    #[inline]
     fn queue_due_timers(&self) {
-        if self.first_due.get() == Instant::NEVER {
-            return;
+        if self.first_due.get() != Instant::NEVER {
+            self.queue_timers_due_now();
         }
+    }
+
+    #[inline(never)]
+    fn queue_timers_due_now(&self) {
         // A timer for `NEVER` is not due, even at the clock's end (H-7).
         let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
         if now < self.first_due.get().as_nanos() {
@@ -173,7 +178,7 @@ impl LoopCore {
     }
 
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll.
-    #[inline]
+    #[inline(always)] // as the iteration
     fn run_batches(&self, io: &IoTurns<'_>) {
         let start = self.clock.coarse_now();
         self.run_first_batch(io);
