@@ -4,6 +4,7 @@
 //! users handed over included. So each borrow sits in a small method that calls nothing foreign, and
 //! what is taken out is dropped after it.
 
+mod attention;
 mod callbacks;
 mod closing;
 mod descriptors;
@@ -29,6 +30,7 @@ use crate::stats::Counters;
 use crate::threadsafe::Remote;
 use crate::timers::TimerQueue;
 use crate::{Clock, IterationHook, SourceKey};
+use attention::Attention;
 use executor::DefaultExecutor;
 use futures::{Callback, Exception, Instant, SchedulerId};
 use indexmap::IndexMap;
@@ -51,7 +53,7 @@ pub(crate) struct LoopCore {
     phase: Cell<Phase>,
     /// Whether the `EventLoop` is still there. Without it the loop closes as soon as it may (L-28).
     has_owner: Cell<bool>,
-    stop_requested: Cell<bool>,
+    attention: Attention,
     debug: Cell<bool>,
     slow_callback_duration: Cell<Duration>,
 
@@ -60,8 +62,6 @@ pub(crate) struct LoopCore {
     /// No timer is due before this. `NEVER`, which is not rare, saves a look at queue and clock.
     first_due: Cell<Instant>,
     sources: RefCell<Sources>,
-    /// Whether the turn of a source was called off since the last poll.
-    turns_called_off: Cell<bool>,
     /// Sources to flush before the next poll.
     dirty: RefCell<VecDeque<SourceKey>>,
     /// `None` once closed.
@@ -106,23 +106,25 @@ impl LoopCore {
         settings: Settings,
     ) -> Rc<Self> {
         let id = SchedulerId::unique();
+        let clock_steps = clock.steps();
+        let is_special =
+            hook.is_some() || settings.seed.is_some() || !settings.spin.is_zero() || clock_steps;
         let calls = Arc::new(Calls::new(driver.wake()));
         let remote = Arc::new(Remote::new(calls.clone(), id));
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
             id,
-            clock_steps: clock.steps(),
+            clock_steps,
             clock,
             phase: Cell::new(Phase::Idle),
             has_owner: Cell::new(true),
-            stop_requested: Cell::new(false),
+            attention: Attention::new(is_special),
             debug: Cell::new(settings.debug),
             slow_callback_duration: Cell::new(settings.slow_callback_duration),
             ready: RefCell::new(ReadyQueue::new()),
             timers: RefCell::new(TimerQueue::new()),
             first_due: Cell::new(Instant::NEVER),
             sources: RefCell::new(Sources::default()),
-            turns_called_off: Cell::new(false),
             dirty: RefCell::new(VecDeque::new()),
             driver: RefCell::new(Some(driver.into())),
             calls,

@@ -167,13 +167,20 @@ impl SourceKey {
         Self(NonZeroUsize::new(!key).expect("the last key is the poller's own"))
     }
 
+    #[inline]
     pub(crate) fn slot(self) -> usize {
         self.to_usize() & SLOT_MASK
+    }
+
+    /// As much of the generation as fits in.
+    #[inline]
+    pub(crate) fn generation(self) -> u32 {
+        (self.to_usize() >> SLOT_BITS) as u32
     }
 }
 
 impl fmt::Debug for SourceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SourceKey({}, generation {})", self.slot(), self.to_usize() >> SLOT_BITS)
+        write!(f, "SourceKey({}, generation {})", self.slot(), self.generation())
     }
 }

@@ -30,6 +30,18 @@ struct Slot {
     interest: Interest,
     /// The directions whose turn in this iteration was called off.
     called_off: Interest,
+    /// Whether there is a turn when it is ready in a direction, by the direction's number: it is
+    /// watched for that, and the turn was not called off.
+    has_turn: [bool; 2],
+}
+
+impl Slot {
+    /// The turns are to be as interest and what was called off say.
+    fn update_turns(&mut self) {
+        let has_turn =
+            |direction| self.interest.includes(direction) && !self.called_off.includes(direction);
+        self.has_turn = [Direction::Read, Direction::Write].map(has_turn);
+    }
 }
 
 /// What `by_descriptor` has for a number that is not watched.
@@ -47,16 +59,27 @@ impl Sources {
         trigger: Trigger,
     ) -> SourceKey {
         let generation = self.next_generation();
-        let called_off = Interest::NONE;
-        let slot = Slot { source, descriptor, kind, trigger, generation, interest, called_off };
-        let slot = self.slots.insert(slot);
+        let place = self.slots.vacant_entry();
+        let key = SourceKey::new(place.key(), generation);
+        let mut slot = Slot {
+            source,
+            descriptor,
+            kind,
+            trigger,
+            generation: key.generation(),
+            interest,
+            called_off: Interest::NONE,
+            has_turn: [false; 2],
+        };
+        slot.update_turns();
+        place.insert(slot);
         self.transports += usize::from(kind == SourceKind::Transport);
         let number = descriptor as usize;
         if self.by_descriptor.len() <= number {
             self.by_descriptor.resize(number + 1, NOBODY);
         }
-        self.by_descriptor[number] = slot as u32;
-        SourceKey::new(slot, generation)
+        self.by_descriptor[number] = key.slot() as u32;
+        key
     }
 
     pub(crate) fn remove(&mut self, key: SourceKey) -> Option<(Rc<dyn Source>, Interest)> {
@@ -79,8 +102,7 @@ impl Sources {
         direction: Direction,
     ) -> Option<&Rc<dyn Source>> {
         let slot = self.get(key)?;
-        let is_due = slot.interest.includes(direction) && !slot.called_off.includes(direction);
-        is_due.then_some(&slot.source)
+        slot.has_turn[direction as usize].then_some(&slot.source)
     }
 
     /// Calls off the turn for `direction` that may be to come in this iteration: who it was for is
@@ -89,6 +111,7 @@ impl Sources {
         let Some(slot) = self.get_mut(key) else { return };
         let is_first = slot.called_off.is_none();
         slot.called_off = slot.called_off.with(direction, true);
+        slot.update_turns();
         if is_first {
             self.called_off.push(key);
         }
@@ -100,6 +123,7 @@ impl Sources {
         while let Some(key) = self.called_off.pop() {
             if let Some(slot) = self.get_mut(key) {
                 slot.called_off = Interest::NONE;
+                slot.update_turns();
             }
         }
     }
@@ -125,6 +149,7 @@ impl Sources {
     pub(crate) fn set_interest(&mut self, key: SourceKey, interest: Interest) {
         if let Some(slot) = self.get_mut(key) {
             slot.interest = interest;
+            slot.update_turns();
         }
     }
 
@@ -159,13 +184,13 @@ impl Sources {
     #[inline]
     fn get_mut(&mut self, key: SourceKey) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(key.slot())?;
-        (SourceKey::new(key.slot(), slot.generation) == key).then_some(slot)
+        (slot.generation == key.generation()).then_some(slot)
     }
 
     #[inline]
     fn get(&self, key: SourceKey) -> Option<&Slot> {
         let slot = self.slots.get(key.slot())?;
-        (SourceKey::new(key.slot(), slot.generation) == key).then_some(slot)
+        (slot.generation == key.generation()).then_some(slot)
     }
 
     fn next_generation(&mut self) -> u32 {

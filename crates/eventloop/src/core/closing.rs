@@ -1,5 +1,6 @@
 //! Closing: everything is dropped, nothing is run (L-25).
 
+use super::attention::{FLUSH, STOP};
 use super::executor::DefaultExecutor;
 use super::{LoopCore, Phase};
 use crate::io_callbacks::IoCallbacks;
@@ -30,7 +31,7 @@ impl LoopCore {
                     "the owner of event loop {} was dropped while it runs: it stops and closes",
                     self.id
                 );
-                self.stop_requested.set(true);
+                self.attention.set(STOP);
             }
             Phase::Idle => {
                 log::debug!(target: "tulipa", "event loop {} was dropped: it closes", self.id);
@@ -100,5 +101,6 @@ impl LoopCore {
             }
         }
         self.dirty.borrow_mut().clear();
+        self.attention.clear(FLUSH);
     }
 }

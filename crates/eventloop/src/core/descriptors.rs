@@ -1,6 +1,7 @@
 //! Watching descriptors. Every change reaches the kernel at once, so that a host that watches the
 //! loop's own descriptor is never misled.
 
+use super::attention::CALLED_OFF;
 use super::{LoopCore, Phase};
 use crate::driver::Driver;
 use crate::io_callbacks::IoCallbacks;
@@ -153,7 +154,7 @@ impl LoopCore {
     /// Nobody is left for the turn that may be queued.
     fn call_off_turn(&self, key: SourceKey, direction: Direction) {
         self.sources.borrow_mut().call_off_turn(key, direction);
-        self.turns_called_off.set(true);
+        self.attention.set(CALLED_OFF);
     }
 
     /// The callbacks registered for a descriptor. Refused if it is a transport's (L-41), or anything

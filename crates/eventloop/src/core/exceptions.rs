@@ -1,5 +1,6 @@
 //! Errors that have no caller, and callbacks that are slow.
 
+use super::attention::STOP;
 use super::{LoopCore, Phase};
 use crate::{Direction, RunError, Source, UnretrievedFailure};
 use futures::{Exception, ExceptionContext, PanicError, catch, catch_silently};
@@ -41,7 +42,7 @@ impl LoopCore {
             self.fatal_failure.borrow_mut().get_or_insert_with(|| failure.clone());
         }
         if self.phase.get() == Phase::Running {
-            self.stop_requested.set(true);
+            self.attention.set(STOP);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The `AbstractEventLoop` side of the loop: each method, or where its work is done.
 
+use super::attention::{FLUSH, STOP};
 use super::{LoopCore, Phase};
 use crate::abstract_loop::ExceptionHandler;
 use crate::repeating::RepeatedClosure;
@@ -27,7 +28,7 @@ impl AbstractEventLoop for LoopCore {
     }
 
     fn stop(&self) {
-        self.stop_requested.set(true);
+        self.attention.set(STOP);
     }
 
     fn is_running(&self) -> bool {
@@ -72,6 +73,7 @@ impl AbstractEventLoop for LoopCore {
     fn flush_later(&self, key: SourceKey) {
         if self.phase.get() != Phase::Closed {
             self.dirty.borrow_mut().push_back(key);
+            self.attention.set(FLUSH);
         }
     }
 

@@ -5,6 +5,7 @@
 //! later by the bound at most.
 
 use super::LoopCore;
+use super::attention::{CALLED_OFF, FLUSH, STOP};
 use super::exceptions::Turn;
 use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::{Entry, Next, Other, ReadyQueue};
@@ -15,6 +16,11 @@ use std::time::Duration;
 
 /// How many batches may run, at the most, before it is seen whether they took long enough to poll.
 const MOST_BATCHES_BETWEEN_LOOKS: u32 = 8;
+
+/// The directions of [`LoopCore::run_io_turn`], which is compiled for each, so that the one for reading
+/// is a part of the loop over the events.
+const READ: bool = false;
+const WRITE: bool = true;
 
 /// The turns of descriptors in the first batch after a poll.
 struct IoTurns<'a> {
@@ -32,63 +38,77 @@ struct Looks {
 }
 
 /// What stays the same to the end of a run, and is asked for once.
-pub(super) struct Surroundings {
-    driver: Rc<dyn Driver>,
-    hook: Option<Rc<dyn IterationHook>>,
+pub(super) struct Surroundings<'a> {
+    pub(super) driver: &'a dyn Driver,
+    pub(super) hook: Option<&'a dyn IterationHook>,
     /// What the driver last reported.
-    events: Vec<ReadyEvent>,
+    pub(super) events: Vec<ReadyEvent>,
 }
 
 impl LoopCore {
-    /// What the iterations of a run need; `None` if the loop is closed.
-    pub(super) fn surroundings(&self) -> Option<Surroundings> {
-        let (driver, hook) = (self.driver()?, self.hook.borrow().clone());
-        Some(Surroundings { driver, hook, events: self.events.take() })
-    }
-
-    /// The run is over: keeps the memory of its events for the next.
-    pub(super) fn leave_surroundings(&self, around: Surroundings) {
+    /// Has `iterate` make the iterations of a run.
+    pub(super) fn with_surroundings(
+        &self,
+        iterate: impl FnOnce(&mut Surroundings<'_>) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        let driver = self.driver().ok_or(RunError::Closed)?;
+        let hook = self.hook.borrow().clone();
+        let events = self.events.take();
+        let mut around = Surroundings { driver: &*driver, hook: hook.as_deref(), events };
+        let outcome = iterate(&mut around);
         self.events.set(around.events);
+        outcome
     }
 
     /// One pass. It polls for at most `limit`, and not at all longer than there is time until the
     /// next callback or timer.
+    #[inline(always)] // into the loop of a run
     pub(super) fn iteration(
         &self,
-        around: &mut Surroundings,
+        around: &mut Surroundings<'_>,
         limit: Option<Duration>,
     ) -> Result<(), RunError> {
         around.events.clear();
-        self.trim_now_and_then();
-        self.flush_dirty();
-        let mut timeout = self.poll_timeout(limit);
-        if let Some(hook) = &around.hook {
-            self.call_hook(|| hook.before_poll(timeout));
-            // It may have scheduled or written something.
-            self.flush_dirty();
-            timeout = self.poll_timeout(limit);
-        }
-        let polled = self.poll(&*around.driver, timeout, limit, &mut around.events);
+        let polled = match self.may_just_sleep(limit) {
+            true => self.sleep(around, None),
+            false => self.prepare_and_poll(around, limit),
+        };
         self.counters.iterations.add(1);
         self.counters.io_events.add(around.events.len() as u64);
         self.collect_inbox();
-        self.begin_io_turns(&mut around.events);
-        let io = IoTurns { place: self.ready.borrow().tail(), events: &around.events };
-        if let Some(hook) = &around.hook {
-            self.call_hook(|| hook.after_poll(io.events.len()));
+        let place = self.ready.borrow().tail();
+        if !self.attention.is_empty() {
+            self.prepare_turns(around);
         }
         polled?;
         self.queue_due_timers();
-        let ran = self.run_batches(&io);
-        if let Some(hook) = &around.hook {
-            self.call_hook(|| hook.after_batches(ran));
+        let before = self.counters.callbacks.get();
+        self.run_batches(&IoTurns { place, events: &around.events });
+        if let Some(hook) = around.hook {
+            self.call_hook(|| hook.after_batches(self.counters.callbacks.get() - before));
         }
         Ok(())
     }
 
+    /// The turns of the descriptors that are ready come next, in the order in which the poller
+    /// reported them (L-4). What was called off so far is no concern of theirs.
+    #[cold]
+    fn prepare_turns(&self, around: &mut Surroundings<'_>) {
+        if let Some(shuffle) = &self.shuffle {
+            shuffle.borrow_mut().shuffle(&mut around.events);
+        }
+        if self.attention.has(CALLED_OFF) {
+            self.attention.clear(CALLED_OFF);
+            self.sources.borrow_mut().forget_called_off();
+        }
+        if let Some(hook) = around.hook {
+            self.call_hook(|| hook.after_poll(around.events.len()));
+        }
+    }
+
     #[inline]
     pub(super) fn flush_dirty(&self) {
-        if !self.dirty.borrow().is_empty() {
+        if self.attention.has(FLUSH) {
             self.flush_all_dirty();
         }
     }
@@ -105,52 +125,45 @@ impl LoopCore {
             }
             self.let_go(source);
         }
+        self.attention.clear(FLUSH);
     }
 
     fn pop_dirty(&self) -> Option<SourceKey> {
         self.dirty.borrow_mut().pop_front()
     }
 
-    /// Queues what other threads and signal handlers sent.
+    /// Queues what other threads and signal handlers sent. Answers whether a stop was among it.
     #[inline]
-    pub(super) fn collect_inbox(&self) {
-        if self.calls.inbox().has_news() {
-            self.collect_news();
-        }
+    fn collect_inbox(&self) -> bool {
+        self.calls.inbox().has_news() && self.collect_news()
     }
 
     #[cold]
-    fn collect_news(&self) {
+    fn collect_news(&self) -> bool {
         let (count, news) = self.calls.collect();
         if news.signal {
             self.queue_signal_handlers();
         }
         if news.stop {
-            self.stop_requested.set(true);
+            self.attention.set(STOP);
         }
         self.counters.posted.add(count as u64);
         if count > 0 {
             self.ready.borrow_mut().push(Entry::Other(Other::Posted(count)));
         }
-    }
-
-    /// The turns of the descriptors in `events` come next, in the order in which the poller reported
-    /// them (L-4). What was called off so far is no concern of theirs.
-    #[inline]
-    fn begin_io_turns(&self, events: &mut [ReadyEvent]) {
-        if let Some(shuffle) = &self.shuffle {
-            shuffle.borrow_mut().shuffle(events);
-        }
-        if self.turns_called_off.replace(false) {
-            self.sources.borrow_mut().forget_called_off();
-        }
+        news.stop
     }
 
     /// Queues the timers that are due (L-2).
+    #[inline]
     fn queue_due_timers(&self) {
-        if self.first_due.get() == Instant::NEVER {
-            return;
+        if self.first_due.get() != Instant::NEVER {
+            self.queue_timers_due_now();
         }
+    }
+
+    #[inline(never)]
+    fn queue_timers_due_now(&self) {
         // A timer for `NEVER` is not due, even at the clock's end (H-7).
         let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
         if now < self.first_due.get().as_nanos() {
@@ -164,13 +177,21 @@ impl LoopCore {
         }
     }
 
-    /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll. Answers how
-    /// many turns that were.
-    fn run_batches(&self, io: &IoTurns<'_>) -> u64 {
-        let before = self.counters.callbacks.get();
+    /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll.
+    #[inline(always)] // as the iteration
+    fn run_batches(&self, io: &IoTurns<'_>) {
         let start = self.clock.coarse_now();
-        let mut looks = Looks { last: start, left: self.batches_between_looks.get() };
         self.run_first_batch(io);
+        if !self.ready.borrow().is_empty() {
+            self.run_more_batches(start);
+        }
+        self.counters.note_busy(start, self.clock.coarse_now());
+    }
+
+    /// Runs the batches after the first one, which began at `start`.
+    #[inline(never)]
+    fn run_more_batches(&self, start: Instant) {
+        let mut looks = Looks { last: start, left: self.batches_between_looks.get() };
         for batch in 1.. {
             let Some(end) = self.next_batch(|| {
                 batch >= self.settings.batches_between_polls.get()
@@ -180,8 +201,6 @@ impl LoopCore {
             };
             self.run_entries(end);
         }
-        self.counters.note_busy(start, self.clock.coarse_now());
-        self.counters.callbacks.get() - before
     }
 
     /// Up to which number the entries of the next batch go: those that are ready now. What they schedule
@@ -190,12 +209,12 @@ impl LoopCore {
     fn next_batch(&self, is_time_to_poll: impl FnOnce() -> bool) -> Option<u64> {
         // With nothing left to run it polls next, and looks then what other threads sent: meanwhile
         // they are not disturbed, and what they send piles up.
-        if self.stop_requested.get() || self.ready.borrow().is_empty() {
+        if self.attention.has(STOP) || self.ready.borrow().is_empty() {
             return None;
         }
-        self.collect_inbox();
+        let is_stopped = self.collect_inbox();
         // If that brought a stop, that thread's calls before it come first.
-        let is_over = !self.stop_requested.get() && is_time_to_poll();
+        let is_over = !is_stopped && is_time_to_poll();
         (!is_over).then(|| self.ready.borrow().tail())
     }
 
@@ -227,7 +246,9 @@ impl LoopCore {
         if io.place > head {
             self.run_below(io.place);
         }
-        self.run_io_turns(io.events);
+        if !io.events.is_empty() {
+            self.run_io_turns(io.events);
+        }
         if end > io.place {
             self.run_below(end);
         }
@@ -283,34 +304,64 @@ impl LoopCore {
     }
 
     /// Runs the turns of descriptors that are ready, straight from what the poller reported.
+    #[inline(never)] // with registers of its own
     fn run_io_turns(&self, events: &[ReadyEvent]) {
         for event in events {
             let key = SourceKey::from_usize(event.key);
             let (mut turns, mut taken) = (0, Taken::Unknown);
             if event.readable
-                && let Some(of_turn) = self.run_io_turn(key, Direction::Read)
+                && let Some(of_turn) = self.run_io_turn::<READ>(key)
             {
                 turns += 1;
                 taken = of_turn;
             }
-            if event.writable && self.run_io_turn(key, Direction::Write).is_some() {
+            if event.writable && self.run_io_turn::<WRITE>(key).is_some() {
                 turns += 1;
             }
             if taken == Taken::Unknown || event.special {
                 self.look_again(key);
             }
-            if turns == 0 && self.sources.borrow().source(key).is_none() {
-                self.counters.stale_events.add(1);
+            match turns {
+                0 => self.note_vain_event(key),
+                _ => self.counters.callbacks.add(turns),
             }
-            self.counters.callbacks.add(turns);
         }
     }
 
     /// Runs one of these turns; `None` if it was called off, or is not wanted any more.
     #[inline]
-    fn run_io_turn(&self, key: SourceKey, direction: Direction) -> Option<Taken> {
+    fn run_io_turn<const DIRECTION: bool>(&self, key: SourceKey) -> Option<Taken> {
+        let direction = if DIRECTION == READ { Direction::Read } else { Direction::Write };
         let source = self.source_for_turn(key, direction)?;
-        Some(self.run_io(source, direction))
+        let taken = if self.debug.get() {
+            self.run_io_timed(&source, direction)
+        } else {
+            // What it sets is gone afterwards, as with any callback (L-53).
+            let ran = catch(|| TaskContext::new().run(|| source.clone().ready(direction)));
+            ran.unwrap_or_else(|panic| {
+                self.callback_failed(&Turn::Io { source: &*source, direction }, panic);
+                Taken::Unknown
+            })
+        };
+        self.let_go(source);
+        Some(taken)
+    }
+
+    /// One turn of a source, in debug mode.
+    #[cold]
+    fn run_io_timed(&self, source: &Rc<dyn Source>, direction: Direction) -> Taken {
+        let mut taken = Taken::Unknown;
+        let run = || taken = TaskContext::new().run(|| source.clone().ready(direction));
+        self.run_timed(&Turn::Io { source: &**source, direction }, run);
+        taken
+    }
+
+    /// An event led to no turn: it was called off, or is for a descriptor that is gone.
+    #[cold]
+    fn note_vain_event(&self, key: SourceKey) {
+        if self.sources.borrow().source(key).is_none() {
+            self.counters.stale_events.add(1);
+        }
     }
 
     /// Runs turns of which what runs is kept elsewhere, and counts those that were not called off.
@@ -384,17 +435,6 @@ impl LoopCore {
         } else if let Err(panic) = catch(run) {
             self.callback_failed(&turn(), panic);
         }
-    }
-
-    /// One turn: a descriptor is ready.
-    #[inline]
-    fn run_io(&self, source: Rc<dyn Source>, direction: Direction) -> Taken {
-        let mut taken = Taken::Unknown;
-        // What it sets is gone afterwards, as with any callback (L-53).
-        let run = || taken = TaskContext::new().run(|| source.clone().ready(direction));
-        self.run_turn(|| Turn::Io { source: &*source, direction }, run);
-        self.let_go(source);
-        taken
     }
 
     /// Drops a source that had its turn. It may have been the last one to hold what it watches: then

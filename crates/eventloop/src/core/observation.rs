@@ -1,6 +1,7 @@
 //! What can be seen of a loop from outside: counts, lists, its descriptor.
 
 use super::LoopCore;
+use super::attention::FLUSH;
 use super::exceptions::Turn;
 use super::executor::DefaultExecutor;
 use crate::Stats;
@@ -143,7 +144,7 @@ impl LoopCore {
 
     /// Whether something can run without waiting for it.
     pub(crate) fn is_busy(&self) -> bool {
-        self.has_work() || !self.dirty.borrow().is_empty()
+        self.has_work() || self.attention.has(FLUSH)
     }
 
     pub(crate) fn outside_source_count(&self) -> usize {

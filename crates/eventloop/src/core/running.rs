@@ -1,5 +1,6 @@
 //! Beginning and ending a run.
 
+use super::attention::STOP;
 use super::iteration::Surroundings;
 use super::{LoopCore, Phase};
 use crate::RunError;
@@ -11,7 +12,7 @@ impl LoopCore {
         self.run_with(|around| {
             loop {
                 self.iteration(around, None)?;
-                if self.stop_requested.get() {
+                if self.attention.has(STOP) {
                     return Ok(());
                 }
             }
@@ -25,13 +26,14 @@ impl LoopCore {
     /// One run, of the iterations that `iterate` makes.
     fn run_with(
         &self,
-        iterate: impl FnOnce(&mut Surroundings) -> Result<(), RunError>,
+        iterate: impl FnOnce(&mut Surroundings<'_>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let run = self.enter()?;
-        let mut around = self.surroundings().ok_or(RunError::Closed)?;
         // One that turned up since the last run ends this one before it begins.
-        let outcome = if self.has_fatal_failure() { Ok(()) } else { iterate(&mut around) };
-        self.leave_surroundings(around); // the end of the run may close the loop
+        let outcome = match self.has_fatal_failure() {
+            true => Ok(()),
+            false => self.with_surroundings(iterate), // none left: the end of the run may close the loop
+        };
         drop(run);
         self.outcome_of_run(outcome)
     }
@@ -62,7 +64,7 @@ impl Drop for Run {
         let event_loop = &self.event_loop;
         event_loop.phase.set(Phase::Idle);
         // A stop ends one run only (L-19).
-        event_loop.stop_requested.set(false);
+        event_loop.attention.clear(STOP);
         // What was written in the last batch must not wait for the next run.
         event_loop.flush_dirty();
         event_loop.calls.inbox().leave();

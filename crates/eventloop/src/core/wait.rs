@@ -1,7 +1,8 @@
 //! The wait of an iteration: for how long, with or without sleeping, and on a clock that steps.
 
 use super::LoopCore;
-use crate::driver::{Driver, ReadyEvent};
+use super::attention::STOP;
+use super::iteration::Surroundings;
 use crate::{Clock, MonotonicClock, RunError};
 use futures::Instant;
 use std::time::Duration;
@@ -15,6 +16,9 @@ const LONG_WAIT: Duration = Duration::from_millis(10);
 /// After so many iterations it is time for that in any case.
 const ITERATIONS_BETWEEN_TRIMS: u64 = 4096;
 
+/// Of so many iterations, all but one may sleep without looking whether there is something to tidy up.
+const ITERATIONS_WITHOUT_TIDYING: u64 = 64;
+
 /// How often a loop that spins looks for news from other threads between two polls.
 const LOOKS_BETWEEN_POLLS: u32 = 8;
 
@@ -22,10 +26,40 @@ const LOOKS_BETWEEN_POLLS: u32 = 8;
 const LONGEST_OUTSIDE_WAIT: Duration = Duration::from_secs(60);
 
 impl LoopCore {
+    /// Whether the iteration has only to sleep until something comes: nothing can run, no timer will
+    /// come due, nothing was asked for.
+    #[inline]
+    pub(super) fn may_just_sleep(&self, limit: Option<Duration>) -> bool {
+        self.attention.is_empty()
+            && limit.is_none()
+            && self.first_due.get() == Instant::NEVER
+            && self.ready.borrow().is_empty()
+            && !self.counters.iterations.get().is_multiple_of(ITERATIONS_WITHOUT_TIDYING)
+    }
+
+    /// Does what is to be done before a poll, and polls.
+    #[inline(never)]
+    pub(super) fn prepare_and_poll(
+        &self,
+        around: &mut Surroundings<'_>,
+        limit: Option<Duration>,
+    ) -> Result<(), RunError> {
+        self.trim_now_and_then();
+        self.flush_dirty();
+        let mut timeout = self.poll_timeout(limit);
+        if let Some(hook) = around.hook {
+            self.call_hook(|| hook.before_poll(timeout));
+            // It may have scheduled or written something.
+            self.flush_dirty();
+            timeout = self.poll_timeout(limit);
+        }
+        self.poll(around, timeout, limit)
+    }
+
     /// Trims now and then, though there is no time: a loop that seldom waits for long, if ever, keeps
     /// what it needs for the next burst, but not for ever.
     #[inline]
-    pub(super) fn trim_now_and_then(&self) {
+    fn trim_now_and_then(&self) {
         if self.counters.iterations.get().is_multiple_of(ITERATIONS_BETWEEN_TRIMS) {
             self.trim_though_busy();
         }
@@ -45,7 +79,7 @@ impl LoopCore {
 
     /// How long this iteration may sleep: `Some(ZERO)` if there is something to do (L-5).
     #[inline(always)] // it is called a second time only where there is a hook
-    pub(super) fn poll_timeout(&self, limit: Option<Duration>) -> Option<Duration> {
+    fn poll_timeout(&self, limit: Option<Duration>) -> Option<Duration> {
         if self.has_work() {
             return Some(Duration::ZERO);
         }
@@ -88,9 +122,7 @@ impl LoopCore {
     /// Whether something can run without polling for it.
     #[inline]
     pub(super) fn has_work(&self) -> bool {
-        self.stop_requested.get()
-            || !self.ready.borrow().is_empty()
-            || self.calls.inbox().has_news()
+        self.attention.has(STOP) || !self.ready.borrow().is_empty() || self.calls.inbox().has_news()
     }
 
     /// The deadline of the earliest timer.
@@ -99,46 +131,67 @@ impl LoopCore {
         due.filter(|due| *due < Instant::NEVER)
     }
 
-    pub(super) fn poll(
+    /// Polls, after spinning where that was asked for; sleeps for at most `timeout`.
+    fn poll(
         &self,
-        driver: &dyn Driver,
+        around: &mut Surroundings<'_>,
         timeout: Option<Duration>,
         limit: Option<Duration>,
-        events: &mut Vec<ReadyEvent>,
     ) -> Result<(), RunError> {
-        let wait = |timeout, events: &mut Vec<ReadyEvent>| {
-            self.counters.polls.add(1);
-            driver.wait(timeout, events).map_err(RunError::Poll)
-        };
         if timeout == Some(Duration::ZERO) {
-            wait(timeout, events)?;
-            if self.clock_steps && events.is_empty() && !self.has_work() {
-                self.step(limit, &wait, events)?;
+            self.wait(around, timeout)?;
+            if self.clock_steps && around.events.is_empty() && !self.has_work() {
+                self.step(around, limit)?;
             }
             return Ok(());
         }
-        let Some(spent) = self.spin(timeout, &wait, events)? else { return Ok(()) };
+        let Some(spent) = self.spin(around, timeout)? else { return Ok(()) };
         let timeout = timeout.map(|timeout| timeout.saturating_sub(spent));
         if timeout.is_none_or(|timeout| timeout >= LONG_WAIT) {
             self.trim();
         }
+        self.sleep(around, timeout)
+    }
+
+    /// Waits for what comes from outside, asleep unless other threads have sent something.
+    #[inline]
+    pub(super) fn sleep(
+        &self,
+        around: &mut Surroundings<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<(), RunError> {
         if !self.calls.inbox().prepare_to_sleep() {
-            // News has come meanwhile. If it does so each time, descriptors must not wait for ever.
-            return wait(Some(Duration::ZERO), events);
+            // If news comes each time, descriptors must not wait for ever.
+            return self.look(around);
         }
         self.counters.sleeps.add(1);
-        let slept = wait(timeout, events);
+        let slept = self.wait(around, timeout);
         self.calls.inbox().woke_up();
         slept
+    }
+
+    /// Polls without sleeping.
+    #[cold]
+    fn look(&self, around: &mut Surroundings<'_>) -> Result<(), RunError> {
+        self.wait(around, Some(Duration::ZERO))
+    }
+
+    #[inline]
+    fn wait(
+        &self,
+        around: &mut Surroundings<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<(), RunError> {
+        self.counters.polls.add(1);
+        around.driver.wait(timeout, &mut around.events).map_err(RunError::Poll)
     }
 
     /// Polls without sleeping, for as long as the builder allowed and as it pays. Answers how long
     /// it did so in vain, `None` if it found something or the time is over.
     fn spin(
         &self,
+        around: &mut Surroundings<'_>,
         timeout: Option<Duration>,
-        wait: &impl Fn(Option<Duration>, &mut Vec<ReadyEvent>) -> Result<(), RunError>,
-        events: &mut Vec<ReadyEvent>,
     ) -> Result<Option<Duration>, RunError> {
         let allowance = self.spin.allowance();
         if allowance.is_zero() {
@@ -147,10 +200,10 @@ impl LoopCore {
         let longest = timeout.map_or(allowance, |timeout| timeout.min(allowance));
         let start = self.clock.now();
         loop {
-            wait(Some(Duration::ZERO), events)?;
+            self.wait(around, Some(Duration::ZERO))?;
             let elapsed = self.clock.now() - start;
             let is_over = timeout.is_some_and(|timeout| elapsed >= timeout);
-            if is_over || !events.is_empty() || self.has_news_soon() {
+            if is_over || !around.events.is_empty() || self.has_news_soon() {
                 self.spin.has_paid();
                 return Ok(None);
             }
@@ -172,12 +225,7 @@ impl LoopCore {
 
     /// Nothing is ready and the clock stands still: waits for what may come from outside, or else
     /// steps to the next deadline.
-    fn step(
-        &self,
-        limit: Option<Duration>,
-        wait: &impl Fn(Option<Duration>, &mut Vec<ReadyEvent>) -> Result<(), RunError>,
-        events: &mut Vec<ReadyEvent>,
-    ) -> Result<(), RunError> {
+    fn step(&self, around: &mut Surroundings<'_>, limit: Option<Duration>) -> Result<(), RunError> {
         let is_due = self.next_due().is_some_and(|due| due <= self.clock.now());
         if limit == Some(Duration::ZERO) || is_due {
             return Ok(());
@@ -188,12 +236,13 @@ impl LoopCore {
             }
             let longest = limit.unwrap_or(LONGEST_OUTSIDE_WAIT).min(LONGEST_OUTSIDE_WAIT);
             let outside = MonotonicClock::new();
-            let slept = wait(Some(longest), events);
+            let slept = self.wait(around, Some(longest));
             self.calls.inbox().woke_up();
             slept?;
             // A signal that is not for this loop ends the wait early, and means nothing.
             let in_full = outside.now() - Instant::ZERO >= longest / 2;
-            let nothing_came = in_full && events.is_empty() && !self.calls.inbox().has_news();
+            let nothing_came =
+                in_full && around.events.is_empty() && !self.calls.inbox().has_news();
             return match limit {
                 None if nothing_came => Err(RunError::WouldSleepForEver),
                 _ => Ok(()),

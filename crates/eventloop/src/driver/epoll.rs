@@ -28,16 +28,17 @@ pub(crate) struct EpollDriver {
     poller: Poller,
     wake: Arc<EventFd>,
     precise: PreciseWait,
-    buffer: RefCell<Vec<epoll::Event>>,
+    /// Whether the timer of `precise` is set. It would end a later wait for nothing.
+    timer_is_set: Cell<bool>,
+    buffer: RefCell<Box<Events>>,
 }
 
 /// How to wait for a time that is not a whole number of milliseconds.
 enum PreciseWait {
     /// `epoll_pwait2` (Linux 5.11).
     Pwait2,
-    /// Where that is missing or forbidden: a timer descriptor among the watched ones. One that is
-    /// armed still would end a later wait for nothing.
-    Timerfd { timer: OwnedFd, armed: Cell<bool> },
+    /// Where that is missing or forbidden: a timer descriptor among the watched ones.
+    Timerfd(OwnedFd),
 }
 
 /// An eventfd, written to for waking. It is edge-triggered and never read, unless it is full.
@@ -50,6 +51,10 @@ const TIMER_KEY: usize = usize::MAX - 2;
 /// Events taken in one wait; more are reported by the next.
 const EVENTS: usize = 1024;
 
+/// What the buffer holds before the first.
+const NO_EVENT: epoll::Event =
+    epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
+
 impl EpollDriver {
     /// `None` if the events of this `polling` cannot be read directly.
     pub(crate) fn new() -> io::Result<Option<Self>> {
@@ -60,7 +65,8 @@ impl EpollDriver {
             poller,
             wake: Arc::new(EventFd(wake)),
             precise: PreciseWait::Pwait2,
-            buffer: RefCell::new(Vec::with_capacity(EVENTS)),
+            timer_is_set: Cell::new(false),
+            buffer: RefCell::new(Box::new([NO_EVENT; EVENTS])),
         };
         if !driver.keys_are_readable()? {
             return Ok(None);
@@ -72,8 +78,8 @@ impl EpollDriver {
     fn keys_are_readable(&self) -> io::Result<bool> {
         self.wake.wake();
         let mut buffer = self.buffer.borrow_mut();
-        self.wait_whole_millis(Some(Duration::ZERO), &mut buffer)?;
-        Ok(buffer.iter().map(|event| event.data.u64()).eq([WAKE_KEY as u64]))
+        let count = self.wait_whole_millis(Some(Duration::ZERO), &mut buffer)?;
+        Ok(buffer[..count].iter().map(|event| event.data.u64()).eq([WAKE_KEY as u64]))
     }
 
     /// Chooses how to wait for fractions of a millisecond, by trying.
@@ -90,23 +96,31 @@ impl EpollDriver {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         add_edge(&self.poller, timer.as_fd(), TIMER_KEY)?;
-        self.precise = PreciseWait::Timerfd { timer, armed: Cell::new(false) };
+        self.precise = PreciseWait::Timerfd(timer);
         Ok(self)
     }
 
-    fn wait_into(&self, timeout: Option<Duration>, buffer: &mut Vec<epoll::Event>) -> EpollResult {
+    /// Waits, and says how many events there are in `buffer` now.
+    #[inline]
+    fn wait_into(&self, timeout: Option<Duration>, buffer: &mut Events) -> Count {
+        match timeout {
+            None if !self.timer_is_set.get() => self.wait_whole_millis(None, buffer),
+            _ => self.wait_precisely(timeout, buffer),
+        }
+    }
+
+    #[inline(never)] // a wait that needs no precision does without its registers
+    fn wait_precisely(&self, timeout: Option<Duration>, buffer: &mut Events) -> Count {
         match (timeout, &self.precise) {
             (Some(time), PreciseWait::Pwait2) if !time.is_zero() => self.pwait2(time, buffer),
-            (Some(time), PreciseWait::Timerfd { timer, armed })
-                if time.subsec_nanos() % 1_000_000 != 0 =>
-            {
+            (Some(time), PreciseWait::Timerfd(timer)) if time.subsec_nanos() % 1_000_000 != 0 => {
                 set_timer(timer, time)?;
-                armed.set(true);
+                self.timer_is_set.set(true);
                 // Edge-triggered: it needs no reading.
                 self.wait_whole_millis(None, buffer)
             }
-            (_, PreciseWait::Timerfd { timer, armed })
-                if timeout != Some(Duration::ZERO) && armed.replace(false) =>
+            (_, PreciseWait::Timerfd(timer))
+                if timeout != Some(Duration::ZERO) && self.timer_is_set.replace(false) =>
             {
                 set_timer(timer, Duration::ZERO)?;
                 self.wait_whole_millis(timeout, buffer)
@@ -115,62 +129,52 @@ impl EpollDriver {
         }
     }
 
-    /// Something that only ends the wait: the wake, the timer, or a notification of `polling`'s own.
+    /// Takes out what only ended the wait: the wake, the timer, or a notification of `polling`'s own.
     #[cold]
-    fn note_own_event(&self, key: usize) {
-        if key == TIMER_KEY
-            && let PreciseWait::Timerfd { armed, .. } = &self.precise
-        {
-            armed.set(false);
+    fn take_out_own(&self, events: &mut Vec<ReadyEvent>) {
+        if events.iter().any(|event| event.key == TIMER_KEY) {
+            self.timer_is_set.set(false);
         }
+        events.retain(|event| event.key < TIMER_KEY);
     }
 
     /// `epoll_wait`, which counts in milliseconds.
-    fn wait_whole_millis(
-        &self,
-        timeout: Option<Duration>,
-        buffer: &mut Vec<epoll::Event>,
-    ) -> EpollResult {
-        buffer.clear();
+    #[inline]
+    fn wait_whole_millis(&self, timeout: Option<Duration>, buffer: &mut Events) -> Count {
         let timeout = timeout.map(timespec);
-        let room = rustix::buffer::spare_capacity(buffer);
-        epoll::wait(&self.poller, room, timeout.as_ref())?;
-        Ok(())
+        epoll::wait(&self.poller, &mut buffer[..], timeout.as_ref())
     }
 
     /// `epoll_pwait2`, which counts in nanoseconds. Called directly: rustix calls it only where the
     /// whole program is built for Linux 5.11, and then no longer knows the older call.
     #[allow(unsafe_code)]
-    fn pwait2(&self, timeout: Duration, buffer: &mut Vec<epoll::Event>) -> EpollResult {
+    fn pwait2(&self, timeout: Duration, buffer: &mut Events) -> Count {
         const { assert!(size_of::<Timespec>() == 16, "the kernel's has two fields of 64 bits") };
-        buffer.clear();
         let timeout = timespec(timeout);
-        let room = buffer.spare_capacity_mut();
-        // SAFETY: the kernel writes at most `room.len()` events, in the layout that rustix's `Event`
+        // SAFETY: the kernel writes at most `EVENTS` events, in the layout that rustix's `Event`
         // has for this very purpose; it reads one timespec of 64-bit fields, which is rustix's too;
         // no signal mask is given. All pointers outlive the call.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
                 self.poller.as_fd().as_raw_fd(),
-                room.as_mut_ptr(),
-                room.len() as libc::c_int,
+                buffer.as_mut_ptr(),
+                EVENTS as libc::c_int,
                 &raw const timeout,
                 std::ptr::null::<libc::sigset_t>(),
                 0usize,
             )
         };
-        let Ok(count) = usize::try_from(count) else {
+        usize::try_from(count).map_err(|_| {
             let error = io::Error::last_os_error();
-            return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO));
-        };
-        // SAFETY: the kernel has filled in the first `count` events, which fit in the capacity.
-        unsafe { buffer.set_len(count) };
-        Ok(())
+            Errno::from_io_error(&error).unwrap_or(Errno::IO)
+        })
     }
 }
 
-type EpollResult = Result<(), Errno>;
+type Events = [epoll::Event; EVENTS];
+/// How many of them there are.
+type Count = Result<usize, Errno>;
 
 impl Driver for EpollDriver {
     fn add(
@@ -216,23 +220,24 @@ impl Driver for EpollDriver {
 
     fn wait(&self, timeout: Option<Duration>, events: &mut Vec<ReadyEvent>) -> io::Result<()> {
         let mut buffer = self.buffer.borrow_mut();
-        match self.wait_into(timeout, &mut buffer) {
-            Ok(()) => {}
+        let count = match self.wait_into(timeout, &mut buffer) {
+            Ok(count) => count,
             Err(Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),
-        }
-        for event in &*buffer {
+        };
+        let mut greatest_key = 0;
+        events.extend(buffer[..count].iter().map(|event| {
             let (key, flags) = (event.data.u64() as usize, event.flags);
-            if key >= TIMER_KEY {
-                self.note_own_event(key);
-                continue;
-            }
-            events.push(ReadyEvent {
+            greatest_key = greatest_key.max(key);
+            ReadyEvent {
                 key,
                 readable: flags.intersects(READABLE),
                 writable: flags.intersects(WRITABLE),
                 special: flags.intersects(SPECIAL),
-            });
+            }
+        }));
+        if greatest_key >= TIMER_KEY {
+            self.take_out_own(events);
         }
         Ok(())
     }
@@ -248,7 +253,7 @@ impl Driver for EpollDriver {
     fn name(&self) -> &'static str {
         match self.precise {
             PreciseWait::Pwait2 => "epoll",
-            PreciseWait::Timerfd { .. } => "epoll with a timerfd",
+            PreciseWait::Timerfd(_) => "epoll with a timerfd",
         }
     }
 }
@@ -299,7 +304,7 @@ fn add_edge(poller: &Poller, descriptor: BorrowedFd<'_>, key: usize) -> io::Resu
 }
 
 /// Makes the timer expire once, in so long; zero calls it off.
-fn set_timer(timer: &OwnedFd, time: Duration) -> EpollResult {
+fn set_timer(timer: &OwnedFd, time: Duration) -> Result<(), Errno> {
     let once = Itimerspec { it_interval: timespec(Duration::ZERO), it_value: timespec(time) };
     timerfd_settime(timer, TimerfdTimerFlags::empty(), &once)?;
     Ok(())
@@ -323,7 +328,7 @@ mod tests {
         let wait_and_look = |timeout| {
             driver.wake.wake(); // so that no wait lasts
             driver.wait(timeout, &mut Vec::new()).unwrap();
-            let PreciseWait::Timerfd { timer, .. } = &driver.precise else { unreachable!() };
+            let PreciseWait::Timerfd(timer) = &driver.precise else { unreachable!() };
             timerfd_gettime(timer).unwrap().it_value != timespec(Duration::ZERO)
         };
         let fraction = Some(Duration::from_micros(3_600_000_500));
