@@ -24,7 +24,7 @@ mod requests;
 mod unread;
 mod writing;
 
-pub(crate) use handle::StreamHandle;
+use handle::{Kept, StreamHandle};
 #[cfg(feature = "tls")]
 pub(crate) use layered::{Bandwidths, Upper};
 
@@ -158,7 +158,7 @@ impl<B: Backend> StreamTransport<B> {
     pub(crate) fn handle(self: &Rc<Self>) -> Rc<dyn Transport> {
         let known = self.rare(|rare| rare.handle.upgrade());
         known.unwrap_or_else(|| {
-            let handle = Rc::new(StreamHandle::lent(self));
+            let handle = Rc::new(StreamHandle::kept(self));
             self.rare(|rare| rare.handle = Rc::downgrade(&handle));
             handle
         })
