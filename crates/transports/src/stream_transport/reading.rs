@@ -1,10 +1,10 @@
 //! Reading: what came is handed over at once, within a budget per turn.
 
-use super::{StreamTransport, Turn};
+use super::{RUNNING, StreamHandle, StreamTransport, Turn};
 use crate::Protocol;
 use crate::backend::Backend;
 use crate::stream_machine::End;
-use futures::{Exception, InvalidStateError};
+use futures::{Exception, InvalidStateError, catch};
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
@@ -45,6 +45,7 @@ impl Read {
 
 impl<B: Backend> StreamTransport<B> {
     /// There is something to read, or the end, or an error.
+    #[inline(always)] // into `Source::ready`
     pub(crate) fn ready_to_read(self: &Rc<Self>) {
         if self.is_ordinary()
             && let Some(mut protocol) = self.protocol.take()
@@ -60,19 +61,27 @@ impl<B: Backend> StreamTransport<B> {
     /// Reads for an [ordinary](StreamTransport::is_ordinary) connection. Nearly always one read gives all
     /// there is, and this is all. The protocol is out of its slot: a call to the system needs none.
     #[inline(always)] // there is one caller
-    fn read_plainly(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
-        let mut buffer = self.shared().take_read_buffer();
+    fn read_plainly(self: &Rc<Self>, mut protocol: Box<dyn Protocol>) {
+        let shared = self.shared();
+        let mut buffer = shared.take_read_buffer();
         match self.backend.recv(&mut buffer) {
             Ok(count @ 1..) => {
-                let data = &buffer[..count];
-                self.run_taken(protocol, &Cell::new("data_received"), |protocol, transport| {
-                    protocol.data_received(transport, data);
-                });
-                if count < buffer.len() {
-                    self.was_read(count);
-                    self.settle(Turn::Other);
-                } else {
-                    self.read_on(Some(Read::Delivered { count, filled: true }), &mut buffer);
+                let (data, transport) = (&buffer[..count], StreamHandle::lent(self));
+                self.set(RUNNING, true);
+                let called = catch(|| protocol.data_received(&transport, data));
+                self.set(RUNNING, false);
+                let is_all = count < buffer.len() && self.is_ordinary();
+                match called {
+                    Ok(()) if is_all => {
+                        self.put(protocol);
+                        if !self.send_collected() {
+                            self.settle_all(Turn::Other);
+                        }
+                    }
+                    called => {
+                        self.returned("data_received", protocol, called);
+                        self.read_on_after(count, &mut buffer);
+                    }
                 }
             }
             outcome => {
@@ -80,7 +89,18 @@ impl<B: Backend> StreamTransport<B> {
                 self.read_on(Some(Read::without_bytes(outcome)), &mut buffer);
             }
         }
-        self.shared().give_back_read_buffer(buffer);
+        shared.give_back_read_buffer(buffer);
+    }
+
+    /// After `count` bytes that may not have been all, or of which more than to answer is to be done.
+    #[inline(never)]
+    fn read_on_after(self: &Rc<Self>, count: usize, buffer: &mut [u8]) {
+        if count == buffer.len() {
+            self.read_on(Some(Read::Delivered { count, filled: true }), buffer);
+        } else {
+            self.was_read(count);
+            self.settle(Turn::Other);
+        }
     }
 
     /// One that only writes was told that it may read, which tells of its reader: whether that is
@@ -110,7 +130,7 @@ impl<B: Backend> StreamTransport<B> {
 
     /// Reads and hands over until there is no more or the budget is used up. Says whether more may
     /// be there.
-    fn read_burst(self: &Rc<Self>) -> bool {
+    pub(super) fn read_burst(self: &Rc<Self>) -> bool {
         let mut buffer = self.shared().take_read_buffer();
         let more = self.read_on(None, &mut buffer);
         self.shared().give_back_read_buffer(buffer);
