@@ -239,6 +239,7 @@ impl<B: Backend> StreamTransport<B> {
         const SENDING: u32 = LIMITED | DESCRIPTORS | WAITING;
         const CALLS: u32 = SHUTDOWN_OWED | TIMED | MEASURED | AWAITED;
         const ALL: u32 = RUNNING | RETURN_NOTED | ORDINARY | READABLE | WRITABLE | CALLS | SENDING;
+        debug_assert_eq!(self.is(ORDINARY), self.machine.borrow().is_ordinary());
         let Flags(bits) = self.flags.get();
         !B::IS_LAYER && bits & ALL == ORDINARY | READABLE
     }
