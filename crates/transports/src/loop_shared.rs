@@ -130,7 +130,7 @@ impl LoopShared {
         self.more_spare_outputs.borrow_mut().pop().unwrap_or_default()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give_back_output(&self, mut output: Box<Output>) {
         output.clear();
         if output.is_worth_keeping()

@@ -24,7 +24,7 @@ mod requests;
 mod unread;
 mod writing;
 
-pub(crate) use handle::StreamHandle;
+use handle::{Kept, StreamHandle};
 #[cfg(feature = "tls")]
 pub(crate) use layered::{Bandwidths, Upper};
 
@@ -60,38 +60,41 @@ pub(crate) struct StreamTransport<B: Backend> {
 
 /// What is under way, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Flags(u16);
+struct Flags(u32);
 
 /// A method of the protocol is running.
-const RUNNING: u16 = 1;
+const RUNNING: u32 = 1;
 /// A turn of our own is queued.
-const TURN_QUEUED: u16 = 1 << 1;
+const TURN_QUEUED: u32 = 1 << 1;
 /// The loop was asked to have us flush before it waits.
-const DIRTY: u16 = 1 << 2;
+const DIRTY: u32 = 1 << 2;
 /// We stand in the loop's list of transports whose output waits.
-const WAITING: u16 = 1 << 3;
+const WAITING: u32 = 1 << 3;
 /// `shutdown_requested` is owed to the protocol.
-const SHUTDOWN_OWED: u16 = 1 << 4;
+const SHUTDOWN_OWED: u32 = 1 << 4;
 /// The kernel watches for us whether we can read, or write.
-const READABLE: u16 = 1 << 5;
-const WRITABLE: u16 = 1 << 6;
+const READABLE: u32 = 1 << 5;
+const WRITABLE: u32 = 1 << 6;
 /// It is counted among the open connections of the loop.
-const COUNTED: u16 = 1 << 7;
+const COUNTED: u32 = 1 << 7;
 /// Its calls are timed, or what it holds is summed up, for its budget.
-const TIMED: u16 = 1 << 8;
-const MEASURED: u16 = 1 << 9;
+const TIMED: u32 = 1 << 8;
+const MEASURED: u32 = 1 << 9;
 /// Another transport is over this one, and its handles of before answer nothing any more.
-const UPGRADED: u16 = 1 << 10;
+const UPGRADED: u32 = 1 << 10;
 /// Its protocol had another transport before, which has told it `connection_made`.
-const RESUMED: u16 = 1 << 11;
+const RESUMED: u32 = 1 << 11;
 /// It keeps to a bandwidth.
-const LIMITED: u16 = 1 << 12;
+const LIMITED: u32 = 1 << 12;
 /// Somebody waits until all is sent, or is to be told what became of a file.
-const AWAITED: u16 = 1 << 13;
+const AWAITED: u32 = 1 << 13;
 /// It has, or takes, descriptors that travel along with bytes.
-const DESCRIPTORS: u16 = 1 << 14;
+const DESCRIPTORS: u32 = 1 << 14;
 /// Something is to be done when the method that is running returns.
-const RETURN_NOTED: u16 = 1 << 15;
+const RETURN_NOTED: u32 = 1 << 15;
+/// The machine is [ordinary](StreamMachine::is_ordinary): it is asked after each change, so that nobody else
+/// has to.
+const ORDINARY: u32 = 1 << 16;
 
 /// In which turn [`StreamTransport::settle`] is called, which decides whether `connection_lost` may
 /// be called in it (P-16).
@@ -158,7 +161,7 @@ impl<B: Backend> StreamTransport<B> {
     pub(crate) fn handle(self: &Rc<Self>) -> Rc<dyn Transport> {
         let known = self.rare(|rare| rare.handle.upgrade());
         known.unwrap_or_else(|| {
-            let handle = Rc::new(StreamHandle::lent(self));
+            let handle = Rc::new(StreamHandle::kept(self));
             self.rare(|rare| rare.handle = Rc::downgrade(&handle));
             handle
         })
@@ -211,7 +214,7 @@ impl<B: Backend> StreamTransport<B> {
         if salvaging {
             self.salvage();
         } else if again {
-            let _ = self.ready_to_read();
+            let _ = self.read_burst();
         } else {
             self.settle(Turn::Own);
         }
@@ -229,26 +232,27 @@ impl<B: Backend> StreamTransport<B> {
         drop(queued);
     }
 
-    /// Whether nothing is to be called, watched or told, and what was collected may just be sent: so it is
-    /// after nearly every turn.
+    /// Whether no method runs, nothing is to be called, watched or told, and what was collected may just be
+    /// sent: so it is before and after nearly every turn.
     #[inline]
     fn is_ordinary(&self) -> bool {
-        const SENDING: u16 = LIMITED | DESCRIPTORS | WAITING;
-        const ALL: u16 = SHUTDOWN_OWED | READABLE | WRITABLE | MEASURED | AWAITED | SENDING;
+        const SENDING: u32 = LIMITED | DESCRIPTORS | WAITING;
+        const CALLS: u32 = SHUTDOWN_OWED | TIMED | MEASURED | AWAITED;
+        const ALL: u32 = RUNNING | RETURN_NOTED | ORDINARY | READABLE | WRITABLE | CALLS | SENDING;
+        debug_assert_eq!(self.is(ORDINARY), self.machine.borrow().is_ordinary());
         let Flags(bits) = self.flags.get();
-        !B::IS_LAYER && bits & ALL == READABLE && self.machine.borrow().is_ordinary()
+        !B::IS_LAYER && bits & ALL == ORDINARY | READABLE
     }
 
     /// After anything that may have changed what is to be watched, called, or waited for. Not while
     /// the protocol runs: [`settle`](StreamTransport::settle) follows that.
     fn follow_up(self: &Rc<Self>) {
-        let (interest, owed, draining, lost) = {
-            let mut machine = self.machine.borrow_mut();
+        let (interest, owed, draining, lost) = self.with_machine(|machine| {
             let call = machine.owed_call().is_some() || machine.is_salvaging();
             let owed = call || machine.may_deliver_unread();
             let draining = machine.is_draining() || machine.is_parting();
             (machine.interest(), owed, draining, machine.unread_is_lost())
-        };
+        });
         if lost {
             self.drop_unread();
         }
@@ -312,13 +316,15 @@ impl<B: Backend> StreamTransport<B> {
         }
     }
 
-    /// Every change of the machine goes through here, so that all output is counted once.
+    /// Every change of the machine goes through here, so that all output is counted once, and what is
+    /// [`ORDINARY`] is known.
     #[inline]
     fn with_machine<R>(&self, change: impl FnOnce(&mut StreamMachine) -> R) -> R {
         let mut machine = self.machine_mut();
         let before = machine.size();
         let result = change(&mut machine);
         self.shared().account(before, machine.size());
+        self.set(ORDINARY, machine.is_ordinary());
         result
     }
 
@@ -334,12 +340,12 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     #[inline]
-    fn is(&self, flag: u16) -> bool {
+    fn is(&self, flag: u32) -> bool {
         self.flags.get().0 & flag != 0
     }
 
     #[inline]
-    fn set(&self, flag: u16, on: bool) {
+    fn set(&self, flag: u32, on: bool) {
         let Flags(bits) = self.flags.get();
         self.flags.set(Flags(if on { bits | flag } else { bits & !flag }));
     }

@@ -15,6 +15,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
 /// A non-blocking stream socket, owned; it closes when this is dropped, and not before.
+///
+/// The descriptor comes first in memory, since it is next to what each request needs.
+#[repr(C)]
 pub(crate) struct SocketBackend {
     socket: OwnedFd,
     kind: SocketKind,
@@ -64,12 +67,14 @@ impl SocketBackend {
 }
 
 impl Backend for SocketBackend {
+    #[inline]
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let (count, _) =
             retry_on_intr(|| rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()))?;
         Ok(count)
     }
 
+    #[inline]
     fn send(&self, data: &[u8]) -> io::Result<usize> {
         Ok(retry_on_intr(|| rustix::net::send(&self.socket, data, SEND_FLAGS))?)
     }

@@ -336,7 +336,7 @@ impl Source for Inner {
             }
         }
         if self.events.borrow().is_empty() && self.failure.borrow().is_none() {
-            return;
+            return Taken::Unknown;
         }
         for future in self.waiting.take() {
             // One that was cancelled waits no more.

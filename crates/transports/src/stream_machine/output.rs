@@ -23,13 +23,15 @@ impl Output {
     }
 
     /// What is still to be sent.
+    #[inline]
     pub(crate) fn unsent(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
     #[inline]
     pub(crate) fn push(&mut self, data: &[u8]) {
-        if self.bytes.len() + data.len() > self.bytes.capacity() {
+        // As `Vec` asks it, so that it does not ask again.
+        if data.len() > self.bytes.capacity() - self.bytes.len() {
             self.make_room(data.len());
         }
         self.bytes.extend_from_slice(data);

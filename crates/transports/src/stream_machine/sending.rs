@@ -6,26 +6,19 @@ use crate::{CapPolicy, WriteBufferLimits, WriteRefusal};
 use std::rc::Rc;
 
 impl StreamMachine {
-    /// Collects what is written, if there is nothing to consider: it leaves with the next flush, and no
-    /// limit is near. Says whether it was taken.
+    /// Where a write of `size` bytes may be collected, if no limit is near: it leaves with the next flush.
+    /// Only for an [ordinary](StreamMachine::is_ordinary) one, below which nothing waits.
     #[inline(always)] // see `StreamTransport::write_parts`
-    pub(crate) fn collect(
+    pub(crate) fn room_for(
         &mut self,
-        parts: &[&[u8]],
-        total: usize,
+        size: usize,
         spare: impl FnOnce() -> Box<Output>,
-    ) -> bool {
+    ) -> Option<&mut Output> {
+        debug_assert!(self.is_ordinary() && size > 0);
         let limits = self.limits();
         let room = limits.marks.high.min(limits.cap.size).0;
-        let taken = self.is_ordinary() && total > 0 && self.least_with_below() + total <= room;
-        if taken {
-            let mut output = self.output.take().unwrap_or_else(spare);
-            for part in parts {
-                output.push(part);
-            }
-            self.output = Some(output);
-        }
-        taken
+        let is_near = self.size() + size > room;
+        (!is_near).then(|| &mut **self.output.get_or_insert_with(spare))
     }
 
     /// Whether a write is taken now. Every way to write that is not as simple asks here first.

@@ -113,7 +113,9 @@ fn apply(machine: &mut StreamMachine, model: &mut Model, event: &Event) {
             let closing = machine.is_closing();
             let data = model.bytes(count);
             let admitted = machine.admit();
-            let collected = count % 2 == 1 && machine.collect(&[&data], count, Box::default);
+            let may_collect = count % 2 == 1 && machine.is_ordinary();
+            let room = may_collect.then(|| machine.room_for(count, Box::default)).flatten();
+            let collected = room.map(|output| output.push(&data)).is_some();
             match admitted {
                 Ok(()) if collected => {
                     assert!(!machine.is_over_high_mark() && machine.is_ordinary());

@@ -38,7 +38,7 @@ struct Sum {
 
 impl<B: Backend> StreamTransport<B> {
     /// Which of a connection's costs are looked at.
-    pub(super) fn budget_flags(limits: Option<&OutputLimits>) -> u16 {
+    pub(super) fn budget_flags(limits: Option<&OutputLimits>) -> u32 {
         let Some(budget) = limits.and_then(|limits| limits.budget) else { return 0 };
         let timed = if budget.limits_time() { TIMED } else { 0 };
         let measured = if budget.held.is_some() { MEASURED } else { 0 };

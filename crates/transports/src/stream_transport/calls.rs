@@ -15,7 +15,7 @@ use std::rc::Rc;
 impl<B: Backend> StreamTransport<B> {
     /// Sends what was written and makes the calls that are owed, until there are no more. The end is
     /// told in a turn in which nothing else was, or in that of a write-ready event (P-16).
-    #[inline]
+    #[inline(never)] // it is done inline where requests are read
     pub(super) fn settle(self: &Rc<Self>, turn: Turn) {
         let at_rest = self.is_ordinary() && self.send_collected();
         if !at_rest {
@@ -24,7 +24,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     #[inline(never)]
-    fn settle_all(self: &Rc<Self>, turn: Turn) {
+    pub(super) fn settle_all(self: &Rc<Self>, turn: Turn) {
         let mut may_end = turn != Turn::Other;
         loop {
             self.flush();
@@ -149,44 +149,49 @@ impl<B: Backend> StreamTransport<B> {
         method: &Cell<&'static str>,
         function: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> R,
     ) -> Option<R> {
-        let protocol = self.protocol.take()?;
-        self.run_taken(protocol, method, function)
-    }
-
-    /// As [`run_named`](StreamTransport::run_named), with the protocol that was taken out of its slot.
-    #[inline(always)] // for what is read; `run_named` is called for all else
-    pub(super) fn run_taken<R>(
-        self: &Rc<Self>,
-        mut protocol: Box<dyn Protocol>,
-        method: &Cell<&'static str>,
-        function: impl FnOnce(&mut dyn Protocol, &dyn Transport) -> R,
-    ) -> Option<R> {
+        let mut protocol = self.protocol.take()?;
         self.set(RUNNING, true);
         let transport = StreamHandle::lent(self);
         let began = self.call_begins();
         let outcome = catch(|| function(&mut *protocol, &transport));
         let times = began.map(|began| (began, self.event_loop().time()));
-        let value = match outcome {
-            Ok(value) => {
-                self.put_back(protocol);
-                Some(value)
-            }
-            Err(exception) => {
-                let name = protocol.type_name();
-                self.put_back(protocol);
-                self.method_panicked(method.get(), exception, name);
-                None
-            }
-        };
+        let value = self.returned(method.get(), protocol, outcome);
         if let Some((began, ended)) = times {
             self.call_ended(method.get(), began, ended);
         }
         value
     }
 
+    /// A method has returned, or panicked: the protocol goes back.
+    #[inline]
+    pub(super) fn returned<R>(
+        self: &Rc<Self>,
+        method: &'static str,
+        protocol: Box<dyn Protocol>,
+        outcome: Result<R, Exception>,
+    ) -> Option<R> {
+        match outcome {
+            Ok(value) => {
+                self.put_back(protocol);
+                Some(value)
+            }
+            Err(panic) => {
+                self.method_panicked(method, panic, protocol);
+                None
+            }
+        }
+    }
+
     #[cold]
-    fn method_panicked(self: &Rc<Self>, method: &str, panic: Exception, protocol: &'static str) {
-        self.report(&format!("protocol.{method}() panicked"), &panic, protocol);
+    fn method_panicked(
+        self: &Rc<Self>,
+        method: &str,
+        panic: Exception,
+        protocol: Box<dyn Protocol>,
+    ) {
+        let name = protocol.type_name();
+        self.put_back(protocol);
+        self.report(&format!("protocol.{method}() panicked"), &panic, name);
         self.end(End::Failed, Some(panic));
     }
 
@@ -220,8 +225,16 @@ impl<B: Backend> StreamTransport<B> {
     fn put_back(self: &Rc<Self>, protocol: Box<dyn Protocol>) {
         self.set(RUNNING, false);
         match self.is(RETURN_NOTED) {
-            false => self.protocol.set(Some(protocol)),
+            false => self.put(protocol),
             true => self.method_returned(protocol),
+        }
+    }
+
+    /// Puts it into its slot, which is empty.
+    #[inline]
+    pub(super) fn put(&self, protocol: Box<dyn Protocol>) {
+        if let Some(before) = self.protocol.replace(Some(protocol)) {
+            self.drop_protocol(before); // so that nothing is dropped in passing, which takes longer
         }
     }
 

@@ -1,5 +1,6 @@
-//! [`StreamHandle`]: the [`Transport`] that users see. It holds the connection weakly, so that no
-//! handle keeps a connection, or a protocol that stores one keeps itself, alive.
+//! [`StreamHandle`]: the [`Transport`] that users see. The one that they keep holds the connection weakly, so
+//! that no handle keeps a connection, or a protocol that stores one keeps itself, alive. The one
+//! that a protocol is lent for a call only borrows it, which costs nothing.
 
 use super::rare::Ended;
 use super::writing::warn_of_dropped_writes;
@@ -15,53 +16,136 @@ use futures::{Exception, Future, Scheduler, SchedulerExt};
 use std::cell::OnceCell;
 use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 
-/// A stream transport as its users see it.
-pub(crate) struct StreamHandle<B: Backend> {
+/// A stream transport as its users see it, which reaches the connection by an `L`.
+pub(crate) struct StreamHandle<L>(L);
+
+/// How a handle reaches its connection.
+pub(super) trait Link {
+    type Backend: Backend;
+    type Held<'a>: Deref<Target = Rc<StreamTransport<Self::Backend>>>
+    where
+        Self: 'a;
+
+    /// The connection, as long as there is one.
+    fn known(&self) -> Option<Self::Held<'_>>;
+
+    /// Whether the handle is that of a layer above, to which the connection belongs.
+    fn is_of_layer(&self) -> bool {
+        false
+    }
+
+    /// What is still known once the connection is gone.
+    fn ended(&self) -> Option<&Ended> {
+        None
+    }
+}
+
+/// The link of a handle that a protocol is lent for one call.
+pub(super) struct Lent<'c, B: Backend>(&'c Rc<StreamTransport<B>>);
+
+impl<'c, B: Backend> Link for Lent<'c, B> {
+    type Backend = B;
+    type Held<'a>
+        = &'c Rc<StreamTransport<B>>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn known(&self) -> Option<Self::Held<'_>> {
+        Some(self.0)
+    }
+}
+
+/// The link of a handle that somebody keeps.
+pub(crate) struct Kept<B: Backend> {
     connection: Weak<StreamTransport<B>>,
-    /// Whether it is that of a layer above, to which the connection belongs.
     is_of_layer: bool,
-    /// What it still knows once the connection is gone.
     ended: OnceCell<Ended>,
 }
 
-impl<B: Backend> StreamHandle<B> {
-    /// The handle that a protocol is lent for one call, or the one that a user keeps.
-    pub(super) fn lent(connection: &Rc<StreamTransport<B>>) -> Self {
+/// Keeps the connection for as long as it is asked for something.
+pub(crate) struct Held<B: Backend>(Rc<StreamTransport<B>>);
+
+impl<B: Backend> Deref for Held<B> {
+    type Target = Rc<StreamTransport<B>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<B: Backend> Link for Kept<B> {
+    type Backend = B;
+    type Held<'a>
+        = Held<B>
+    where
+        Self: 'a;
+
+    fn known(&self) -> Option<Self::Held<'_>> {
+        match self.ended.get() {
+            Some(_) => None,
+            None => self.connection.upgrade().map(Held),
+        }
+    }
+
+    fn is_of_layer(&self) -> bool {
+        self.is_of_layer
+    }
+
+    fn ended(&self) -> Option<&Ended> {
+        self.ended.get()
+    }
+}
+
+impl<'c, B: Backend> StreamHandle<Lent<'c, B>> {
+    /// The handle that a protocol is lent for one call.
+    #[inline]
+    pub(super) fn lent(connection: &'c Rc<StreamTransport<B>>) -> Self {
+        Self(Lent(connection))
+    }
+}
+
+impl<B: Backend> StreamHandle<Kept<B>> {
+    /// A handle to be kept.
+    pub(super) fn kept(connection: &Rc<StreamTransport<B>>) -> Self {
         let connection = Rc::downgrade(connection);
-        Self { connection, is_of_layer: false, ended: OnceCell::new() }
+        Self(Kept { connection, is_of_layer: false, ended: OnceCell::new() })
     }
 
     /// The handle of a layer above, which goes on when those of users answer nothing any more.
     #[cfg(feature = "tls")]
     pub(super) fn of_layer(connection: &Rc<StreamTransport<B>>) -> Self {
-        Self { is_of_layer: true, ..Self::lent(connection) }
+        let Self(kept) = Self::kept(connection);
+        Self(Kept { is_of_layer: true, ..kept })
     }
 
     /// The connection is over: this is what the handle answers from now on.
     pub(super) fn end(&self, ended: Ended) {
         // It ends once; a second word (of a loop that closes) says the same.
-        let _ = self.ended.set(ended);
+        let _ = self.0.ended.set(ended);
     }
+}
 
+impl<L: Link> StreamHandle<L> {
     /// The connection, as long as it answers to this handle.
-    fn connection(&self) -> Option<Rc<StreamTransport<B>>> {
-        self.known().filter(|connection| self.is_of_layer || !connection.is(UPGRADED))
+    #[inline]
+    fn connection(&self) -> Option<L::Held<'_>> {
+        self.known().filter(|connection| self.0.is_of_layer() || !connection.is(UPGRADED))
     }
 
     /// The connection, for what may be asked of it even if it belongs to a layer above.
-    fn known(&self) -> Option<Rc<StreamTransport<B>>> {
-        match self.ended.get() {
-            Some(_) => None,
-            None => self.connection.upgrade(),
-        }
+    #[inline]
+    fn known(&self) -> Option<L::Held<'_>> {
+        self.0.known()
     }
 
     /// The scheduler of the futures that are asked for when the connection is gone.
     fn scheduler_afterwards(&self) -> Rc<dyn Scheduler> {
-        match (self.ended.get(), self.known()) {
+        match (self.0.ended(), self.known()) {
             (Some(ended), _) => ended.scheduler.clone(),
             (None, Some(connection)) => connection.event_loop().to_rc(),
             (None, None) => futures::current(),
@@ -72,7 +156,7 @@ impl<B: Backend> StreamHandle<B> {
         if self.known().is_some() {
             return WriteState::Refused(WriteRefusal::Upgraded);
         }
-        if let Some(ended) = self.ended.get() {
+        if let Some(ended) = self.0.ended() {
             ended.dropped_writes.set(ended.dropped_writes.get() + 1);
             warn_of_dropped_writes(ended.dropped_writes.get());
         }
@@ -80,7 +164,7 @@ impl<B: Backend> StreamHandle<B> {
     }
 }
 
-impl<B: Backend> BaseTransport for StreamHandle<B> {
+impl<L: Link> BaseTransport for StreamHandle<L> {
     fn is_closing(&self) -> bool {
         self.connection().is_none_or(|connection| connection.is_closing())
     }
@@ -102,12 +186,12 @@ impl<B: Backend> BaseTransport for StreamHandle<B> {
     }
 
     fn lost_reason(&self) -> Option<Exception> {
-        self.ended.get().and_then(|ended| ended.reason.clone())
+        self.0.ended().and_then(|ended| ended.reason.clone())
     }
 
     fn extra_info(&self) -> ExtraInfo {
-        match (self.known(), self.ended.get()) {
-            (Some(connection), _) => B::extra_info(&connection),
+        match (self.known(), self.0.ended()) {
+            (Some(connection), _) => L::Backend::extra_info(&connection),
             (None, Some(ended)) => ExtraInfo {
                 peername: ended.peername.clone(),
                 sockname: ended.sockname.clone(),
@@ -125,7 +209,7 @@ impl<B: Backend> BaseTransport for StreamHandle<B> {
     }
 }
 
-impl<B: Backend> ReadTransport for StreamHandle<B> {
+impl<L: Link> ReadTransport for StreamHandle<L> {
     fn is_reading(&self) -> bool {
         self.connection().is_some_and(|connection| connection.is_reading())
     }
@@ -144,7 +228,7 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
 
     fn push_back(&self, data: Vec<u8>) {
         // The method that has another layer put above may still give back what it was given.
-        let replaced = |connection: &Rc<StreamTransport<B>>| connection.has_successor();
+        let replaced = |connection: &L::Held<'_>| connection.has_successor();
         if let Some(connection) = self.connection().or_else(|| self.known().filter(replaced)) {
             connection.push_back(data);
         }
@@ -170,7 +254,7 @@ impl<B: Backend> ReadTransport for StreamHandle<B> {
     }
 }
 
-impl<B: Backend> WriteTransport for StreamHandle<B> {
+impl<L: Link> WriteTransport for StreamHandle<L> {
     fn write_with_descriptors(
         &self,
         data: &[u8],
@@ -214,7 +298,7 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
     }
 
     fn can_write_eof(&self) -> bool {
-        let ended = !B::IS_LAYER;
+        let ended = !L::Backend::IS_LAYER;
         self.known().map_or(ended, |connection| connection.backend().can_write_eof())
     }
 
@@ -252,7 +336,7 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
     }
 
     fn get_write_buffer_limits(&self) -> WriteBufferLimits {
-        match (self.connection(), self.ended.get()) {
+        match (self.connection(), self.0.ended()) {
             (Some(connection), _) => connection.marks(),
             (None, Some(ended)) => ended.limits,
             (None, None) => WriteBufferLimits::default(),
@@ -270,7 +354,7 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
     }
 
     fn dropped_writes(&self) -> u64 {
-        match (self.connection(), self.ended.get()) {
+        match (self.connection(), self.0.ended()) {
             (Some(connection), _) => connection.rare(|rare| rare.dropped_writes),
             (None, Some(ended)) => ended.dropped_writes.get(),
             (None, None) => 0,
@@ -290,16 +374,15 @@ impl<B: Backend> WriteTransport for StreamHandle<B> {
     }
 }
 
-impl<B: Backend> Transport for StreamHandle<B> {
+impl<L: Link> Transport for StreamHandle<L> {
     fn handle(&self) -> Rc<dyn Transport> {
         match self.connection() {
             Some(connection) => connection.handle(),
             None => {
-                let connection = match self.ended.get() {
-                    Some(_) => Weak::new(),
-                    None => self.connection.clone(),
-                };
-                Rc::new(Self { connection, is_of_layer: false, ended: self.ended.clone() })
+                let known = self.known();
+                let connection = known.map_or_else(Weak::new, |known| Rc::downgrade(&known));
+                let ended = self.0.ended().cloned().map_or_else(OnceCell::new, OnceCell::from);
+                Rc::new(StreamHandle(Kept { connection, is_of_layer: false, ended }))
             }
         }
     }
@@ -328,7 +411,7 @@ impl<B: Backend> Transport for StreamHandle<B> {
 
     #[cfg(feature = "tls")]
     fn upgraded(&self) -> Option<Rc<dyn Transport>> {
-        if self.is_of_layer {
+        if self.0.is_of_layer() {
             return None;
         }
         self.known()?.upper()?.transport()
@@ -348,7 +431,7 @@ impl<B: Backend> Transport for StreamHandle<B> {
     }
 }
 
-impl<B: Backend> fmt::Debug for StreamHandle<B> {
+impl<L: Link> fmt::Debug for StreamHandle<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.connection() {
             Some(connection) => f.write_str(&connection.backend().describe()),

@@ -8,7 +8,7 @@ use super::file::{FileJob, FileOutcome};
 #[cfg(feature = "tls")]
 use super::layered::Upper;
 use super::unread::Unread;
-use super::{Opened, StreamHandle, StreamTransport};
+use super::{Kept, Opened, StreamHandle, StreamTransport};
 use crate::backend::Backend;
 #[cfg(feature = "tls")]
 use crate::tls::Dress;
@@ -30,7 +30,7 @@ pub(super) struct Rare<B: Backend> {
     /// Those who wait for the end.
     pub(super) closed: Vec<Future<()>>,
     /// The handle that users hold, if one does.
-    pub(super) handle: Weak<StreamHandle<B>>,
+    pub(super) handle: Weak<StreamHandle<Kept<B>>>,
     /// Ends a close that takes too long.
     pub(super) linger: Option<TimerHandle>,
     /// The bandwidth that it keeps to.

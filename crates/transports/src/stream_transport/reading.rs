@@ -1,11 +1,11 @@
 //! Reading: what came is handed over at once, within a budget per turn.
 
-use super::{StreamTransport, Turn};
+use super::{RUNNING, StreamHandle, StreamTransport, Turn};
 use crate::Protocol;
 use crate::backend::Backend;
 use crate::stream_machine::End;
 use eventloop::Taken;
-use futures::{Exception, InvalidStateError};
+use futures::{Exception, InvalidStateError, catch};
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
@@ -34,7 +34,7 @@ enum Read {
 
 /// How a burst of reads ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Burst {
+pub(super) enum Burst {
     /// The system has no more.
     Drained,
     /// More may be there.
@@ -66,6 +66,7 @@ impl Read {
 
 impl<B: Backend> StreamTransport<B> {
     /// There is something to read, or the end, or an error.
+    #[inline(always)] // into `Source::ready`
     pub(crate) fn ready_to_read(self: &Rc<Self>) -> Taken {
         if self.is_ordinary()
             && let Some(mut protocol) = self.protocol.take()
@@ -81,21 +82,28 @@ impl<B: Backend> StreamTransport<B> {
     /// Reads for an [ordinary](StreamTransport::is_ordinary) connection. Nearly always one read gives all
     /// there is, and this is all. The protocol is out of its slot: a call to the system needs none.
     #[inline(always)] // there is one caller
-    fn read_plainly(self: &Rc<Self>, protocol: Box<dyn Protocol>) -> Taken {
-        let mut buffer = self.shared().take_read_buffer();
+    fn read_plainly(self: &Rc<Self>, mut protocol: Box<dyn Protocol>) -> Taken {
+        let shared = self.shared();
+        let mut buffer = shared.take_read_buffer();
         let taken = match self.backend.recv(&mut buffer) {
             Ok(count @ 1..) => {
-                let data = &buffer[..count];
-                self.run_taken(protocol, &Cell::new("data_received"), |protocol, transport| {
-                    protocol.data_received(transport, data);
-                });
-                if count < buffer.len() {
-                    self.was_read(count);
-                    self.settle(Turn::Other);
-                    Taken::All
-                } else {
-                    let filled = Read::Delivered { count, filled: true };
-                    self.read_on(Some(filled), &mut buffer).taken()
+                let (data, transport) = (&buffer[..count], StreamHandle::lent(self));
+                self.set(RUNNING, true);
+                let called = catch(|| protocol.data_received(&transport, data));
+                self.set(RUNNING, false);
+                let is_all = count < buffer.len() && self.is_ordinary();
+                match called {
+                    Ok(()) if is_all => {
+                        self.put(protocol);
+                        if !self.send_collected() {
+                            self.settle_all(Turn::Other);
+                        }
+                        Taken::All
+                    }
+                    called => {
+                        self.returned("data_received", protocol, called);
+                        self.read_on_after(count, &mut buffer)
+                    }
                 }
             }
             outcome => {
@@ -103,8 +111,19 @@ impl<B: Backend> StreamTransport<B> {
                 self.read_on(Some(Read::without_bytes(outcome)), &mut buffer).taken()
             }
         };
-        self.shared().give_back_read_buffer(buffer);
+        shared.give_back_read_buffer(buffer);
         taken
+    }
+
+    /// After `count` bytes that may not have been all, or of which more than to answer is to be done.
+    #[inline(never)]
+    fn read_on_after(self: &Rc<Self>, count: usize, buffer: &mut [u8]) -> Taken {
+        if count == buffer.len() {
+            return self.read_on(Some(Read::Delivered { count, filled: true }), buffer).taken();
+        }
+        self.was_read(count);
+        self.settle(Turn::Other);
+        Taken::All
     }
 
     /// One that only writes was told that it may read, which tells of its reader: whether that is
@@ -132,7 +151,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// Reads and hands over until there is no more or the budget is used up.
-    fn read_burst(self: &Rc<Self>) -> Burst {
+    pub(super) fn read_burst(self: &Rc<Self>) -> Burst {
         let mut buffer = self.shared().take_read_buffer();
         let burst = self.read_on(None, &mut buffer);
         self.shared().give_back_read_buffer(buffer);

@@ -1,6 +1,8 @@
 //! Writing: collected, sent together, and only what is left over waits.
 
-use super::{AWAITED, DIRTY, LIMITED, MEASURED, RUNNING, StreamTransport, Turn, UPGRADED, WAITING};
+use super::{
+    AWAITED, DIRTY, LIMITED, MEASURED, ORDINARY, RUNNING, StreamTransport, Turn, UPGRADED, WAITING,
+};
 use crate::backend::Backend;
 use crate::loop_shared::{Waiting, add_waiting};
 use crate::stream_machine::{End, Output};
@@ -24,14 +26,22 @@ impl<B: Backend> StreamTransport<B> {
     #[inline(always)] // so that what has one part pays for one only
     pub(super) fn write_parts(self: &Rc<Self>, parts: &[&[u8]]) -> WriteState {
         let total: usize = parts.iter().map(|part| part.len()).sum();
-        let spare = || self.shared().take_output();
-        let is_small = total < WORTH_A_CALL && !self.shared().is_over_budget();
-        if !(is_small && self.machine_mut().collect(parts, total, spare)) {
-            return self.write_with_care(parts, total);
+        let shared = self.shared();
+        let is_small = (1..WORTH_A_CALL).contains(&total) && !shared.is_over_budget();
+        let is_alone = !B::IS_LAYER || self.backend.waiting_below() == 0;
+        if is_small && is_alone && self.is(ORDINARY) {
+            let mut machine = self.machine.borrow_mut();
+            if let Some(output) = machine.room_for(total, || shared.take_output()) {
+                shared.account(0, total);
+                for part in parts {
+                    output.push(part);
+                }
+                drop(machine);
+                self.requested();
+                return WriteState::Taken;
+            }
         }
-        self.shared().account(0, total);
-        self.requested();
-        WriteState::Taken
+        self.write_with_care(parts, total)
     }
 
     /// As [`write_parts`](StreamTransport::write_parts), with all limits looked at, and acted upon.
@@ -175,19 +185,31 @@ impl<B: Backend> StreamTransport<B> {
 
     /// Sends what an [ordinary](StreamTransport::is_ordinary) connection has collected. Says whether all is
     /// gone: then nothing else is to be done.
-    #[inline]
+    #[inline(always)] // into what reads; `settle` and `flush_now` have their copies
     pub(super) fn send_collected(self: &Rc<Self>) -> bool {
         let Some(output) = self.machine.borrow_mut().take_collected() else { return true };
-        let size = output.len();
-        let outcome = self.backend.send(output.unsent());
-        if !matches!(outcome, Ok(sent) if sent == size) {
-            self.machine.borrow_mut().put_back(output);
-            self.was_tried(size, outcome);
-            return false;
+        let unsent = output.unsent();
+        let size = unsent.len();
+        match self.backend.send(unsent) {
+            Ok(sent) if sent == size => {
+                let shared = self.shared();
+                shared.account(size, 0);
+                shared.give_back_output(output);
+                true
+            }
+            outcome => {
+                self.was_not_all_sent(output, outcome);
+                false
+            }
         }
-        self.shared().account(size, 0);
-        self.shared().give_back_output(output);
-        true
+    }
+
+    /// What was collected was not sent as a whole: it waits.
+    #[cold]
+    fn was_not_all_sent(self: &Rc<Self>, output: Box<Output>, outcome: io::Result<usize>) {
+        let size = output.len();
+        self.machine.borrow_mut().put_back(output);
+        self.was_tried(size, outcome);
     }
 
     /// Sends what waits, as far as the system takes it.
@@ -307,6 +329,7 @@ impl<B: Backend> StreamTransport<B> {
     }
 
     /// The system takes more again, or a connect has ended.
+    #[inline(never)]
     pub(crate) fn ready_to_write(self: &Rc<Self>) {
         if let Some(on_connect) = self.if_rare(|rare| rare.connecting.take()) {
             self.watch(eventloop::Interest::NONE);
