@@ -36,6 +36,15 @@ struct Slot {
 }
 
 impl Slot {
+    /// By edges it is watched only for reading alone: a turn for writing does not say whether there is more to read.
+    #[inline]
+    fn trigger(&self, interest: Interest) -> Trigger {
+        match interest {
+            Interest::READ => self.trigger,
+            _ => Trigger::Level,
+        }
+    }
+
     /// The turns are to be as interest and what was called off say.
     fn update_turns(&mut self) {
         let has_turn =
@@ -140,10 +149,13 @@ impl Sources {
 
     /// How it is watched while this is its interest.
     pub(crate) fn trigger(&self, key: SourceKey, interest: Interest) -> Trigger {
-        match self.get(key) {
-            Some(slot) if interest == Interest::READ => slot.trigger,
-            _ => Trigger::Level,
-        }
+        self.get(key).map_or(Trigger::Level, |slot| slot.trigger(interest))
+    }
+
+    /// The source, if it is watched by [`Trigger::Edge`].
+    pub(crate) fn watched_by_edge(&self, key: SourceKey) -> Option<&Rc<dyn Source>> {
+        let slot = self.get(key)?;
+        (slot.trigger(slot.interest) == Trigger::Edge).then_some(&slot.source)
     }
 
     pub(crate) fn set_interest(&mut self, key: SourceKey, interest: Interest) {

@@ -69,15 +69,7 @@ impl LoopCore {
     /// take all, or did not come.
     #[cold]
     pub(super) fn look_again(&self, key: SourceKey) {
-        let source = {
-            let sources = self.sources.borrow();
-            match sources.interest(key) {
-                Some(interest) if sources.trigger(key, interest) == Trigger::Edge => {
-                    sources.source(key).cloned()
-                }
-                _ => None,
-            }
-        };
+        let source = self.sources.borrow().watched_by_edge(key).cloned();
         let (Some(source), Some(driver)) = (source, self.driver()) else { return };
         let descriptor = source.descriptor();
         let looked = driver.modify(descriptor, key.to_usize(), Interest::READ, Trigger::Edge);
