@@ -3,6 +3,7 @@
 use crate::support::*;
 use eventloop::{Clock, TestLoop};
 use rustix::net::SendFlags;
+use std::io::Read;
 use std::net::Shutdown;
 use std::time::Duration;
 use tulipa_transports::testing::{LifeCycleLog, MemoryLoop, MemoryOptions, ProtocolCall};
@@ -207,6 +208,55 @@ impl BufferedProtocol for OwnBuffer {
     fn buffer_updated(&mut self, _: &dyn Transport, count: usize) {
         self.1.update(|all| all.extend_from_slice(&self.0[..count]));
     }
+}
+
+/// Does something in `get_buffer`, the second time.
+struct InGetBuffer<F>(Vec<u8>, usize, F, Slot<Vec<u8>>);
+
+impl<F: Fn(&dyn Transport) + 'static> BufferedProtocol for InGetBuffer<F> {
+    fn get_buffer(&mut self, transport: &dyn Transport, _: Option<usize>) -> &mut [u8] {
+        self.1 += 1;
+        if self.1 == 2 {
+            (self.2)(transport);
+        }
+        &mut self.0
+    }
+
+    fn buffer_updated(&mut self, _: &dyn Transport, count: usize) {
+        self.3.update(|all| all.extend_from_slice(&self.0[..count]));
+    }
+}
+
+#[test]
+fn x9_p2_what_is_given_back_in_get_buffer_comes_before_what_is_there_already() {
+    let event_loop = TestLoop::new();
+    let got = Slot::<Vec<u8>>::new();
+    let give_back = |transport: &dyn Transport| transport.push_back(b"early".to_vec());
+    let protocol = Buffered(InGetBuffer(vec![0; 100], 0, give_back, got.clone()));
+    let (transport, mut peer) = tcp(&event_loop, protocol);
+    send(&mut peer, b"first ");
+    run_until(&event_loop, || got.get() == b"first ");
+    send(&mut peer, b" late");
+    run_until(&event_loop, || got.get() == b"first early late");
+    transport.abort();
+    event_loop.run_ready_now();
+}
+
+#[test]
+fn p2_p16_what_is_written_in_get_buffer_is_sent_though_there_was_nothing_to_read() {
+    let event_loop = TestLoop::new();
+    let got = Slot::<Vec<u8>>::new();
+    let write = |transport: &dyn Transport| drop(transport.write(b"ok"));
+    // The first read fills the buffer, so that a second one is tried.
+    let protocol = Buffered(InGetBuffer(vec![0; 4], 0, write, got.clone()));
+    let (transport, mut peer) = tcp(&event_loop, protocol);
+    peer.set_nonblocking(true).unwrap();
+    send(&mut peer, b"data");
+    let mut answer = [0; 8];
+    run_until(&event_loop, || peer.read(&mut answer).is_ok());
+    assert_eq!(&answer[..2], b"ok");
+    transport.abort();
+    event_loop.run_ready_now();
 }
 
 #[test]
