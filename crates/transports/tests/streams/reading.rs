@@ -73,6 +73,39 @@ fn x9_l44_an_end_is_noticed_whenever_it_comes() {
 }
 
 #[test]
+fn r3_l37_l44_a_connection_that_has_taken_all_is_at_rest() {
+    let event_loop = TestLoop::new();
+    let (protocol, log) = Hooks::new().keep_open().recorded();
+    let (transport, mut peer) = tcp(&event_loop, protocol);
+    let is_at_rest = |state| {
+        (0..3).for_each(|_| event_loop.run_ready_now());
+        let before = event_loop.stats().io_events;
+        (0..20).for_each(|_| event_loop.run_ready_now());
+        assert_eq!(event_loop.stats().io_events, before, "{state}");
+    };
+    send(&mut peer, b"data");
+    run_until(&event_loop, || log.bytes() == 4);
+    is_at_rest("data");
+    rustix::net::send(&peer, b"ab!", SendFlags::OOB).unwrap();
+    run_until(&event_loop, || log.bytes() == 6);
+    is_at_rest("an urgent byte, and nothing behind it");
+    transport.pause_reading();
+    transport.resume_reading();
+    is_at_rest("paused and resumed");
+    transport.pause_reading();
+    send(&mut peer, b"data");
+    peer.shutdown(Shutdown::Write).unwrap();
+    is_at_rest("paused, with data and the end to be read");
+    transport.resume_reading();
+    run_until(&event_loop, || log.bytes() == 10);
+    is_at_rest("kept open after the peer's end");
+    let _ = transport.write(b"more");
+    is_at_rest("written to");
+    transport.close();
+    run_until(&event_loop, || log.is_lost());
+}
+
+#[test]
 fn x10_x11_what_came_while_another_turn_paused_and_resumed_is_read() {
     let event_loop = TestLoop::new();
     let (second, second_log) = Hooks::new().recorded();
@@ -246,7 +279,9 @@ fn x9_p2_what_is_given_back_in_get_buffer_comes_before_what_is_there_already() {
 fn p2_p16_what_is_written_in_get_buffer_is_sent_though_there_was_nothing_to_read() {
     let event_loop = TestLoop::new();
     let got = Slot::<Vec<u8>>::new();
-    let write = |transport: &dyn Transport| drop(transport.write(b"ok"));
+    let write = |transport: &dyn Transport| {
+        let _ = transport.write(b"ok");
+    };
     // The first read fills the buffer, so that a second one is tried.
     let protocol = Buffered(InGetBuffer(vec![0; 4], 0, write, got.clone()));
     let (transport, mut peer) = tcp(&event_loop, protocol);
