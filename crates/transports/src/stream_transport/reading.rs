@@ -186,7 +186,7 @@ impl<B: Backend> StreamTransport<B> {
                     total += count;
                     burst = if filled { Burst::MoreToCome } else { Burst::Drained };
                 }
-                Read::Nothing => return Burst::Drained,
+                Read::Nothing => burst = Burst::Drained, // `get_buffer` may have caused something
                 Read::Stopped => {}
                 Read::Eof => self.with_machine(|machine| machine.peer_eof()),
                 Read::Failed(error) => self.reading_failed(error),
@@ -253,12 +253,14 @@ impl<B: Backend> StreamTransport<B> {
             if size == 0 {
                 return Read::NoSpace;
             }
+            // If it has just given that back, the system was not asked.
+            let is_unread = self.machine.borrow().has_unread();
             match self.recv(&mut space[..size]) {
                 Ok(0) => Read::Eof,
                 Ok(count) => {
                     method.set("buffer_updated");
                     protocol.buffer_updated(transport, count);
-                    Read::Delivered { count, filled: count == size }
+                    Read::Delivered { count, filled: is_unread || count == size }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
                 Err(error) => Read::Failed(error),

@@ -3,6 +3,7 @@
 use crate::support::*;
 use eventloop::{Clock, TestLoop};
 use rustix::net::SendFlags;
+use std::io::Read;
 use std::net::Shutdown;
 use std::time::Duration;
 use tulipa_transports::testing::{LifeCycleLog, MemoryLoop, MemoryOptions, ProtocolCall};
@@ -69,6 +70,39 @@ fn x9_l44_an_end_is_noticed_whenever_it_comes() {
         run_until(&event_loop, || log.is_lost());
         log.check_ended();
     }
+}
+
+#[test]
+fn r3_l37_l44_a_connection_that_has_taken_all_is_at_rest() {
+    let event_loop = TestLoop::new();
+    let (protocol, log) = Hooks::new().keep_open().recorded();
+    let (transport, mut peer) = tcp(&event_loop, protocol);
+    let is_at_rest = |state| {
+        (0..3).for_each(|_| event_loop.run_ready_now());
+        let before = event_loop.stats().io_events;
+        (0..20).for_each(|_| event_loop.run_ready_now());
+        assert_eq!(event_loop.stats().io_events, before, "{state}");
+    };
+    send(&mut peer, b"data");
+    run_until(&event_loop, || log.bytes() == 4);
+    is_at_rest("data");
+    rustix::net::send(&peer, b"ab!", SendFlags::OOB).unwrap();
+    run_until(&event_loop, || log.bytes() == 6);
+    is_at_rest("an urgent byte, and nothing behind it");
+    transport.pause_reading();
+    transport.resume_reading();
+    is_at_rest("paused and resumed");
+    transport.pause_reading();
+    send(&mut peer, b"data");
+    peer.shutdown(Shutdown::Write).unwrap();
+    is_at_rest("paused, with data and the end to be read");
+    transport.resume_reading();
+    run_until(&event_loop, || log.bytes() == 10);
+    is_at_rest("kept open after the peer's end");
+    let _ = transport.write(b"more");
+    is_at_rest("written to");
+    transport.close();
+    run_until(&event_loop, || log.is_lost());
 }
 
 #[test]
@@ -207,6 +241,57 @@ impl BufferedProtocol for OwnBuffer {
     fn buffer_updated(&mut self, _: &dyn Transport, count: usize) {
         self.1.update(|all| all.extend_from_slice(&self.0[..count]));
     }
+}
+
+/// Does something in `get_buffer`, the second time.
+struct InGetBuffer<F>(Vec<u8>, usize, F, Slot<Vec<u8>>);
+
+impl<F: Fn(&dyn Transport) + 'static> BufferedProtocol for InGetBuffer<F> {
+    fn get_buffer(&mut self, transport: &dyn Transport, _: Option<usize>) -> &mut [u8] {
+        self.1 += 1;
+        if self.1 == 2 {
+            (self.2)(transport);
+        }
+        &mut self.0
+    }
+
+    fn buffer_updated(&mut self, _: &dyn Transport, count: usize) {
+        self.3.update(|all| all.extend_from_slice(&self.0[..count]));
+    }
+}
+
+#[test]
+fn x9_p2_what_is_given_back_in_get_buffer_comes_before_what_is_there_already() {
+    let event_loop = TestLoop::new();
+    let got = Slot::<Vec<u8>>::new();
+    let give_back = |transport: &dyn Transport| transport.push_back(b"early".to_vec());
+    let protocol = Buffered(InGetBuffer(vec![0; 100], 0, give_back, got.clone()));
+    let (transport, mut peer) = tcp(&event_loop, protocol);
+    send(&mut peer, b"first ");
+    run_until(&event_loop, || got.get() == b"first ");
+    send(&mut peer, b" late");
+    run_until(&event_loop, || got.get() == b"first early late");
+    transport.abort();
+    event_loop.run_ready_now();
+}
+
+#[test]
+fn p2_p16_what_is_written_in_get_buffer_is_sent_though_there_was_nothing_to_read() {
+    let event_loop = TestLoop::new();
+    let got = Slot::<Vec<u8>>::new();
+    let write = |transport: &dyn Transport| {
+        let _ = transport.write(b"ok");
+    };
+    // The first read fills the buffer, so that a second one is tried.
+    let protocol = Buffered(InGetBuffer(vec![0; 4], 0, write, got.clone()));
+    let (transport, mut peer) = tcp(&event_loop, protocol);
+    peer.set_nonblocking(true).unwrap();
+    send(&mut peer, b"data");
+    let mut answer = [0; 8];
+    run_until(&event_loop, || peer.read(&mut answer).is_ok());
+    assert_eq!(&answer[..2], b"ok");
+    transport.abort();
+    event_loop.run_ready_now();
 }
 
 #[test]
