@@ -23,4 +23,5 @@ mod shutdown;
 mod support;
 mod transports;
 mod unix;
+mod within;
 mod writing;
