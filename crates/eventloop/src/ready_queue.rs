@@ -204,6 +204,12 @@ impl ReadyQueue {
         }
     }
 
+    /// Whether a burst has left memory to be given back.
+    #[inline]
+    pub(crate) fn has_excess(&self) -> bool {
+        self.spare.len() > SPARE_SEGMENTS
+    }
+
     /// Gives some memory back that a burst has left. Meant to be called whenever there is nothing to
     /// do: fresh memory costs more than the turns that are kept in it.
     pub(crate) fn trim(&mut self) {

@@ -114,6 +114,11 @@ impl<T> TimerQueue<T> {
         item
     }
 
+    /// Whether timers of the past have left memory to be given back.
+    pub(crate) fn has_excess(&self) -> bool {
+        self.slots.has_excess() || self.agenda.has_excess()
+    }
+
     /// Gives some memory back that many timers of the past have left, if there is much of it. Meant
     /// to be called whenever there is nothing to do.
     #[inline]

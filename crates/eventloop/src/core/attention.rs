@@ -14,9 +14,11 @@ pub(super) const STOP: u8 = 1;
 pub(super) const FLUSH: u8 = 2;
 /// The turn of a source was called off since the last poll.
 pub(super) const CALLED_OFF: u8 = 4;
+/// There are no timers any more, and their memory may be given back.
+pub(super) const TIDY: u8 = 8;
 /// Something that was asked for when the loop was built, and stays: a hook, a shuffle, a spin, or a
 /// clock that steps.
-pub(super) const BUILT_IN: u8 = 8;
+pub(super) const BUILT_IN: u8 = 16;
 
 impl Attention {
     /// A word in which only that flag may be set that never changes.

@@ -170,7 +170,7 @@ impl LoopCore {
             return;
         }
         // The timer that this was the deadline of may be gone.
-        self.first_due.set(self.next_due().unwrap_or(Instant::NEVER));
+        self.find_first_due();
         if now >= self.first_due.get().as_nanos() {
             self.timers.borrow_mut().begin_firing(now);
             self.ready.borrow_mut().push(Entry::Other(Other::Timers));

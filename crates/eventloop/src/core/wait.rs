@@ -1,7 +1,7 @@
 //! The wait of an iteration: for how long, with or without sleeping, and on a clock that steps.
 
 use super::LoopCore;
-use super::attention::STOP;
+use super::attention::{STOP, TIDY};
 use super::iteration::Surroundings;
 use crate::{Clock, MonotonicClock, RunError};
 use futures::Instant;
@@ -16,9 +16,6 @@ const LONG_WAIT: Duration = Duration::from_millis(10);
 /// After so many iterations it is time for that in any case.
 const ITERATIONS_BETWEEN_TRIMS: u64 = 4096;
 
-/// Of so many iterations, all but one may sleep without looking whether there is something to tidy up.
-const ITERATIONS_WITHOUT_TIDYING: u64 = 64;
-
 /// How often a loop that spins looks for news from other threads between two polls.
 const LOOKS_BETWEEN_POLLS: u32 = 8;
 
@@ -27,14 +24,15 @@ const LONGEST_OUTSIDE_WAIT: Duration = Duration::from_secs(60);
 
 impl LoopCore {
     /// Whether the iteration has only to sleep until something comes: nothing can run, no timer will
-    /// come due, nothing was asked for.
+    /// come due, nothing was asked for, and nothing is to be tidied up.
     #[inline]
     pub(super) fn may_just_sleep(&self, limit: Option<Duration>) -> bool {
+        let ready = self.ready.borrow();
         self.attention.is_empty()
             && limit.is_none()
             && self.first_due.get() == Instant::NEVER
-            && self.ready.borrow().is_empty()
-            && !self.counters.iterations.get().is_multiple_of(ITERATIONS_WITHOUT_TIDYING)
+            && ready.is_empty()
+            && !ready.has_excess()
     }
 
     /// Does what is to be done before a poll, and polls.
@@ -73,8 +71,12 @@ impl LoopCore {
     /// Gives some memory back that a burst has left. Before nearly every sleep there is none to give.
     #[inline(always)] // the other call is rare
     fn trim(&self) {
-        self.timers.borrow_mut().trim();
         self.ready.borrow_mut().trim();
+        let mut timers = self.timers.borrow_mut();
+        timers.trim();
+        if !timers.has_excess() {
+            self.attention.clear(TIDY);
+        }
     }
 
     /// How long this iteration may sleep: `Some(ZERO)` if there is something to do (L-5).
@@ -95,7 +97,7 @@ impl LoopCore {
 
     /// As [`poll_timeout`](Self::poll_timeout), with timers that may come due, and nothing else to do.
     fn timeout_with_timers(&self, limit: Option<Duration>) -> Option<Duration> {
-        self.first_due.set(self.next_due().unwrap_or(Instant::NEVER));
+        self.find_first_due();
         let until_due = match self.first_due.get() {
             Instant::NEVER => None,
             due => Some(self.until_wake_up(due)),
@@ -123,6 +125,15 @@ impl LoopCore {
     #[inline]
     pub(super) fn has_work(&self) -> bool {
         self.attention.has(STOP) || !self.ready.borrow().is_empty() || self.calls.inbox().has_news()
+    }
+
+    /// The bound below the timers' deadlines is the earliest of these again.
+    pub(super) fn find_first_due(&self) {
+        let due = self.next_due();
+        self.first_due.set(due.unwrap_or(Instant::NEVER));
+        if due.is_none() {
+            self.attention.set(TIDY);
+        }
     }
 
     /// The deadline of the earliest timer.
@@ -271,8 +282,12 @@ impl LoopCore {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use crate::EventLoop;
+    use super::TIDY;
+    use crate::{EventLoop, prelude::*};
     use futures::SchedulerExt;
+    use std::cell::Cell;
+    use std::os::unix::net::UnixStream;
+    use std::rc::Rc;
     use std::time::Duration;
 
     #[test]
@@ -290,5 +305,31 @@ mod tests {
             event_loop.run_ready().unwrap();
         }
         assert!(capacity().0 < 10_000 && capacity().1 < 10_000, "{:?}", capacity());
+    }
+
+    #[test]
+    fn r6_h12_a_loop_that_only_waits_for_descriptors_gives_some_back_each_time() {
+        let event_loop = EventLoop::new().unwrap();
+        for _ in 0..100_000 {
+            event_loop.call_soon(|| {});
+            event_loop.call_later(Duration::ZERO, || {});
+        }
+        event_loop.run_ready().unwrap();
+        let core = event_loop.core();
+        let capacity = || (core.ready.borrow().capacity(), core.timers.borrow().capacity());
+        assert!(capacity().0 >= 100_000 && capacity().1 >= 100_000);
+        // A descriptor that is always ready.
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let (handle, rounds) = (event_loop.handle(), Cell::new(0));
+        let again = move || {
+            rounds.set(rounds.get() + 1);
+            if rounds.get() == 60 {
+                handle.stop();
+            }
+        };
+        event_loop.add_writer(Rc::new(ours), again).unwrap();
+        event_loop.run_forever().unwrap();
+        assert!(capacity().0 < 10_000 && capacity().1 < 10_000, "{:?}", capacity());
+        assert!(!core.attention.has(TIDY));
     }
 }

@@ -182,6 +182,11 @@ impl Agenda {
         order
     }
 
+    /// Whether entries of the past have left memory to be given back.
+    pub(super) fn has_excess(&self) -> bool {
+        self.far.has_spare()
+    }
+
     /// Gives memory back that entries of the past have left: room for at least `most` of them, if
     /// there is that much.
     pub(super) fn trim(&mut self, most: usize) {

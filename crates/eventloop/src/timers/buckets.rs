@@ -102,10 +102,16 @@ impl Buckets {
         }
     }
 
+    /// Whether memory is kept for other buckets.
+    #[inline]
+    pub(super) fn has_spare(&self) -> bool {
+        self.spare.capacity() > 0
+    }
+
     /// Gives kept memory back: room for at least `most` entries, if there is that much.
     #[inline]
     pub(super) fn trim(&mut self, most: usize) {
-        if self.spare.capacity() > 0 {
+        if self.has_spare() {
             self.free_spare(most);
         }
     }
