@@ -80,6 +80,9 @@ impl Backend for SocketBackend {
     }
 
     fn send_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let [part] = parts {
+            return self.send(part); // the system has less to read for it
+        }
         let mut control = SendAncillaryBuffer::default();
         let sent =
             retry_on_intr(|| rustix::net::sendmsg(&self.socket, parts, &mut control, SEND_FLAGS))?;

@@ -142,7 +142,8 @@ impl<B: Backend> StreamTransport<B> {
         let (waiting, outcome) = {
             let machine = self.machine.borrow();
             let waiting = machine.unsent();
-            let all = std::iter::once(&waiting).chain(parts).take(MOST_PARTS);
+            let first = (!waiting.is_empty()).then_some(&waiting);
+            let all = first.into_iter().chain(parts).take(MOST_PARTS);
             let outcome = if parts.len() < FEW_PARTS {
                 let mut slices = [IoSlice::new(&[]); FEW_PARTS];
                 let count = all.zip(&mut slices).fold(0, |count, (part, slot)| {
