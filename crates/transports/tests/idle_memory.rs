@@ -4,7 +4,7 @@
 
 mod counting;
 
-use counting::{ALLOCATIONS, BYTES};
+use counting::{BYTES, allocations};
 use eventloop::TestLoop;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -54,11 +54,11 @@ fn r4_an_idle_connection_costs_at_most_192_bytes_and_a_request_no_allocation() {
     println!("an idle connection costs {each} bytes, its protocol's box of 8 included");
     assert!(each <= 192, "{each} bytes");
 
-    let before = ALLOCATIONS.load(Relaxed);
+    let before = allocations();
     for _ in 0..10 {
         exchange(&event_loop, &mut peers[..10]);
     }
-    assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0, "allocations in 100 requests");
+    assert_eq!(allocations() - before, 0, "allocations in 100 requests");
 
     drop(peers);
     server.close();

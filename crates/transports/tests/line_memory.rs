@@ -2,8 +2,7 @@
 
 mod counting;
 
-use counting::ALLOCATIONS;
-use std::sync::atomic::Ordering::Relaxed;
+use counting::allocations;
 use tulipa_transports::protocols::{LineHandler, LineMode, LineReceiver};
 use tulipa_transports::testing::RecordingTransport;
 use tulipa_transports::{Protocol, Transport};
@@ -28,10 +27,10 @@ fn w13_r4_a_line_costs_no_allocation_not_even_one_that_comes_in_two_pieces() {
         }
     };
     exchange(&mut receiver); // makes the room for a line in pieces
-    let before = ALLOCATIONS.load(Relaxed);
+    let before = allocations();
     for _ in 0..10 {
         exchange(&mut receiver);
     }
-    assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0);
+    assert_eq!(allocations() - before, 0);
     assert_eq!(receiver.handler().0, 11 * 1002);
 }

@@ -2,7 +2,7 @@
 
 mod counting;
 
-use counting::{ALLOCATIONS, BYTES};
+use counting::{BYTES, allocations};
 use eventloop::TestLoop;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -40,9 +40,9 @@ fn r4_a_line_through_streams_costs_two_allocations() {
         }
     };
     exchange(10);
-    let before = ALLOCATIONS.load(Relaxed);
+    let before = allocations();
     exchange(LINES);
-    let each = (ALLOCATIONS.load(Relaxed) - before) / LINES;
+    let each = (allocations() - before) / LINES;
     assert_eq!(each, 2, "the line, and the wait for it");
     server.abort_clients();
     server.close();
