@@ -4,7 +4,7 @@ use crate::support::*;
 use eventloop::TestLoop;
 use futures::Exception;
 use std::io::ErrorKind;
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::rc::Rc;
@@ -84,13 +84,17 @@ fn n35_the_family_restricts_the_addresses() {
 
 #[test]
 fn n35_only_datagram_sockets_are_taken() {
-    let before = descriptors();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
     let error = DatagramSocket::from_descriptor(listener.into()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    let socket = DatagramSocket::from_descriptor(plain().0.into()).unwrap();
+    assert!(TcpStream::connect(address).is_err(), "what is refused is closed");
+
+    let (socket, address) = plain();
+    let socket = DatagramSocket::from_descriptor(socket.into()).unwrap();
+    assert!(UdpSocket::bind(address).is_err());
     drop(socket);
-    assert!(descriptors() <= before + 1, "other tests have some too");
+    UdpSocket::bind(address).expect("what is dropped is closed");
 }
 
 #[test]

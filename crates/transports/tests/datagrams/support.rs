@@ -259,8 +259,3 @@ pub(crate) fn panic_message(context: &ExceptionContext) -> String {
 pub(crate) fn marks(high: usize, low: usize) -> WriteBufferLimits {
     WriteBufferLimits { high: Bytes(high), low: Bytes(low) }
 }
-
-/// How many descriptors this process has.
-pub(crate) fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
