@@ -295,12 +295,8 @@ impl Wake for EventFd {
 }
 
 /// Registers a descriptor of the driver's own, edge-triggered.
-#[allow(unsafe_code)]
 fn add_edge(poller: &Poller, descriptor: BorrowedFd<'_>, key: usize) -> io::Result<()> {
-    let event = polling::Event::readable(key);
-    // SAFETY: `add…` demands that the descriptor leaves the poller before it closes. Epoll drops a
-    // descriptor that closes, and the callers' descriptors close with the driver or after it.
-    unsafe { poller.add_with_mode(descriptor.as_raw_fd(), event, PollMode::Edge) }
+    add(poller, descriptor, polling::Event::readable(key), PollMode::Edge)
 }
 
 /// Makes the timer expire once, in so long; zero calls it off.

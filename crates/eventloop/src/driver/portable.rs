@@ -103,6 +103,7 @@ pub(super) fn add(
 ) -> io::Result<()> {
     // SAFETY: `add…` demands that the descriptor is deleted from the poller before it closes. Every
     // caller goes through `LoopCore::watch`, which keeps the source (the owner of the descriptor)
-    // until `unwatch` or `close` have called `delete`; a loop that is forgotten closes nothing.
+    // until `unwatch` or `close` have called `delete`; a loop that is forgotten closes nothing. A driver's
+    // own descriptors close with it or after it, and epoll, which alone has such, drops one that closes.
     unsafe { poller.add_with_mode(descriptor.as_raw_fd(), event, mode) }
 }
