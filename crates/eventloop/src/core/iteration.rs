@@ -22,11 +22,15 @@ const MOST_BATCHES_BETWEEN_LOOKS: u32 = 8;
 const READ: bool = false;
 const WRITE: bool = true;
 
-/// The turns of descriptors in the first batch after a poll.
-struct IoTurns<'a> {
-    /// The number of the first entry of the queue that comes after them.
+/// The first batch after a poll: what was queued before it, the turns of descriptors, then timers.
+struct FirstBatch<'a> {
+    /// The number of the next entry of the queue to run.
+    head: u64,
+    /// That of the first one which comes after the descriptors.
     place: u64,
     events: &'a [ReadyEvent],
+    /// That of the first one which belongs to the next batch.
+    end: u64,
 }
 
 /// When the clock is read between batches.
@@ -76,14 +80,17 @@ impl LoopCore {
         self.counters.iterations.add(1);
         self.counters.io_events.add(around.events.len() as u64);
         self.collect_inbox();
-        let place = self.ready.borrow().tail();
+        let (head, place) = self.ready.borrow().range();
+        let mut end = place;
         if !self.attention.is_empty() {
-            self.prepare_turns(around);
+            end = self.prepare_turns(around);
         }
         polled?;
-        self.queue_due_timers();
+        if self.first_due.get() != Instant::NEVER {
+            end = self.queue_due_timers();
+        }
         let before = self.counters.callbacks.get();
-        self.run_batches(&IoTurns { place, events: &around.events });
+        self.run_batches(&FirstBatch { head, place, events: &around.events, end });
         if let Some(hook) = around.hook {
             self.call_hook(|| hook.after_batches(self.counters.callbacks.get() - before));
         }
@@ -91,9 +98,10 @@ impl LoopCore {
     }
 
     /// The turns of the descriptors that are ready come next, in the order in which the poller
-    /// reported them (L-4). What was called off so far is no concern of theirs.
+    /// reported them (L-4). What was called off so far is no concern of theirs. Answers where the queue ends
+    /// now, as a hook may have added to it.
     #[cold]
-    fn prepare_turns(&self, around: &mut Surroundings<'_>) {
+    fn prepare_turns(&self, around: &mut Surroundings<'_>) -> u64 {
         if let Some(shuffle) = &self.shuffle {
             shuffle.borrow_mut().shuffle(&mut around.events);
         }
@@ -104,6 +112,7 @@ impl LoopCore {
         if let Some(hook) = around.hook {
             self.call_hook(|| hook.after_poll(around.events.len()));
         }
+        self.ready.borrow().tail()
     }
 
     #[inline]
@@ -154,34 +163,28 @@ impl LoopCore {
         news.stop
     }
 
-    /// Queues the timers that are due (L-2).
-    #[inline]
-    fn queue_due_timers(&self) {
-        if self.first_due.get() != Instant::NEVER {
-            self.queue_timers_due_now();
-        }
-    }
-
+    /// Queues the timers that are due (L-2). Answers where the queue ends now.
     #[inline(never)]
-    fn queue_timers_due_now(&self) {
+    fn queue_due_timers(&self) -> u64 {
         // A timer for `NEVER` is not due, even at the clock's end (H-7).
         let now = self.clock.now().as_nanos().min(Instant::NEVER.as_nanos() - 1);
-        if now < self.first_due.get().as_nanos() {
-            return;
+        if now >= self.first_due.get().as_nanos() {
+            // The timer that this was the deadline of may be gone.
+            self.find_first_due();
         }
-        // The timer that this was the deadline of may be gone.
-        self.find_first_due();
+        let mut ready = self.ready.borrow_mut();
         if now >= self.first_due.get().as_nanos() {
             self.timers.borrow_mut().begin_firing(now);
-            self.ready.borrow_mut().push(Entry::Other(Other::Timers));
+            ready.push(Entry::Other(Other::Timers));
         }
+        ready.tail()
     }
 
     /// Runs batches until nothing is ready, a stop is asked for, or it is time to poll.
     #[inline(always)] // as the iteration
-    fn run_batches(&self, io: &IoTurns<'_>) {
+    fn run_batches(&self, first: &FirstBatch<'_>) {
         let start = self.clock.coarse_now();
-        self.run_first_batch(io);
+        self.run_first_batch(first);
         if !self.ready.borrow().is_empty() {
             self.run_more_batches(start);
         }
@@ -241,16 +244,15 @@ impl LoopCore {
     /// Runs what was ready when the batch began: what was queued before the poll, then descriptors,
     /// then timers.
     #[inline]
-    fn run_first_batch(&self, io: &IoTurns<'_>) {
-        let (head, end) = self.ready.borrow().range();
-        if io.place > head {
-            self.run_below(io.place);
+    fn run_first_batch(&self, first: &FirstBatch<'_>) {
+        if first.place > first.head {
+            self.run_below(first.place);
         }
-        if !io.events.is_empty() {
-            self.run_io_turns(io.events);
+        if !first.events.is_empty() {
+            self.run_io_turns(first.events);
         }
-        if end > io.place {
-            self.run_below(end);
+        if first.end > first.place {
+            self.run_below(first.end);
         }
     }
 

@@ -194,7 +194,9 @@ impl<T> Inbox<T> {
     /// block (it is not asleep then).
     #[must_use = "blocking in spite of news may be for ever"]
     pub(crate) fn prepare_to_sleep(&self) -> bool {
-        let before = self.flags.0.fetch_or(ASLEEP, Ordering::AcqRel);
+        // It is awake: so adding the flag sets it, which takes the processor one instruction, and `fetch_or` a loop.
+        let before = self.flags.0.fetch_add(ASLEEP, Ordering::AcqRel);
+        debug_assert!(before & ASLEEP == 0, "it sleeps already");
         if before & NEWS != 0 {
             // Nobody has woken us for this news: it was there before we were asleep.
             self.woke_up();
