@@ -60,6 +60,30 @@ impl SocketBackend {
         self.socket.as_fd()
     }
 
+    /// Nothing was received: tries again if that was because of a signal. Apart from what nearly always
+    /// happens, which needs no registers for it.
+    #[cold]
+    #[inline(never)]
+    fn recv_failed(&self, error: Errno, buffer: &mut [u8]) -> io::Result<usize> {
+        match error {
+            Errno::INTR => {
+                let again = || rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty());
+                Ok(retry_on_intr(again)?.0)
+            }
+            error => Err(error.into()),
+        }
+    }
+
+    /// As [`recv_failed`](Self::recv_failed), of sending.
+    #[cold]
+    #[inline(never)]
+    fn send_failed(&self, error: Errno, data: &[u8]) -> io::Result<usize> {
+        match error {
+            Errno::INTR => Ok(retry_on_intr(|| rustix::net::send(&self.socket, data, SEND_FLAGS))?),
+            error => Err(error.into()),
+        }
+    }
+
     fn local_address(&self) -> Option<Address> {
         let address = SockRef::from(&self.socket).local_addr().ok()?;
         Address::from_sock_addr(&address)
@@ -69,14 +93,18 @@ impl SocketBackend {
 impl Backend for SocketBackend {
     #[inline]
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (count, _) =
-            retry_on_intr(|| rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()))?;
-        Ok(count)
+        match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
+            Ok((count, _)) => Ok(count),
+            Err(error) => self.recv_failed(error, buffer),
+        }
     }
 
     #[inline]
     fn send(&self, data: &[u8]) -> io::Result<usize> {
-        Ok(retry_on_intr(|| rustix::net::send(&self.socket, data, SEND_FLAGS))?)
+        match rustix::net::send(&self.socket, data, SEND_FLAGS) {
+            Ok(count) => Ok(count),
+            Err(error) => self.send_failed(error, data),
+        }
     }
 
     fn send_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -234,4 +262,31 @@ pub(crate) fn send_file(
     _count: usize,
 ) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn what_a_signal_cut_short_is_tried_again_and_no_other_error() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let backend = |socket: UnixStream| {
+            socket.set_nonblocking(true).unwrap();
+            SocketBackend::new(socket.into(), SocketKind::Unix, None)
+        };
+        let (one, other) = (backend(one), backend(other));
+        let mut buffer = [0; 8];
+        assert_eq!(one.send_failed(Errno::INTR, b"again").unwrap(), 5);
+        assert_eq!(other.recv_failed(Errno::INTR, &mut buffer).unwrap(), 5);
+        assert_eq!(&buffer, b"again\0\0\0");
+
+        let error = one.send_failed(Errno::PIPE, b"lost").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        let error = other.recv_failed(Errno::CONNRESET, &mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        let error = other.recv(&mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "neither was tried again");
+    }
 }
