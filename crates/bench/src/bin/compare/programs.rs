@@ -75,16 +75,21 @@ impl Programs {
 
     /// A C program in `peers/`, compiled with libuv; or why not.
     pub(crate) fn on_libuv(&self, source: &str) -> Result<Program, String> {
+        self.compiled(source, &["-luv", "-lpthread"])
+    }
+
+    /// A C program in `peers/`, compiled with these libraries besides C's own; or why not.
+    pub(crate) fn compiled(&self, source: &str, libraries: &[&str]) -> Result<Program, String> {
         let source = Path::new(PEERS).join(source);
         let folder = self.folder.join("peers");
         let program = folder.join(source.file_stem().expect("it is a file's name"));
         if is_older(&program, &source) {
             std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
             let mut compiler = Command::new("cc");
-            compiler.args(["-O2", "-o"]).args([&program, &source]).args(["-luv", "-lpthread"]);
+            compiler.args(["-O2", "-o"]).args([&program, &source]).args(libraries);
             said(&mut compiler).map_err(|why| {
                 let first = why.lines().next().unwrap_or_default();
-                format!("it could not be compiled with libuv: {first}")
+                format!("it could not be compiled: {first}")
             })?;
         }
         Ok(Program::new(program))

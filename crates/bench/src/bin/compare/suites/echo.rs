@@ -37,6 +37,7 @@ pub(super) fn peers(programs: &Programs) -> Vec<Peer> {
     vec![
         Peer::new("tulipa", programs.example("echo_server", ["--port", "0"])),
         Peer::new("epoll", programs.peer(["echo", "epoll"])),
+        Peer::perhaps("epoll-c", programs.compiled("epoll_echo.c", &[])),
         Peer::new("mio", programs.peer(["echo", "mio"])),
         Peer::new("tokio", programs.peer(["echo", "tokio"])),
         Peer::new("smol", programs.peer(["echo", "smol"])),
