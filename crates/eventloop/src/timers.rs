@@ -18,6 +18,8 @@
 mod agenda;
 mod buckets;
 mod free_slots;
+mod pile;
+mod prefetch;
 mod slots;
 
 use agenda::{Agenda, Entry};

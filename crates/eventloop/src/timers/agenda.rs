@@ -17,12 +17,13 @@ use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::buckets::Buckets;
+use super::pile::PIECE;
 use super::slots::Slots;
 
 /// A heap of so many entries is still faster than buckets.
 const SPILL: usize = 256;
-/// A bucket of so many entries is sorted at once rather than split.
-const SORT: usize = 512;
+/// A bucket of so many entries is sorted at once rather than split: what is in one piece.
+const SORT: usize = PIECE;
 /// Room for so many entries may be kept though it is not needed.
 pub(super) const LARGE: usize = 2048;
 
@@ -208,7 +209,7 @@ impl Agenda {
         clear_up(&mut late);
         self.late = late.into();
         clear_up(&mut self.held);
-        self.far.for_each_pile(clear_up);
+        self.far.for_each_pile(|entries| keep_live(entries, is_live));
         self.dead = 0;
         self.widen();
     }
@@ -308,16 +309,19 @@ impl Agenda {
 
     #[inline(never)]
     fn open_first<T>(&mut self, slots: &Slots<T>) {
-        let (mut entries, start, end) = self.far.take_first().expect("it has a first bucket");
+        let (pile, start, end) = self.far.take_first().expect("it has a first bucket");
         self.far.set_origin(start);
         self.spill_above = SPILL;
-        if entries.len() > SORT && start < end {
+        if pile.len() > SORT && start < end {
             self.near_end = start;
-            for entry in entries.drain(..) {
-                self.place(entry);
+            for mut entries in pile.into_pieces() {
+                for entry in entries.drain(..) {
+                    self.place(entry);
+                }
+                self.far.recycle(entries);
             }
-            self.far.recycle(entries);
         } else {
+            let mut entries = pile.into_vec();
             self.near_end = end;
             // Looking at all the slots in a row, and at nothing else, before their turns come one by
             // one, lets the processor fetch many of them at a time.

@@ -1,7 +1,7 @@
 //! Far deadlines, sorted only as finely as their distance asks for.
 //!
-//! Level by level, 64 buckets each: a bucket of level 0 is one nanosecond wide, one of the next
-//! level 64 times as wide. A deadline goes to the level of the highest digit (to the base of 64) in
+//! Level by level, 256 buckets each: a bucket of level 0 is one nanosecond wide, one of the next
+//! level 256 times as wide. A deadline goes to the level of the highest digit (to the base of 256) in
 //! which it differs from `origin`, and there to the bucket of its own digit. So all of a lower level
 //! come before all of a higher one, and the first bucket is found by looking for a bit.
 //!
@@ -9,13 +9,14 @@
 //! not empty. Only [`take_first`](Buckets::take_first) may be followed by moving `origin` out of its
 //! place, and only to within the range of that bucket.
 
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 
 use super::agenda::{Entry, LARGE};
+use super::pile::{Pile, Spare};
 
-const BITS: usize = 6;
+const BITS: usize = 8;
 const WIDTH: usize = 1 << BITS;
-const LEVELS: usize = (u64::BITS as usize).div_ceil(BITS);
+const LEVELS: usize = u64::BITS as usize / BITS;
 
 /// Entries in buckets, the more of them in one the farther away they are.
 #[derive(Debug, Default)]
@@ -23,19 +24,19 @@ pub(super) struct Buckets {
     origin: u64,
     len: usize,
     /// A bit for each level that has a bucket in use.
-    levels: u16,
+    levels: u8,
     /// For each level a bit for each bucket in use.
-    in_use: [u64; LEVELS],
-    /// Empty before the first use.
+    in_use: [Digits; LEVELS],
+    /// Those of the levels up to the highest that was ever used.
     buckets: Vec<Bucket>,
-    /// Memory of emptied buckets, for those to come: large pieces in front, small ones behind.
-    spare: VecDeque<Vec<Entry>>,
+    /// Memory of emptied buckets, for those to come.
+    spare: Spare,
 }
 
 /// The entries of one bucket, by creation, or as a heap once somebody asked which is the earliest.
 #[derive(Debug)]
 enum Bucket {
-    Pile(Vec<Entry>),
+    Pile(Pile),
     Heap(BinaryHeap<Entry>),
 }
 
@@ -55,24 +56,16 @@ impl Buckets {
 
     /// Adds an entry whose deadline is after the origin.
     pub(super) fn add(&mut self, entry: Entry) {
-        if self.buckets.is_empty() {
-            self.buckets.resize_with(LEVELS * WIDTH, Bucket::default);
-        }
         let level = (entry.due ^ self.origin).ilog2() as usize / BITS;
+        if self.buckets.len() <= level * WIDTH {
+            self.buckets.resize_with((level + 1) * WIDTH, Bucket::default);
+        }
         let digit = (entry.due >> (level * BITS)) as usize % WIDTH;
         self.levels |= 1 << level;
-        self.in_use[level] |= 1 << digit;
+        self.in_use[level].insert(digit);
         self.len += 1;
         match &mut self.buckets[level * WIDTH + digit] {
-            Bucket::Pile(entries) => {
-                if entries.capacity() == 0 {
-                    // A bucket as wide as this is likely to hold many.
-                    let wide = level >= LEVELS / 3;
-                    let spare = if wide { self.spare.pop_front() } else { self.spare.pop_back() };
-                    *entries = spare.unwrap_or_default();
-                }
-                entries.push(entry);
-            }
+            Bucket::Pile(pile) => pile.push(entry, &mut self.spare),
             Bucket::Heap(entries) => entries.push(entry),
         }
     }
@@ -83,49 +76,31 @@ impl Buckets {
     }
 
     /// Takes the first bucket: its entries, the earliest and the latest deadline it has room for.
-    pub(super) fn take_first(&mut self) -> Option<(Vec<Entry>, u64, u64)> {
+    pub(super) fn take_first(&mut self) -> Option<(Pile, u64, u64)> {
         let (level, digit) = self.first()?;
         let start = self.start(level, digit);
-        let entries = std::mem::take(&mut self.buckets[level * WIDTH + digit]).into_entries();
+        let entries = std::mem::take(&mut self.buckets[level * WIDTH + digit]).into_pile();
         self.len -= entries.len();
         self.now_empty(level, digit);
         Some((entries, start, start | low_bits(level * BITS)))
     }
 
     /// Keeps the memory of `entries`, which are done with, for other buckets.
-    pub(super) fn recycle(&mut self, mut entries: Vec<Entry>) {
-        entries.clear();
-        match entries.capacity() {
-            0 => {}
-            1..=LARGE => self.spare.push_back(entries),
-            _ => self.spare.push_front(entries),
-        }
+    pub(super) fn recycle(&mut self, entries: Vec<Entry>) {
+        self.spare.put(entries);
     }
 
     /// Whether memory is kept for other buckets.
     #[inline]
     pub(super) fn has_spare(&self) -> bool {
-        self.spare.capacity() > 0
+        self.spare.has_any()
     }
 
     /// Gives kept memory back: room for at least `most` entries, if there is that much.
     #[inline]
     pub(super) fn trim(&mut self, most: usize) {
         if self.has_spare() {
-            self.free_spare(most);
-        }
-    }
-
-    #[cold]
-    fn free_spare(&mut self, most: usize) {
-        let mut freed = 0;
-        while freed < most
-            && let Some(entries) = self.spare.pop_front()
-        {
-            freed += entries.capacity();
-        }
-        if self.spare.is_empty() {
-            self.spare = VecDeque::new();
+            self.spare.free(most);
         }
     }
 
@@ -159,14 +134,14 @@ impl Buckets {
     /// Lets `clear_up` drop entries from each bucket.
     pub(super) fn for_each_pile(&mut self, clear_up: impl Fn(&mut Vec<Entry>)) {
         for level in 0..LEVELS {
-            for digit in bits(self.in_use[level]) {
+            for digit in self.in_use[level].iter() {
                 let bucket = &mut self.buckets[level * WIDTH + digit];
-                let mut entries = std::mem::take(bucket).into_entries();
-                self.len -= entries.len();
-                clear_up(&mut entries);
-                self.len += entries.len();
-                let empty = entries.is_empty();
-                *bucket = Bucket::Pile(entries);
+                let mut pile = std::mem::take(bucket).into_pile();
+                self.len -= pile.len();
+                pile.clear_up(&clear_up);
+                self.len += pile.len();
+                let empty = pile.len() == 0;
+                *bucket = Bucket::Pile(pile);
                 if empty {
                     self.now_empty(level, digit);
                 }
@@ -183,11 +158,10 @@ impl Buckets {
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         let capacity = |bucket: &Bucket| match bucket {
-            Bucket::Pile(entries) => entries.capacity(),
+            Bucket::Pile(pile) => pile.capacity(),
             Bucket::Heap(entries) => entries.capacity(),
         };
-        let spare: usize = self.spare.iter().map(Vec::capacity).sum();
-        self.buckets.iter().map(capacity).sum::<usize>() + spare
+        self.buckets.iter().map(capacity).sum::<usize>() + self.spare.capacity()
     }
 
     /// Panics if an entry is where it should not be.
@@ -196,11 +170,11 @@ impl Buckets {
         let mut len = 0;
         for (index, bucket) in self.buckets.iter().enumerate() {
             let (level, digit) = (index / WIDTH, index % WIDTH);
-            let entries = match bucket {
-                Bucket::Pile(entries) => entries.as_slice(),
-                Bucket::Heap(entries) => entries.as_slice(),
+            let entries: Vec<_> = match bucket {
+                Bucket::Pile(pile) => pile.iter().collect(),
+                Bucket::Heap(entries) => entries.iter().collect(),
             };
-            assert_eq!(self.in_use[level] >> digit & 1 == 1, !entries.is_empty());
+            assert_eq!(self.in_use[level].contains(digit), !entries.is_empty());
             len += entries.len();
             for entry in entries {
                 assert!(entry.due > self.origin);
@@ -210,9 +184,9 @@ impl Buckets {
             }
         }
         assert_eq!(self.len, len);
-        assert!(
-            (0..LEVELS).all(|level| (self.levels >> level & 1 == 1) == (self.in_use[level] > 0))
-        );
+        for (level, in_use) in self.in_use.iter().enumerate() {
+            assert_ne!(self.levels >> level & 1 == 1, in_use.is_empty());
+        }
     }
 
     /// Level and digit of the first bucket in use.
@@ -221,7 +195,7 @@ impl Buckets {
             return None;
         }
         let level = self.levels.trailing_zeros() as usize;
-        Some((level, self.in_use[level].trailing_zeros() as usize))
+        Some((level, self.in_use[level].first()?))
     }
 
     fn start(&self, level: usize, digit: usize) -> u64 {
@@ -229,24 +203,28 @@ impl Buckets {
     }
 
     fn now_empty(&mut self, level: usize, digit: usize) {
-        self.in_use[level] &= !(1 << digit);
-        if self.in_use[level] == 0 {
+        self.in_use[level].remove(digit);
+        if self.in_use[level].is_empty() {
             self.levels &= !(1 << level);
         }
     }
 }
 
 impl Bucket {
-    fn into_entries(self) -> Vec<Entry> {
+    fn into_pile(self) -> Pile {
         match self {
-            Bucket::Pile(entries) => entries,
-            Bucket::Heap(entries) => entries.into_vec(),
+            Bucket::Pile(pile) => pile,
+            Bucket::Heap(entries) => entries.into_vec().into(),
         }
     }
 
+    fn into_entries(self) -> Vec<Entry> {
+        self.into_pile().into_vec()
+    }
+
     fn as_heap(&mut self) -> &mut BinaryHeap<Entry> {
-        if let Bucket::Pile(entries) = self {
-            *self = Bucket::Heap(std::mem::take(entries).into());
+        if let Bucket::Pile(pile) = self {
+            *self = Bucket::Heap(std::mem::take(pile).into_vec().into());
         }
         match self {
             Bucket::Heap(entries) => entries,
@@ -257,7 +235,7 @@ impl Bucket {
 
 impl Default for Bucket {
     fn default() -> Self {
-        Bucket::Pile(Vec::new())
+        Bucket::Pile(Pile::default())
     }
 }
 
@@ -266,14 +244,41 @@ fn low_bits(count: usize) -> u64 {
     1_u64.checked_shl(count as u32).map_or(u64::MAX, |bit| bit - 1)
 }
 
-/// The places of the ones in `word`.
-fn bits(mut word: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        if word == 0 {
-            return None;
-        }
-        let place = word.trailing_zeros() as usize;
-        word &= word - 1;
-        Some(place)
-    })
+/// A set of digits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Digits([u64; WIDTH / 64]);
+
+impl Digits {
+    #[inline]
+    fn insert(&mut self, digit: usize) {
+        self.0[digit / 64] |= 1 << (digit % 64);
+    }
+
+    fn remove(&mut self, digit: usize) {
+        self.0[digit / 64] &= !(1 << (digit % 64));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0 == [0; WIDTH / 64]
+    }
+
+    /// The least of them.
+    fn first(&self) -> Option<usize> {
+        let (index, word) = (0..).zip(self.0).find(|&(_, word)| word != 0)?;
+        Some(index * 64 + word.trailing_zeros() as usize)
+    }
+
+    /// All of them as of now.
+    fn iter(mut self) -> impl Iterator<Item = usize> {
+        std::iter::from_fn(move || {
+            let first = self.first()?;
+            self.remove(first);
+            Some(first)
+        })
+    }
+
+    #[cfg(test)]
+    fn contains(&self, digit: usize) -> bool {
+        self.0[digit / 64] >> (digit % 64) & 1 == 1
+    }
 }
