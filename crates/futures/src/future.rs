@@ -26,6 +26,7 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 
 pub(crate) use listeners::next_token;
+use object::ObjectRef;
 pub(crate) use object::{AnyFuture, AnyShared, FutureObject};
 pub(crate) use proxy::{Others, Proxy};
 pub(crate) use shared::{Shared, State};
@@ -50,7 +51,7 @@ pub(crate) use shared::{Shared, State};
 /// # Ok(()) }
 /// ```
 pub struct Future<T: 'static> {
-    object: Rc<dyn FutureObject<T>>,
+    object: ObjectRef<T>,
     /// What this handle waits under, once it was polled.
     wait: Option<CallbackToken>,
 }
@@ -82,7 +83,7 @@ impl<T: 'static> Future<T> {
 
     #[inline]
     pub(crate) fn from_object(object: Rc<dyn FutureObject<T>>) -> Self {
-        Self { object, wait: None }
+        Self { object: ObjectRef::new(object), wait: None }
     }
 
     /// Has `membership` end with the future.
@@ -186,13 +187,13 @@ impl<T: 'static> Future<T> {
     /// Either way an exception that it holds counts as retrieved (F-19). If this is a task seen as a
     /// future, the task is asked to end, as [`Task::cancel`](crate::Task::cancel) does.
     pub fn cancel(&self) -> bool {
-        self.object.clone().request_cancel(None)
+        self.object().clone().request_cancel(None)
     }
 
     /// As [`cancel`](Future::cancel), with a message for those who wait (F-6).
     #[doc(alias = "cancel")]
     pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
-        self.object.clone().request_cancel(Some(message.into()))
+        self.object().clone().request_cancel(Some(message.into()))
     }
 
     /// Completes it from outside, which only a plain future lets one do (T-5).
@@ -200,7 +201,7 @@ impl<T: 'static> Future<T> {
     fn complete<V>(&self, outcome: V, state_of: impl FnOnce(V) -> State<T>) -> Result<(), V> {
         let shared = self.shared();
         match shared.of_task {
-            false => shared.complete(|| self.object.clone(), outcome, state_of),
+            false => shared.complete(|| self.object().clone(), outcome, state_of),
             true => Err(outcome),
         }
     }
@@ -298,8 +299,9 @@ impl<T: 'static> Future<T> {
 
 impl<T: 'static> Clone for Future<T> {
     /// Another handle to the same future.
+    #[inline]
     fn clone(&self) -> Self {
-        Self::from_object(self.object.clone())
+        Self { object: ObjectRef::clone(&self.object), wait: None }
     }
 }
 

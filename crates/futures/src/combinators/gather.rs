@@ -163,6 +163,7 @@ where
 }
 
 /// The future of the whole.
+#[repr(C)] // see `FutureObject`
 struct Gathering<T: 'static, R: 'static> {
     shared: Shared<Vec<R>>,
     kind: Kind<T, R>,
@@ -344,8 +345,6 @@ impl<T: Clone + 'static, R: 'static> AnyFuture for Gathering<T, R> {
     }
 }
 
-impl<T: Clone + 'static, R: 'static> FutureObject<Vec<R>> for Gathering<T, R> {
-    fn shared(&self) -> &Shared<Vec<R>> {
-        &self.shared
-    }
-}
+// SAFETY: it begins with that, and `repr(C)` leaves it there.
+#[allow(unsafe_code)]
+unsafe impl<T: Clone + 'static, R: 'static> FutureObject<Vec<R>> for Gathering<T, R> {}

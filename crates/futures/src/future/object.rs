@@ -1,9 +1,14 @@
-//! What a [`Future`] handle points to: a future of its own, or a task with its coroutine beside it.
+//! What a [`Future`] handle points to: a future of its own, or a task with its coroutine
+//! beside it.
+#![allow(unsafe_code)]
 
-use super::{CallbackToken, Shared};
-use crate::Exception;
+use super::wait::leave;
+use super::{CallbackToken, Future, Shared};
 use crate::task::wait_set::WaitSetId;
 use crate::task::{CancelMessage, TaskHeader};
+use crate::{Exception, in_place};
+use std::mem::{ManuallyDrop, forget};
+use std::ops::Deref;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -56,9 +61,80 @@ pub(crate) trait AnyShared {
 }
 
 /// A future with a result of type `T`.
-pub(crate) trait FutureObject<T: 'static>: AnyFuture {
-    /// State and listeners.
-    fn shared(&self) -> &Shared<T>;
+///
+/// # Safety
+/// An object of the type begins with its `Shared<T>`.
+pub(crate) unsafe trait FutureObject<T: 'static>: AnyFuture {}
+
+impl<T: 'static> dyn FutureObject<T> + '_ {
+    /// State and listeners. Asked for all the time, so no call leads there.
+    #[inline(always)]
+    pub(crate) fn shared(&self) -> &Shared<T> {
+        // SAFETY: it lies at the beginning, as whoever implements the trait has promised, and is
+        // borrowed for as long as the object that it is a part of.
+        unsafe { &*(&raw const *self).cast() }
+    }
+}
+
+/// A handle's pointer to its future.
+///
+/// A plain `Rc` is dropped by reference, and so has to lie in memory wherever it may be dropped: it is
+/// written there as two words, and moved on as a pair, for which the processor waits. This one is taken out
+/// by whoever drops the handle, and goes by registers.
+pub(super) struct ObjectRef<T: 'static>(ManuallyDrop<Rc<dyn FutureObject<T>>>);
+
+impl<T: 'static> ObjectRef<T> {
+    #[inline(always)]
+    pub(super) fn new(object: Rc<dyn FutureObject<T>>) -> Self {
+        Self(ManuallyDrop::new(object))
+    }
+
+    /// Takes the pointer out, which is the only way to drop it.
+    ///
+    /// # Safety
+    /// From here on it is as if this had been moved away.
+    #[inline(always)]
+    unsafe fn take(&mut self) -> Rc<dyn FutureObject<T>> {
+        // SAFETY: it is taken once, as the caller promises.
+        unsafe { ManuallyDrop::take(&mut self.0) }
+    }
+}
+
+impl<T: 'static> Clone for ObjectRef<T> {
+    /// Word by word, as a handle that was just made was written.
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        forget(Rc::clone(&self.0));
+        // SAFETY: the clone that was forgotten is this one.
+        Self(unsafe { in_place::read_by_words(&raw const self.0) })
+    }
+}
+
+impl<T: 'static> Deref for ObjectRef<T> {
+    type Target = Rc<dyn FutureObject<T>>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T: 'static> Drop for Future<T> {
+    /// A handle that was waiting waits no more.
+    ///
+    /// What it has goes by registers: so a handle need not lie in memory on its way to where it is
+    /// wanted, just because something on that way might fail, and drop it.
+    #[inline(always)]
+    fn drop(&mut self) {
+        #[inline(never)]
+        fn let_go<T: 'static>(object: Rc<dyn FutureObject<T>>, wait: Option<CallbackToken>) {
+            if let Some(token) = wait {
+                leave(&*object, token);
+            }
+        }
+        // SAFETY: a handle is dropped once, and not looked at afterwards.
+        let_go(unsafe { self.object.take() }, self.wait);
+    }
 }
 
 impl<T: 'static> AnyShared for Shared<T> {
@@ -94,9 +170,5 @@ impl<T: 'static> AnyFuture for Shared<T> {
     }
 }
 
-impl<T: 'static> FutureObject<T> for Shared<T> {
-    #[inline]
-    fn shared(&self) -> &Shared<T> {
-        self
-    }
-}
+// SAFETY: it is its `Shared<T>`.
+unsafe impl<T: 'static> FutureObject<T> for Shared<T> {}

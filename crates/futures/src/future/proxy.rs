@@ -2,6 +2,7 @@
 //!
 //! It is an ordinary future, which somebody completes; beside that the await graph can ask it for the
 //! others (T-89). It does not keep them alive: they, by their callbacks, keep it.
+#![allow(unsafe_code)]
 
 use super::{AnyFuture, AnyShared, Future, FutureObject, Shared};
 use crate::Scheduler;
@@ -13,6 +14,7 @@ use std::rc::{Rc, Weak};
 pub(crate) type Others = Rc<[Weak<dyn AnyFuture>]>;
 
 /// A future of its own that stands for others.
+#[repr(C)] // see `FutureObject`
 pub(crate) struct Proxy<T: 'static> {
     shared: Shared<T>,
     others: Others,
@@ -32,7 +34,7 @@ impl<T: 'static> Proxy<T> {
 impl<T: 'static> Future<T> {
     /// The future as one of the [`Others`].
     pub(crate) fn as_other(&self) -> Weak<dyn AnyFuture> {
-        let object: Rc<dyn AnyFuture> = self.object.clone();
+        let object: Rc<dyn AnyFuture> = self.object().clone();
         Rc::downgrade(&object)
     }
 }
@@ -53,8 +55,5 @@ impl<T: 'static> AnyFuture for Proxy<T> {
     }
 }
 
-impl<T: 'static> FutureObject<T> for Proxy<T> {
-    fn shared(&self) -> &Shared<T> {
-        &self.shared
-    }
-}
+// SAFETY: it begins with that, and `repr(C)` leaves it there.
+unsafe impl<T: 'static> FutureObject<T> for Proxy<T> {}

@@ -4,7 +4,7 @@
 //! for, and can tell what nobody waits for any more.
 
 use super::listeners::{Listener, Waiter};
-use super::{CallbackToken, Future, Shared};
+use super::{CallbackToken, Future, FutureObject, Shared};
 use crate::current::current_id;
 use crate::task::running::RunningTask;
 use crate::task::wait_set::{WaitSet, WaitSetId, Waited};
@@ -169,7 +169,7 @@ impl<T: 'static> Future<T> {
     #[cold]
     fn give_request(&self, wait_set: &WaitSet) -> bool {
         let Some(request) = wait_set.take_request() else { return false };
-        if !self.object.clone().request_cancel(request.0.clone()) {
+        if !self.object().clone().request_cancel(request.0.clone()) {
             wait_set.set_request(request);
         }
         self.done()
@@ -203,23 +203,21 @@ impl<T: 'static> Future<T> {
     }
 
     /// Ends the waiting before the future is done.
-    #[cold]
+    #[inline]
     fn leave(&mut self) {
-        let Some(token) = self.wait.take() else { return };
-        running::with_wait_set(|wait_set| wait_set.map(|wait_set| wait_set.end(token)));
-        if !self.done() {
-            let listener = self.shared().listeners.borrow_mut().remove(token);
-            drop(listener); // what it holds is the user's
+        if let Some(token) = self.wait.take() {
+            leave(&**self.object, token);
         }
     }
 }
 
-impl<T: 'static> Drop for Future<T> {
-    /// A handle that was waiting waits no more.
-    #[inline]
-    fn drop(&mut self) {
-        if self.wait.is_some() {
-            self.leave();
-        }
+/// Ends the wait for `object` under `token`. The handle, which need not lie in memory, is not given.
+#[cold]
+pub(super) fn leave<T: 'static>(object: &dyn FutureObject<T>, token: CallbackToken) {
+    running::with_wait_set(|wait_set| wait_set.map(|wait_set| wait_set.end(token)));
+    let shared = object.shared();
+    if !shared.done() {
+        let listener = shared.listeners.borrow_mut().remove(token);
+        drop(listener); // what it holds is the user's
     }
 }

@@ -85,6 +85,7 @@ enum Ended<O, T> {
     Else(State<T>),
 }
 
+#[repr(C)] // see `FutureObject`
 pub(super) struct TaskCell<F: std::future::Future, T: 'static, K> {
     shared: Shared<T>,
     header: TaskHeader,
@@ -408,16 +409,13 @@ where
     }
 }
 
-impl<F, T, K> FutureObject<T> for TaskCell<F, T, K>
+// SAFETY: it begins with that, and `repr(C)` leaves it there.
+unsafe impl<F, T, K> FutureObject<T> for TaskCell<F, T, K>
 where
     F: std::future::Future + 'static,
     T: 'static,
     K: Finish<F::Output, T>,
 {
-    #[inline]
-    fn shared(&self) -> &Shared<T> {
-        &self.shared
-    }
 }
 
 impl<F: std::future::Future, T: 'static, K> Drop for TaskCell<F, T, K> {
