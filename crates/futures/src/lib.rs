@@ -81,9 +81,9 @@ pub use sync::{
 #[doc(hidden)]
 pub use task::take_unretrieved_panics;
 pub use task::{
-    Awaited, AwaitedFuture, CallGraph, CallGraphNode, CancelOnDrop, Step, Task, TaskBuilder,
-    TaskRef, TaskState, all_tasks, capture_call_graph, create_task, current_task, format_task_tree,
-    print_task_tree, spawn,
+    Awaited, AwaitedFuture, CallGraph, CallGraphNode, CancelOnDrop, Step, StepFailure, Task,
+    TaskBuilder, TaskRef, TaskState, all_tasks, capture_call_graph, create_task, current_task,
+    format_task_tree, print_task_tree, spawn,
 };
 pub use task_group::TaskGroup;
 pub use timeout::{Timeout, timeout, timeout_at, timeout_value};

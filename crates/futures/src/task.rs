@@ -32,7 +32,7 @@ pub use graph::{
 };
 pub(crate) use header::TaskHeader;
 pub use panicked::take_unretrieved_panics;
-pub use step::Step;
+pub use step::{Step, StepFailure};
 pub(crate) use waker::{WakeTarget, wake_by_ref};
 
 use crate::{CallbackToken, Exception, Future, Scheduler};

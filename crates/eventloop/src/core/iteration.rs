@@ -10,7 +10,7 @@ use super::exceptions::Turn;
 use crate::driver::{Driver, ReadyEvent};
 use crate::ready_queue::{Entry, Next, Other, ReadyQueue};
 use crate::{Direction, IterationHook, RunError, Source, SourceKey, Taken};
-use futures::{Callback, Instant, Step, TaskContext, catch};
+use futures::{Callback, Instant, Step, StepFailure, TaskContext, catch};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -279,9 +279,8 @@ impl LoopCore {
                 Some(Next::Other(Other::Step(step))) => {
                     // As `run_step` does, without asking again whether this is debug mode: it is not,
                     // and that is a tenth of a yield.
-                    let location = step.location();
-                    if let Err(panic) = catch(|| step.run()) {
-                        self.callback_failed(&Turn::Step { task: None, location }, panic);
+                    if let Err(failure) = step.try_run() {
+                        self.step_failed(*failure);
                     }
                     self.counters.callbacks.add(1);
                 }
@@ -379,6 +378,12 @@ impl LoopCore {
             Other::Timers => self.fire_timers(),
         };
         self.counters.callbacks.add(ran);
+    }
+
+    #[cold]
+    fn step_failed(&self, failure: StepFailure) {
+        let turn = Turn::Step { task: None, location: failure.location };
+        self.callback_failed(&turn, failure.panic);
     }
 
     fn run_step(&self, step: Step) {

@@ -179,7 +179,7 @@ impl<T: 'static> Shared<T> {
         }
         let only = self.listeners.borrow_mut().take_only_task();
         match only {
-            Some(task) => task.schedule_step(),
+            Some(task) => task.schedule_step_by(&*self.scheduler),
             None => self.tell_others(this),
         }
     }
@@ -237,7 +237,7 @@ impl<T: 'static> Shared<T> {
     #[inline]
     fn wake(&self, target: WakeTarget) {
         match target {
-            WakeTarget::Task(task) => task.schedule_step(),
+            WakeTarget::Task(task) => task.schedule_step_by(&*self.scheduler),
             target => {
                 self.report_panic("waking who waits for a future", || target.wake());
             }

@@ -2,7 +2,7 @@
 
 use super::cell::{AnyTask, Fallible, Finish, Plain, TaskCell};
 use super::owner::Owner;
-use super::{Task, TaskRef, running};
+use super::{Step, Task, TaskRef, running};
 use crate::context::TaskContext;
 use crate::current::{current, current_id};
 use crate::{Exception, Future, Scheduler};
@@ -150,8 +150,8 @@ impl TaskBuilder {
         }
         match (accepted, starts_now) {
             (false, _) => cell.clone().refuse(scope.is_some()),
-            (true, true) => cell.clone().step(),
-            (true, false) => cell.clone().schedule_step(),
+            (true, true) => Step::new(cell.clone()).run(),
+            (true, false) => cell.clone().schedule_step_by(&**cell.scheduler()),
         }
         Task { future: Future::from_object(cell) }
     }

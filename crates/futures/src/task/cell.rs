@@ -9,7 +9,7 @@ use super::header::TaskHeader;
 use super::owner::Owner;
 use super::running;
 use super::wait_set::CancelRequest;
-use super::{CancelMessage, Step, TaskState, passing_on};
+use super::{CancelMessage, Step, StepFailure, TaskState, passing_on};
 use crate::context::{self, TaskContext};
 use crate::future::{AnyFuture, AnyShared, FutureObject, Shared, State};
 use crate::scope::ENDED;
@@ -40,8 +40,12 @@ pub(crate) trait AnyTask: AnyFuture {
     /// Queues a step, unless one is queued or it is done.
     fn schedule_step(self: Rc<Self>);
 
+    /// As [`schedule_step`](Self::schedule_step), for a caller who keeps `alive`, probably the
+    /// scheduler of the task, alive. From the task, which goes into the queue, it cannot be borrowed.
+    fn schedule_step_by(self: Rc<Self>, alive: &dyn Scheduler);
+
     /// Runs the coroutine until it waits for something.
-    fn step(self: Rc<Self>);
+    fn step(self: Rc<Self>) -> Result<(), Box<StepFailure>>;
 
     /// Has the coroutine dropped by a callback of its own, wherever it stands.
     fn abort(self: Rc<Self>);
@@ -75,15 +79,8 @@ impl<T> Finish<T, T> for Plain {
     }
 }
 
-/// How a coroutine ended.
-enum Ended<O, T> {
-    /// With a value, which is in its place already: it is not moved more often than needed.
-    Well,
-    Failed(Exception),
-    /// With a request to end that it has not noticed.
-    Asked(Box<(O, CancelRequest)>),
-    Else(State<T>),
-}
+/// A coroutine's output, and the request to end that it has not noticed. Boxed, for mostly there is none.
+type Unnoticed<O> = Box<(O, CancelRequest)>;
 
 #[repr(C)] // see `FutureObject`
 pub(super) struct TaskCell<F: std::future::Future, T: 'static, K> {
@@ -148,23 +145,52 @@ where
         drop(kept);
     }
 
+    /// Ends the pending state. Nothing of users' may be called from here on until
+    /// [`complete`](Self::complete).
     #[cold]
-    fn complete_as(self: &Rc<Self>, state: State<T>) {
+    fn finish(&self, state: State<T>) {
         // Only the coroutine itself completes its task, and it has just ended.
         let _ = self.shared.finish(state, |state| state);
-        self.complete();
     }
 
     /// For a task whose loop or scope has ended.
     #[cold]
     fn complete_cancelled(self: &Rc<Self>, reason: &'static str) {
-        self.complete_as(State::cancelled(Some(reason.into())));
+        self.finish(State::cancelled(Some(reason.into())));
+        self.complete();
     }
 
-    /// Polls the coroutine. Answers how it ended, if that was the end.
+    /// One turn of the coroutine.
     #[inline(always)]
-    fn poll_coroutine(self: &Rc<Self>) -> Option<Ended<F::Output, T>> {
-        let mut end = None;
+    fn take_turn(self: Rc<Self>) {
+        self.header.dequeue();
+        if self.shared.done() {
+            return;
+        }
+        let outside = self.header.enter_context();
+        let has_ended = match self.header.aborted() {
+            true => {
+                self.end_aborted();
+                true
+            }
+            false => self.poll_coroutine(),
+        };
+        if !has_ended {
+            return self.header.leave_context(outside);
+        }
+        self.complete();
+        self.leave_context(outside);
+    }
+
+    /// Polls the coroutine. If that was its end, the outcome is in its place afterwards, and this is true:
+    /// everybody who waits is to be told.
+    ///
+    /// The outcome goes there from where the coroutine has ended, and the rest is known by single words: to
+    /// hand on what has several, which were just written, is to wait for them.
+    #[inline(always)]
+    fn poll_coroutine(self: &Rc<Self>) -> bool {
+        let mut has_ended = false;
+        let mut unnoticed = None;
         let polled = running::as_task(self, || {
             let waker = self.header.waker().lend();
             let mut context = Context::from_waker(&waker);
@@ -177,9 +203,13 @@ where
                         |output, request| self.keep(output, request),
                     ) {
                         Driven::Pending => {}
-                        Driven::Ready(ended) => end = Some(ended),
+                        Driven::Ready(asked) => {
+                            has_ended = true;
+                            unnoticed = asked;
+                        }
                         Driven::Dropped(CancelRequest(message)) => {
-                            end = Some(Ended::Else(State::cancelled(message)));
+                            has_ended = true;
+                            self.finish(State::cancelled(message));
                         }
                     }
                 });
@@ -187,28 +217,37 @@ where
         });
         if let Err(panic) = polled {
             self.drop_coroutine();
-            return Some(Ended::Else(State::Finished(Err(panic))));
+            self.finish(State::Finished(Err(panic)));
+            return true;
         }
-        if end.is_none() && self.header.aborted() {
-            return Some(Ended::Else(self.end_aborted()));
+        if let Some(unnoticed) = unnoticed {
+            let (output, request) = *unnoticed;
+            self.finish(Self::state_of_cancelled(output, request));
         }
-        end
+        if !has_ended && self.header.aborted() {
+            self.end_aborted();
+            return true;
+        }
+        has_ended
     }
 
-    /// Puts the value of a coroutine that has ended in its place, unless it was asked to end.
+    /// Puts the outcome of a coroutine that has ended in its place, unless it was asked to end: then
+    /// it hands out what is to be dropped first.
     #[inline(always)]
-    fn keep(&self, output: F::Output, request: Option<CancelRequest>) -> Ended<F::Output, T> {
+    fn keep(
+        &self,
+        output: F::Output,
+        request: Option<CancelRequest>,
+    ) -> Option<Unnoticed<F::Output>> {
         if let Some(request) = request {
-            return Ended::Asked(Box::new((output, request)));
+            return Some(Box::new((output, request)));
         }
         match K::finish(output) {
-            Ok(value) => match self.shared.finish(value, |value| State::Finished(Ok(value))) {
-                Ok(()) => Ended::Well,
-                // Nobody else completes a task.
-                Err(value) => Ended::Else(State::Finished(Ok(value))),
-            },
-            Err(exception) => Ended::Failed(exception),
+            // Nobody else completes a task.
+            Ok(value) => drop(self.shared.finish(value, |value| State::Finished(Ok(value)))),
+            Err(exception) => self.finish(State::from(Err(exception))),
         }
+        None
     }
 
     /// It was asked to end in its last step, and has not noticed (T-14).
@@ -221,11 +260,11 @@ where
         }
     }
 
-    /// Drops the coroutine of a task that was aborted.
+    /// Ends a task that was aborted.
     #[cold]
-    fn end_aborted(self: &Rc<Self>) -> State<T> {
+    fn end_aborted(self: &Rc<Self>) {
         self.drop_coroutine();
-        State::cancelled(None)
+        self.finish(State::cancelled(None));
     }
 
     /// The scheduler is closed, or the scope has ended: drops the coroutine, which is reported, and
@@ -312,35 +351,25 @@ where
         self.shared.exception()
     }
 
-    #[inline]
     fn schedule_step(self: Rc<Self>) {
+        let scheduler = self.shared.scheduler().clone();
+        self.schedule_step_by(&*scheduler);
+    }
+
+    fn schedule_step_by(self: Rc<Self>, alive: &dyn Scheduler) {
         if self.shared.done() || !self.header.queue() {
             return;
+        }
+        if std::ptr::addr_eq(alive, Rc::as_ptr(self.shared.scheduler())) {
+            return alive.schedule_step(Step::new(self));
         }
         let scheduler = self.shared.scheduler().clone();
         scheduler.schedule_step(Step::new(self));
     }
 
-    fn step(self: Rc<Self>) {
-        self.header.dequeue();
-        if self.shared.done() {
-            return;
-        }
-        let outside = self.header.enter_context();
-        let end = match self.header.aborted() {
-            true => Some(Ended::Else(self.end_aborted())),
-            false => self.poll_coroutine(),
-        };
-        match end {
-            None => return self.header.leave_context(outside),
-            Some(Ended::Well) => self.complete(),
-            Some(Ended::Failed(exception)) => self.complete_as(State::from(Err(exception))),
-            Some(Ended::Asked(unnoticed)) => {
-                self.complete_as(Self::state_of_cancelled(unnoticed.0, unnoticed.1));
-            }
-            Some(Ended::Else(state)) => self.complete_as(state),
-        }
-        self.leave_context(outside);
+    fn step(self: Rc<Self>) -> Result<(), Box<StepFailure>> {
+        let location = self.shared.created_at();
+        catch(|| self.take_turn()).map_err(|panic| StepFailure::boxed(location, panic))
     }
 
     fn abort(self: Rc<Self>) {

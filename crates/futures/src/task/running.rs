@@ -51,6 +51,14 @@ impl RunningTask {
         unsafe { self.header.as_ref() }
     }
 
+    /// What it runs on.
+    #[inline]
+    pub(crate) fn scheduler(&self) -> &dyn Scheduler {
+        // SAFETY: the task, which is borrowed for as long as this is there, keeps it alive, and never
+        // exchanges it.
+        unsafe { &*self.scheduler }
+    }
+
     /// Whether it runs on `scheduler`.
     #[inline]
     pub(crate) fn runs_on(&self, scheduler: &dyn Scheduler) -> bool {

@@ -1,6 +1,7 @@
 //! [`Step`]: a turn of a task, as it lies in the queue of a scheduler.
 
 use super::cell::AnyTask;
+use crate::{Exception, PanicError};
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -26,9 +27,22 @@ impl Step {
     /// Runs it. What the coroutine panics with is the task's exception, and does not come out here; the
     /// panic of a destructor does, of a result that nobody waits for.
     #[inline]
-    pub fn run(mut self) {
-        if let Some(task) = self.0.take() {
-            task.step();
+    pub fn run(self) {
+        if let Err(failure) = self.try_run() {
+            failure.resume();
+        }
+    }
+
+    /// As [`run`](Step::run), for those who would catch that panic, and would want to know where the
+    /// task was spawned: to ask each step for that in advance costs more than to say it with the panic.
+    ///
+    /// # Errors
+    /// The panic, if there was one.
+    #[inline]
+    pub fn try_run(mut self) -> Result<(), Box<StepFailure>> {
+        match self.0.take() {
+            Some(task) => task.step(),
+            None => Ok(()),
         }
     }
 
@@ -45,6 +59,29 @@ impl Step {
     /// The name of the task (T-7).
     pub fn task_name(&self) -> Rc<str> {
         self.task().header().name()
+    }
+}
+
+/// A panic that came out of a [`Step`].
+#[derive(Debug)]
+pub struct StepFailure {
+    /// Where the task was spawned.
+    pub location: &'static Location<'static>,
+    /// What it was.
+    pub panic: Exception,
+}
+
+impl StepFailure {
+    #[cold]
+    pub(super) fn boxed(location: &'static Location<'static>, panic: Exception) -> Box<Self> {
+        Box::new(Self { location, panic })
+    }
+
+    /// Goes on with the panic.
+    #[cold]
+    fn resume(self) -> ! {
+        let payload = self.panic.downcast_ref().and_then(PanicError::take_payload);
+        std::panic::resume_unwind(payload.unwrap_or_else(|| Box::new(self.panic.to_string())))
     }
 }
 

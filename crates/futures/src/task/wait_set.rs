@@ -315,10 +315,8 @@ impl Waits {
     #[inline]
     fn remove(&mut self, token: CallbackToken) {
         match self {
-            Waits::One(only, _) if *only == token => match replace(self, Waits::Empty) {
-                Waits::One(_, waited) => drop(waited),
-                Waits::Empty | Waits::Many(_) => {}
-            },
+            // Dropped where it lies: to move it first costs more.
+            Waits::One(only, _) if *only == token => *self = Waits::Empty,
             Waits::Empty | Waits::One(..) => {}
             Waits::Many(_) => self.remove_from_among(token),
         }

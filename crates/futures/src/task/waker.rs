@@ -73,7 +73,9 @@ impl WakeTarget {
 #[inline]
 pub(crate) fn wake_by_ref(waker: &Waker) {
     running::with_task(|running| match running {
-        Some(running) if running.lent(waker) => running.task().clone().schedule_step(),
+        Some(running) if running.lent(waker) => {
+            running.task().clone().schedule_step_by(running.scheduler());
+        }
         _ => waker.wake_by_ref(),
     });
 }
