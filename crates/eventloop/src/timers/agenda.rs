@@ -22,7 +22,7 @@ use super::slots::Slots;
 
 /// A heap of so many entries is still faster than buckets.
 const SPILL: usize = 256;
-/// A bucket of so many entries is sorted at once rather than split: what is in one piece.
+/// A bucket of so many entries, mostly in one piece, is sorted at once rather than split.
 const SORT: usize = PIECE;
 /// Room for so many entries may be kept though it is not needed.
 pub(super) const LARGE: usize = 2048;

@@ -105,8 +105,8 @@ impl Buckets {
     }
 
     /// The earliest deadline for which `is_live`; the earlier ones are dropped and counted in
-    /// `dropped`. The first time that a bucket is asked it costs a few nanoseconds per entry,
-    /// then next to nothing.
+    /// `dropped`. The first time that a bucket is asked it costs a few nanoseconds per entry, as those of
+    /// a large one are put together first, then next to nothing.
     pub(super) fn earliest(
         &mut self,
         is_live: impl Fn(&Entry) -> bool,

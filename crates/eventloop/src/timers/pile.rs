@@ -44,7 +44,7 @@ impl Pile {
     #[cold]
     fn make_room(&mut self, spare: &mut Spare) {
         match self.last.capacity() {
-            0 => self.last = spare.take_small(),
+            0 => self.last = spare.take_any(),
             1..PIECE => {
                 let more = self.last.len().min(PIECE - self.last.len());
                 self.last.reserve_exact(more);
@@ -116,9 +116,10 @@ impl Spare {
         front.unwrap_or_else(|| Vec::with_capacity(PIECE))
     }
 
-    /// Room for less than a piece, or none.
-    fn take_small(&mut self) -> Vec<Entry> {
-        self.0.pop_back_if(|piece| piece.capacity() < PIECE).unwrap_or_default()
+    /// What there is, small pieces first: a pile that takes none would give back one more than it took,
+    /// and they would become more and more.
+    fn take_any(&mut self) -> Vec<Entry> {
+        self.0.pop_back().unwrap_or_default()
     }
 
     /// Whether there is any.
@@ -175,6 +176,21 @@ mod tests {
         entries(0, 2000).for_each(|entry| pile.push(entry, &mut spare));
         pile.clear_up(Vec::clear);
         assert_eq!((pile.len(), pile.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn h12_piles_that_come_and_go_need_no_more_memory_each_time() {
+        let mut spare = Spare::default();
+        let mut kept = Vec::new();
+        for _ in 0..20 {
+            for size in [300, 5, 1200, 257, 2] {
+                let mut pile = Pile::default();
+                entries(0, size).for_each(|entry| pile.push(entry, &mut spare));
+                pile.into_pieces().for_each(|piece| spare.put(piece));
+            }
+            kept.push(spare.capacity());
+        }
+        assert!(kept[1..].iter().all(|&kept| kept <= 3 * PIECE), "{kept:?}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::identity;
 use std::future::IntoFuture;
+use std::mem::offset_of;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -143,6 +144,7 @@ where
         asked: None,
         failure: None,
     };
+    const { assert!(offset_of!(Gathering<T, R>, shared) == 0, "see `FutureObject`") };
     let gathering = Rc::new(Gathering {
         shared: Shared::new(scheduler, Location::caller()),
         kind,

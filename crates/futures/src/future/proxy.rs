@@ -7,6 +7,7 @@
 use super::{AnyFuture, AnyShared, Future, FutureObject, Shared};
 use crate::Scheduler;
 use crate::task::CancelMessage;
+use std::mem::offset_of;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 
@@ -27,6 +28,7 @@ impl<T: 'static> Proxy<T> {
         created_at: &'static Location<'static>,
         others: Others,
     ) -> Future<T> {
+        const { assert!(offset_of!(Self, shared) == 0, "see `FutureObject`") };
         Future::from_object(Rc::new(Self { shared: Shared::new(scheduler, created_at), others }))
     }
 }

@@ -17,6 +17,7 @@ use crate::{ClosedError, Exception, ExceptionContext, InvalidStateError, Schedul
 use std::any::type_name;
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::mem::offset_of;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -40,8 +41,9 @@ pub(crate) trait AnyTask: AnyFuture {
     /// Queues a step, unless one is queued or it is done.
     fn schedule_step(self: Rc<Self>);
 
-    /// As [`schedule_step`](Self::schedule_step), for a caller who keeps `alive`, probably the
-    /// scheduler of the task, alive. From the task, which goes into the queue, it cannot be borrowed.
+    /// As [`schedule_step`](Self::schedule_step). `alive` may be any scheduler that the caller keeps alive:
+    /// if it is the task's, which is likely, it need not be counted. It cannot be borrowed from the task, as
+    /// that goes into the queue.
     fn schedule_step_by(self: Rc<Self>, alive: &dyn Scheduler);
 
     /// Runs the coroutine until it waits for something.
@@ -105,6 +107,7 @@ where
         context: TaskContext,
         coroutine: F,
     ) -> Rc<Self> {
+        const { assert!(offset_of!(Self, shared) == 0, "see `FutureObject`") };
         let mut cell = Rc::<Self>::new_uninit();
         let place = Rc::get_mut(&mut cell).expect("it is new").as_mut_ptr();
         // Part by part, where it will lie: making it elsewhere and moving it costs as much again.
@@ -231,8 +234,8 @@ where
         has_ended
     }
 
-    /// Puts the outcome of a coroutine that has ended in its place, unless it was asked to end: then
-    /// it hands out what is to be dropped first.
+    /// Puts the outcome of a coroutine that has ended in its place, unless it was asked to end: then it
+    /// hands out what the outcome is still to be made of, as that may run user code.
     #[inline(always)]
     fn keep(
         &self,

@@ -64,6 +64,7 @@ impl Step {
 
 /// A panic that came out of a [`Step`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct StepFailure {
     /// Where the task was spawned.
     pub location: &'static Location<'static>,
