@@ -1,5 +1,5 @@
-/* An echo server on epoll by the calls of the C library: the baseline once more, as most would write it. That one has
- * its system calls compiled into its loop; here they are functions, which is what nearly every program calls.
+/* An echo server on epoll by the calls of the C library: the baseline once more, as most would write it. How far the
+ * two lie apart shows what a difference means.
  *
  *     epoll_echo [PORT]    prints "listening on 127.0.0.1:PORT"; 0 or nothing picks a free port
  */

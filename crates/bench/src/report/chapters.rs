@@ -292,10 +292,8 @@ pub(super) fn introduction(peer: &str) -> Option<&'static str> {
     Some(match peer {
         "tulipa" => "as its users write it: the programs in `examples`, with default settings",
         "tulipa-spin" => "the same, looking for 50 µs before it sleeps",
-        "epoll" => {
-            "written by hand directly on epoll, as little as it takes, with its system calls inlined"
-        }
-        "epoll-c" => "the same in C, where system calls are functions of the C library",
+        "epoll" => "written by hand directly on epoll, as little as it takes",
+        "epoll-c" => "the same in C: how far the two lie apart tells what a difference means",
         "epoll-spin" => "the same, which never sleeps",
         "recvmmsg" => "the same, with many datagrams in one system call",
         "httparse" => "written by hand on epoll, with httparse for the heads of the requests",
