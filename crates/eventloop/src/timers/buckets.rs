@@ -151,7 +151,8 @@ impl Buckets {
 
     /// All entries, in no order.
     pub(super) fn into_entries(self) -> impl Iterator<Item = Entry> {
-        self.buckets.into_iter().flat_map(Bucket::into_entries)
+        let pieces = |bucket: Bucket| bucket.into_pile().into_pieces().flatten();
+        self.buckets.into_iter().flat_map(pieces)
     }
 
     /// How many entries there is memory for.
@@ -216,10 +217,6 @@ impl Bucket {
             Bucket::Pile(pile) => pile,
             Bucket::Heap(entries) => entries.into_vec().into(),
         }
-    }
-
-    fn into_entries(self) -> Vec<Entry> {
-        self.into_pile().into_vec()
     }
 
     fn as_heap(&mut self) -> &mut BinaryHeap<Entry> {

@@ -1,5 +1,4 @@
-//! What a [`Future`] handle points to: a future of its own, or a task with its coroutine
-//! beside it.
+//! What a [`Future`] handle points to: a future of its own, or a task with its coroutine beside it.
 #![allow(unsafe_code)]
 
 use super::wait::leave;
